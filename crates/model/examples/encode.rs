@@ -1,0 +1,53 @@
+//! Encodes a text file, one sentence a line, into the tensor `embeddings` (sentences, hidden) of a safetensors file.
+//!
+//! `cargo run --release -p model --example encode -- --model DIR --input sentences.txt --output embeddings.safetensors`
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Instant};
+
+use clap::Parser;
+use model::{
+    Options, Precision, SentenceEncoder,
+    runtime::{self, DeviceChoice},
+    weights::write_safetensors,
+};
+
+#[derive(Parser)]
+struct Args {
+    /// Model directory.
+    #[arg(long)]
+    model: PathBuf,
+    /// Text file with one sentence a line.
+    #[arg(long)]
+    input: PathBuf,
+    /// Safetensors file to write.
+    #[arg(long)]
+    output: PathBuf,
+    /// Number format of the layers: f32 or bf16.
+    #[arg(long, default_value_t)]
+    precision: Precision,
+    /// Tokens per sentence.
+    #[arg(long)]
+    max_seq_length: Option<usize>,
+    /// Device: auto, cpu or cuda:N.
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let options = Options {
+        device: runtime::init(args.device, None)?,
+        precision: args.precision,
+        max_seq_length: args.max_seq_length,
+        ..Options::default()
+    };
+    let encoder = SentenceEncoder::load(&args.model, &options)?;
+    let text = fs::read_to_string(&args.input)?;
+    let sentences: Vec<&str> = text.lines().collect();
+    let start = Instant::now();
+    let embeddings = encoder.encode(&sentences)?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{} sentences in {seconds:.3} s: {:.1} sentences/s", sentences.len(), sentences.len() as f64 / seconds);
+    write_safetensors(&args.output, &BTreeMap::from([("embeddings".to_owned(), embeddings)]))?;
+    Ok(())
+}

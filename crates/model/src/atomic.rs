@@ -1,0 +1,103 @@
+//! Directories that appear under their name whole or not at all.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::{error::Error, manifest};
+
+/// Fills a new directory by `write`, adds a manifest of its files, brings all of it to the disk and puts it in the place
+/// of `target`. On any error `target` stays as it was, and nothing else is left behind.
+pub fn replace_dir<E: From<Error>>(target: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    let temporary = Temporary::new(target)?;
+    write(&temporary.0)?;
+    manifest::write(&temporary.0)?;
+    sync_tree(&temporary.0)?;
+    if target.exists() {
+        // One step, so that at every moment one of the two stands under the name; the old one is then the temporary.
+        renameat_with(CWD, &temporary.0, CWD, target, RenameFlags::EXCHANGE).map_err(|error| Error::io(target)(error.into()))?;
+    } else {
+        fs::rename(&temporary.0, target).map_err(Error::io(target))?;
+    }
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::io(parent))?;
+    Ok(())
+}
+
+/// A directory that is removed when dropped, unless it was renamed.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(target: &Path) -> Result<Self, Error> {
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".tmp-{}", std::process::id()));
+        let path = target.with_file_name(name);
+        // What a process that was killed left under the same number.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).map_err(Error::io(&path))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Brings every file and directory below `dir` to the disk.
+fn sync_tree(dir: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let path = entry.map_err(Error::io(dir))?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(&path))?;
+        }
+    }
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_previous_directory_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("best");
+        let first = |dir: &Path| fs::write(dir.join("a"), "1").map_err(Error::io(dir));
+        replace_dir(&target, first).unwrap();
+        let second = |dir: &Path| {
+            fs::write(dir.join("a"), "2").map_err(Error::io(dir))?;
+            Err(Error::Unusable("no space left".to_owned()))
+        };
+        replace_dir(&target, second).unwrap_err();
+        assert_eq!(fs::read_to_string(target.join("a")).unwrap(), "1");
+        assert_eq!(names(folder.path()), ["best"]);
+    }
+
+    #[test]
+    fn a_replaced_directory_holds_only_the_new_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("best");
+        for name in ["a", "b"] {
+            replace_dir(&target, |dir| fs::write(dir.join(name), name).map_err(Error::io(dir))).unwrap();
+        }
+        assert_eq!(names(&target), ["b", "manifest.json"]);
+        assert_eq!(names(folder.path()), ["best"]);
+    }
+}

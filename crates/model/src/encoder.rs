@@ -1,0 +1,30 @@
+//! The transformer encoder: embeddings and a stack of layers.
+
+use tch::{Tensor, nn};
+
+use crate::{config::EncoderConfig, embeddings::Embeddings, layer::Layer, packed::PackedBatch, precision::Precision};
+
+/// A BERT or RoBERTa encoder without its heads. The names of its variables are those of transformers' `BertModel` and
+/// `RobertaModel`.
+#[derive(Debug)]
+pub struct Encoder {
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+}
+
+impl Encoder {
+    /// Declares the variables of the encoder, all zero, below `path`.
+    pub fn new(path: &nn::Path, config: &EncoderConfig) -> Self {
+        let layers = path / "encoder" / "layer";
+        Self {
+            embeddings: Embeddings::new(path / "embeddings", config),
+            layers: (0..config.num_hidden_layers).map(|index| Layer::new(&layers / index, config)).collect(),
+        }
+    }
+
+    /// Token embeddings of a packed batch: (tokens, hidden), in the number format of `precision`.
+    pub fn forward(&self, batch: &PackedBatch, precision: Precision, train: bool) -> Tensor {
+        let embedded = self.embeddings.forward(batch, train).to_kind(precision.kind());
+        self.layers.iter().fold(embedded, |hidden, layer| layer.forward(&hidden, batch, train))
+    }
+}

@@ -1,0 +1,66 @@
+//! What can go wrong between a checkpoint on disk and an embedding: each error is one line that names its file.
+
+use std::path::{Path, PathBuf};
+
+/// An error of this crate. Its text is one line: where, what, and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file is there and is not what it should be.
+    #[error("{}: {what}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        what: String,
+    },
+    /// A value that came from no file (a flag, a configuration key) does not serve.
+    #[error("{0}")]
+    Unusable(String),
+    /// The tokenizer library refused an input.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// libtorch refused an operation.
+    #[error("libtorch: {0}")]
+    Torch(String),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+        move |source| Error::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn invalid(path: &Path, what: impl Into<String>) -> Error {
+        Error::Invalid { path: path.to_owned(), what: what.into() }
+    }
+}
+
+impl From<tch::TchError> for Error {
+    /// Keeps the first line: libtorch appends its own call stack.
+    fn from(error: tch::TchError) -> Self {
+        let text = error.to_string();
+        Error::Torch(text.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
+/// Reads a text file, naming it and the line where it is not UTF-8.
+pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count();
+        Error::invalid(path, format!("line {line} is not UTF-8"))
+    })
+}
+
+/// Reads a JSON file into `T`, naming it with line and column where it does not fit.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    serde_json::from_str(&read_text(path)?).map_err(|error| Error::invalid(path, error.to_string()))
+}

@@ -1,0 +1,148 @@
+//! What a model directory holds and how it is laid out: Hugging Face's files alone, or sentence-transformers' around
+//! them, in its older and its newer form.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    error::{Error, read_json},
+    pooling::Pooling,
+};
+
+/// Tokens per sentence where a directory names no length of its own.
+const DEFAULT_MAX_SEQ_LENGTH: usize = 128;
+
+/// What a directory says of the encoder beyond its weights.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// Folder of `config.json`, weights and tokenizer.
+    pub(crate) transformer: PathBuf,
+    pub(crate) pooling: Pooling,
+    /// Before it is bounded by the encoder's positions.
+    pub(crate) max_seq_length: usize,
+    pub(crate) lowercase: bool,
+}
+
+#[derive(Deserialize)]
+struct Module {
+    path: String,
+    #[serde(rename = "type")]
+    class: String,
+}
+
+impl Layout {
+    pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
+        if !dir.is_dir() {
+            return Err(Error::Unusable(no_directory(dir)));
+        }
+        let modules_path = dir.join("modules.json");
+        if !modules_path.exists() {
+            return Ok(Self {
+                transformer: dir.to_owned(),
+                pooling: Pooling::default(),
+                max_seq_length: DEFAULT_MAX_SEQ_LENGTH,
+                lowercase: false,
+            });
+        }
+        let (mut transformer, mut pooling) = (None, None);
+        for module in read_json::<Vec<Module>>(&modules_path)? {
+            // The class has kept its name and moved between packages.
+            match module.class.rsplit('.').next().unwrap_or_default() {
+                "Transformer" if transformer.is_none() => transformer = Some(dir.join(&module.path)),
+                "Pooling" if pooling.is_none() => pooling = Some(read_pooling(&dir.join(&module.path).join("config.json"))?),
+                "Normalize" => {} // cosine similarity divides by the norms anyway
+                _ => {
+                    let what = format!("module `{}` is not supported, expected Transformer, Pooling, Normalize", module.class);
+                    return Err(Error::invalid(&modules_path, what));
+                }
+            }
+        }
+        let transformer = transformer.ok_or_else(|| Error::invalid(&modules_path, "no module of type Transformer"))?;
+        let own: Map<String, Value> = read_if_there(&transformer.join("sentence_bert_config.json"))?;
+        let tokenizer: Map<String, Value> = read_if_there(&transformer.join("tokenizer_config.json"))?;
+        let length = own.get("max_seq_length").and_then(Value::as_u64);
+        let length = length.or_else(|| tokenizer.get("model_max_length").and_then(Value::as_u64));
+        Ok(Self {
+            transformer,
+            pooling: pooling.unwrap_or_default(),
+            // Without any, the positions are the bound, as in sentence-transformers.
+            max_seq_length: length.map_or(usize::MAX, |length| length as usize),
+            lowercase: own.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false),
+        })
+    }
+}
+
+fn read_if_there(path: &Path) -> Result<Map<String, Value>, Error> {
+    if path.exists() { read_json(path) } else { Ok(Map::new()) }
+}
+
+fn no_directory(dir: &Path) -> String {
+    let name = dir.display();
+    if dir.components().count() == 2 && dir.is_relative() && !dir.starts_with(".") {
+        format!(
+            "{name}: no such directory; a model of the Hugging Face hub has to be downloaded first: \
+             `hf download {name} --local-dir DIR`, then name DIR"
+        )
+    } else {
+        format!("{name}: no such directory; expected a model in Hugging Face's or sentence-transformers' layout")
+    }
+}
+
+/// Reads the pooling mode: a flag per mode in the older layout, the mode's name in the newer.
+fn read_pooling(path: &Path) -> Result<Pooling, Error> {
+    let config: Map<String, Value> = read_json(path)?;
+    let modes: Vec<&str> = match config.get("pooling_mode") {
+        Some(Value::String(mode)) => vec![mode],
+        Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
+        _ => {
+            let flags = config.iter().filter(|(_, value)| value.as_bool() == Some(true));
+            let mode = |key: &'_ String| key.strip_prefix("pooling_mode_").map(str::len);
+            flags.filter(|(key, _)| mode(key).is_some()).map(|(key, _)| key.trim_start_matches("pooling_mode_")).collect()
+        }
+    };
+    match modes[..] {
+        ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
+        ["cls" | "cls_token"] => Ok(Pooling::Cls),
+        ["max" | "max_tokens"] => Ok(Pooling::Max),
+        _ => Err(Error::invalid(path, format!("pooling mode `{}` is not supported, expected one of mean, cls, max", modes.join("+")))),
+    }
+}
+
+/// Writes the files that make a directory with an encoder one of sentence-transformers, in the older layout, which its
+/// versions 2 to 6 and text-embeddings-inference all read.
+pub(crate) fn write(dir: &Path, pooling: Pooling, hidden: i64, max_seq_length: usize, lowercase: bool) -> Result<(), Error> {
+    let folder = dir.join("1_Pooling");
+    std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
+    let files = [
+        (
+            "modules.json",
+            json!([
+                {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+                {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+            ]),
+        ),
+        (
+            "1_Pooling/config.json",
+            json!({
+                "word_embedding_dimension": hidden,
+                "pooling_mode_cls_token": pooling == Pooling::Cls,
+                "pooling_mode_mean_tokens": pooling == Pooling::Mean,
+                "pooling_mode_max_tokens": pooling == Pooling::Max,
+                "pooling_mode_mean_sqrt_len_tokens": false,
+                "pooling_mode_weightedmean_tokens": false,
+                "pooling_mode_lasttoken": false,
+                "include_prompt": true,
+            }),
+        ),
+        ("sentence_bert_config.json", json!({"max_seq_length": max_seq_length, "do_lower_case": lowercase})),
+        ("config_sentence_transformers.json", json!({"prompts": {}, "default_prompt_name": null, "similarity_fn_name": "cosine"})),
+    ];
+    for (name, value) in files {
+        let path = dir.join(name);
+        let text = serde_json::to_string_pretty(&value).expect("a JSON value is JSON");
+        std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
+    }
+    Ok(())
+}

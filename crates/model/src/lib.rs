@@ -1,0 +1,47 @@
+//! Sentence encoders: BERT and RoBERTa on packed batches, with tokenizer, pooling, weights and checkpoints.
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("best");
+//! # let sentences = ["비가 온다.", "비가 내린다.", "밥을 먹었다."];
+//! # let tokenizer = model::Tokenizer::train(&sentences, 100, 16)?;
+//! # let config: model::EncoderConfig = serde_json::from_str(r#"{"model_type": "roberta", "vocab_size": 100, "hidden_size": 8,
+//! #     "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}"#)?;
+//! # model::SentenceEncoder::from_scratch(config, tokenizer, tch::Device::Cpu)?.save(&path, "")?;
+//! let encoder = model::SentenceEncoder::load(&path, &model::Options::default())?;
+//! let embeddings = encoder.encode(&["비가 온다.", "비가 내린다."])?; // (sentences, hidden)
+//! let similarity = model::similarity(&embeddings.get(0), &embeddings.get(1)); // cosine, ()
+//! assert!(similarity.double_value(&[]).abs() <= 1.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod atomic;
+mod attention;
+mod config;
+mod embeddings;
+mod encoder;
+mod error;
+mod init;
+mod layer;
+mod layout;
+mod linear;
+mod manifest;
+mod packed;
+mod pooling;
+mod precision;
+pub mod runtime;
+mod sentence_encoder;
+mod similarity;
+mod tokenizer;
+pub mod weights;
+mod wordpiece;
+
+pub use config::{Activation, EncoderConfig, ModelType};
+pub use encoder::Encoder;
+pub use error::Error;
+pub use packed::PackedBatch;
+pub use pooling::Pooling;
+pub use precision::Precision;
+pub use sentence_encoder::{Options, SentenceEncoder};
+pub use similarity::similarity;
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,111 @@
+//! A batch without padding: the tokens of all its sentences in one row.
+
+use tch::{Device, Tensor};
+
+use crate::config::EncoderConfig;
+
+/// Neighbouring sentences of equal length within a packed batch: a dense (sentences, length) block of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// First token of the run.
+    pub start: i64,
+    /// Sentences in the run.
+    pub sentences: i64,
+    /// Tokens of each sentence.
+    pub length: i64,
+}
+
+/// The tokens of all sentences of a batch in one row of length T, shortest sentence first.
+///
+/// Linear layers and layer norms see (T, hidden) and no padding token. Sentences of equal length stand together, so that
+/// attention and pooling work on dense views of that row, without a mask.
+#[derive(Debug)]
+pub struct PackedBatch {
+    pub(crate) input_ids: Tensor,    // (T)
+    pub(crate) position_ids: Tensor, // (T)
+    pub(crate) runs: Vec<Run>,
+    restore: Tensor, // (sentences): where each sentence of the caller stands in the packed order
+}
+
+impl PackedBatch {
+    /// Packs tokenized sentences, none of them empty.
+    pub fn new(sentences: &[Vec<i64>], config: &EncoderConfig, device: Device) -> Self {
+        let mut order: Vec<usize> = (0..sentences.len()).collect();
+        order.sort_by_key(|&index| sentences[index].len()); // stable: equal lengths keep the caller's order
+        let mut restore = vec![0i64; sentences.len()];
+        let (mut input_ids, mut position_ids, mut runs) = (Vec::new(), Vec::new(), Vec::<Run>::new());
+        for (place, &index) in order.iter().enumerate() {
+            restore[index] = place as i64;
+            let ids = &sentences[index];
+            let length = ids.len() as i64;
+            match runs.last_mut() {
+                Some(run) if run.length == length => run.sentences += 1,
+                _ => runs.push(Run { start: input_ids.len() as i64, sentences: 1, length }),
+            }
+            input_ids.extend_from_slice(ids);
+            position_ids.extend(config.position_ids(ids));
+        }
+        Self {
+            input_ids: Tensor::from_slice(&input_ids).to_device(device),
+            position_ids: Tensor::from_slice(&position_ids).to_device(device),
+            runs,
+            restore: Tensor::from_slice(&restore).to_device(device),
+        }
+    }
+
+    /// The dense blocks of the batch, in the order of their tokens.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Brings one row per sentence, (sentences, …) in packed order, into the caller's order.
+    pub(crate) fn restore_order(&self, rows: &Tensor) -> Tensor {
+        rows.index_select(0, &self.restore)
+    }
+}
+
+impl Run {
+    /// This run's tokens of a packed (T, hidden) tensor as (sentences, length, hidden): a view, no copy.
+    pub(crate) fn view(&self, packed: &Tensor) -> Tensor {
+        packed.narrow(0, self.start, self.sentences * self.length).view((self.sentences, self.length, -1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(family: &str) -> EncoderConfig {
+        serde_json::from_str(&format!(
+            r#"{{"model_type": "{family}", "vocab_size": 10, "hidden_size": 4, "num_hidden_layers": 1,
+                "num_attention_heads": 1, "intermediate_size": 4}}"#
+        ))
+        .unwrap()
+    }
+
+    fn values(tensor: &Tensor) -> Vec<i64> {
+        Vec::try_from(tensor).unwrap()
+    }
+
+    #[test]
+    fn sentences_of_equal_length_stand_together_without_padding() {
+        let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3, 4], vec![9]], &config("bert"), Device::Cpu);
+        assert_eq!(values(&batch.input_ids), [8, 9, 5, 6, 7, 2, 3, 4]);
+        assert_eq!(values(&batch.position_ids), [0, 0, 0, 1, 2, 0, 1, 2]);
+        assert_eq!(batch.runs, [Run { start: 0, sentences: 2, length: 1 }, Run { start: 2, sentences: 2, length: 3 }]);
+    }
+
+    #[test]
+    fn the_callers_order_is_restored() {
+        let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3]], &config("bert"), Device::Cpu);
+        let lengths = Tensor::from_slice(&[1i64, 2, 3]); // packed order
+        assert_eq!(values(&batch.restore_order(&lengths)), [3, 1, 2]);
+    }
+
+    #[test]
+    fn roberta_positions_start_after_the_padding_id_and_skip_padding_in_the_text() {
+        // transformers: create_position_ids_from_input_ids(torch.tensor([[0, 5, 1, 6, 2]]), padding_idx=1)
+        let batch = PackedBatch::new(&[vec![0, 5, 1, 6, 2]], &config("roberta"), Device::Cpu);
+        assert_eq!(values(&batch.position_ids), [2, 3, 1, 4, 5]);
+    }
+}

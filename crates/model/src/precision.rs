@@ -1,0 +1,45 @@
+//! The number format that an encoder computes in.
+
+use std::{fmt, str::FromStr};
+
+use tch::Kind;
+
+/// The number format of the encoder's layers. Embedding tables, pooling and similarity are f32 in all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floating point: the reference.
+    #[default]
+    F32,
+    /// bfloat16: half the memory, and faster where the processor or GPU computes in it.
+    Bf16,
+}
+
+impl Precision {
+    /// Every precision, in the order that messages name them.
+    pub const ALL: [Precision; 2] = [Precision::F32, Precision::Bf16];
+
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|precision| precision.to_string() == text).ok_or_else(|| "expected f32 or bf16".to_owned())
+    }
+}

@@ -1,0 +1,86 @@
+//! What a process decides once: the device, the number of threads, the seed.
+
+mod cuda;
+
+use std::{fmt, str::FromStr};
+
+use tch::Device;
+
+use crate::error::Error;
+
+/// The device that the user asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first CUDA device, if one is usable, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A CUDA device by its number.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = match text {
+            "auto" => return Ok(Self::Auto),
+            "cpu" => return Ok(Self::Cpu),
+            "cuda" => Some(0),
+            _ => text.strip_prefix("cuda:").and_then(|number| number.parse().ok()),
+        };
+        number.map(Self::Cuda).ok_or_else(|| "expected auto, cpu or cuda:N".to_owned())
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// Finds the device to compute on, and sets libtorch's number of threads if one is given. Call it once, at start.
+pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Error> {
+    if let Some(threads) = threads {
+        tch::set_num_threads(threads as i32);
+    }
+    let device = match choice {
+        DeviceChoice::Cpu => Device::Cpu,
+        DeviceChoice::Auto => {
+            cuda::load();
+            Device::cuda_if_available()
+        }
+        DeviceChoice::Cuda(number) => {
+            let loaded = cuda::load();
+            let devices = tch::Cuda::device_count().max(0) as usize;
+            if number >= devices {
+                let reason = match loaded {
+                    None => "libtorch_cuda.so does not lie beside the libtorch_cpu.so in use".to_owned(),
+                    Some(Err(error)) => error,
+                    Some(Ok(())) => format!("this machine has {devices}"),
+                };
+                return Err(Error::Unusable(format!("no CUDA device {number}: {reason}")));
+            }
+            Device::Cuda(number)
+        }
+    };
+    Ok(device)
+}
+
+/// Seeds libtorch: weight initialization and dropout.
+pub fn manual_seed(seed: u64) {
+    tch::manual_seed(seed as i64);
+}
+
+/// Most memory that this process has held so far, in bytes; `None` where the system does not say.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes << 10)
+}

@@ -1,0 +1,135 @@
+//! From sentences to token ids, by the `tokenizers` crate.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tokenizers::TruncationParams;
+
+use crate::{
+    error::{Error, read_json, read_text},
+    wordpiece,
+};
+
+/// A tokenizer that truncates at a number of tokens, special tokens included.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    config: Map<String, Value>, // of tokenizer_config.json, kept for writing it back
+    max_seq_length: usize,
+    lowercase: bool,
+}
+
+impl Tokenizer {
+    /// Loads `tokenizer.json` of a model directory, or builds the tokenizer from `vocab.txt` and
+    /// `tokenizer_config.json`.
+    pub fn load(dir: &Path, max_seq_length: usize) -> Result<Self, Error> {
+        let config_path = dir.join("tokenizer_config.json");
+        let config = if config_path.exists() { read_json(&config_path)? } else { Map::new() };
+        let (file, vocab) = (dir.join("tokenizer.json"), dir.join("vocab.txt"));
+        if file.exists() {
+            return Self::new(read_tokenizer(&file)?, config, max_seq_length);
+        }
+        if !vocab.exists() {
+            return Err(Error::invalid(dir, "no tokenizer: expected tokenizer.json, or vocab.txt with tokenizer_config.json"));
+        }
+        if config.is_empty() {
+            return Err(Error::invalid(dir, "vocab.txt needs a tokenizer_config.json beside it, which is missing or empty"));
+        }
+        let inner = wordpiece::from_vocabulary(&read_text(&vocab)?, &config).map_err(|what| Error::invalid(&vocab, what))?;
+        Self::new(inner, config, max_seq_length)
+    }
+
+    /// Loads a `tokenizer.json` that stands alone.
+    pub fn from_file(path: &Path, max_seq_length: usize) -> Result<Self, Error> {
+        Self::new(read_tokenizer(path)?, Map::new(), max_seq_length)
+    }
+
+    /// Trains a WordPiece tokenizer with a vocabulary of at most `vocab_size` entries; equal input gives an equal
+    /// tokenizer.
+    pub fn train(sentences: &[impl AsRef<str>], vocab_size: usize, max_seq_length: usize) -> Result<Self, Error> {
+        let inner = wordpiece::train(sentences, vocab_size).map_err(Error::Tokenizer)?;
+        Self::new(inner, Map::new(), max_seq_length)
+    }
+
+    fn new(mut inner: tokenizers::Tokenizer, config: Map<String, Value>, max_seq_length: usize) -> Result<Self, Error> {
+        if max_seq_length < 3 {
+            return Err(Error::Unusable(format!(
+                "max_seq_length is {max_seq_length}, expected at least 3: two of them are special tokens"
+            )));
+        }
+        inner.with_padding(None);
+        let truncation = TruncationParams { max_length: max_seq_length, ..TruncationParams::default() };
+        inner.with_truncation(Some(truncation)).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        Ok(Self { inner, config, max_seq_length, lowercase: false })
+    }
+
+    /// The tokenizer with every sentence brought to lower case first, whatever its own rules are.
+    pub(crate) fn with_lowercase(self, lowercase: bool) -> Self {
+        Self { lowercase, ..self }
+    }
+
+    /// Most tokens of a sentence, special tokens included.
+    pub fn max_seq_length(&self) -> usize {
+        self.max_seq_length
+    }
+
+    pub(crate) fn lowercase(&self) -> bool {
+        self.lowercase
+    }
+
+    /// One more than the largest id, which the encoder's vocabulary has to cover.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
+    }
+
+    /// Id of the padding token, if the vocabulary has one.
+    pub fn pad_token_id(&self) -> Option<i64> {
+        self.inner.token_to_id("[PAD]").or_else(|| self.inner.token_to_id("<pad>")).map(i64::from)
+    }
+
+    /// Token ids of each sentence, on all cores.
+    pub fn encode(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Vec<i64>>, Error> {
+        let encodings = if self.lowercase {
+            let lower: Vec<String> = sentences.iter().map(|sentence| sentence.as_ref().to_lowercase()).collect();
+            self.inner.encode_batch_fast(lower, true)
+        } else {
+            self.inner.encode_batch_fast(sentences.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), true)
+        };
+        let encodings = encodings.map_err(|error| Error::Tokenizer(error.to_string()))?;
+        if encodings.iter().any(|encoding| encoding.is_empty()) {
+            return Err(Error::Tokenizer("a sentence has no token at all: the tokenizer adds no special tokens".to_owned()));
+        }
+        Ok(encodings.iter().map(|encoding| encoding.get_ids().iter().map(|&id| i64::from(id)).collect()).collect())
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json`.
+    pub(crate) fn save(&self, dir: &Path) -> Result<(), Error> {
+        let path = dir.join("tokenizer.json");
+        let mut plain = self.inner.clone(); // whoever reads the file sets a length of their own
+        plain.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        let text = plain.to_string(true).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        std::fs::write(&path, text).map_err(Error::io(&path))?;
+
+        let mut config = self.config.clone();
+        let defaults = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]",
+        });
+        if config.is_empty()
+            && let Value::Object(defaults) = defaults
+        {
+            config.extend(defaults.into_iter().filter(|(key, token)| {
+                key == "tokenizer_class" || token.as_str().is_some_and(|token| self.inner.token_to_id(token).is_some())
+            }));
+        }
+        config.insert("model_max_length".to_owned(), self.max_seq_length.into());
+        let path = dir.join("tokenizer_config.json");
+        let text = serde_json::to_string_pretty(&config).expect("a JSON object is JSON");
+        std::fs::write(&path, text + "\n").map_err(Error::io(&path))
+    }
+}
+
+fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer, Error> {
+    tokenizers::Tokenizer::from_bytes(read_text(path)?)
+        .map_err(|error| Error::invalid(path, format!("not a tokenizer: {}", error.to_string().lines().next().unwrap_or_default())))
+}

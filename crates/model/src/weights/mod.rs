@@ -1,0 +1,145 @@
+//! Weights on disk: every format is indexed as tensors at offsets, and read one tensor at a time.
+
+mod pickle;
+mod safetensors;
+mod torch_archive;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use crate::error::Error;
+
+pub use self::safetensors::{read as read_safetensors, write as write_safetensors};
+
+/// Where one tensor lies.
+#[derive(Clone, Debug)]
+struct Entry {
+    file: PathBuf,
+    offset: u64, // of the tensor's first byte
+    kind: Kind,
+    shape: Vec<i64>,
+}
+
+impl Entry {
+    fn bytes(&self) -> Option<u64> {
+        let elements = self.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(u64::try_from(size).ok()?));
+        elements?.checked_mul(self.kind.elt_size_in_bytes() as u64)
+    }
+
+    fn read(&self) -> Result<Tensor, Error> {
+        let bytes = self.bytes().ok_or_else(|| Error::invalid(&self.file, "a tensor's size is beyond any memory"))?;
+        let mut data = vec![0; bytes as usize];
+        let mut file = File::open(&self.file).map_err(Error::io(&self.file))?;
+        file.seek(SeekFrom::Start(self.offset)).map_err(Error::io(&self.file))?;
+        file.read_exact(&mut data).map_err(Error::io(&self.file))?;
+        Ok(Tensor::f_from_data_size(&data, &self.shape, self.kind)?)
+    }
+}
+
+/// The tensors of a model directory by name. Opening reads the index alone.
+#[derive(Debug)]
+pub(crate) struct Weights {
+    path: PathBuf, // the file that messages name
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Weights {
+    /// Finds the weights of a Hugging Face directory: `model.safetensors`, whole or sharded, else `pytorch_model.bin`,
+    /// likewise.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
+        let candidates = [
+            ("model.safetensors", false),
+            ("model.safetensors.index.json", true),
+            ("pytorch_model.bin", false),
+            ("pytorch_model.bin.index.json", true),
+        ];
+        let (name, sharded) = candidates.into_iter().find(|(name, _)| dir.join(name).exists()).ok_or_else(|| {
+            Error::invalid(dir, "no weights: expected model.safetensors or pytorch_model.bin, or the index of their shards")
+        })?;
+        let path = dir.join(name);
+        let entries = if sharded { open_shards(dir, &path)? } else { open_file(&path)? };
+        Ok(Self { path, entries })
+    }
+
+    /// Fills every variable of `vs`, casting to its number format. Names may carry a `roberta.` or `bert.` prefix, and
+    /// tensors that `vs` does not ask for (heads) are ignored.
+    pub(crate) fn load_into(&self, vs: &VarStore) -> Result<(), Error> {
+        let prefix = ["", "roberta.", "bert."]
+            .into_iter()
+            .find(|prefix| self.entries.keys().any(|name| name.starts_with(&format!("{prefix}embeddings."))))
+            .ok_or_else(|| {
+                Error::invalid(
+                    &self.path,
+                    "no encoder: expected tensors named `embeddings.…`, `roberta.embeddings.…` or `bert.embeddings.…`",
+                )
+            })?;
+        let mut variables: Vec<_> = vs.variables().into_iter().collect();
+        variables.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, mut variable) in variables {
+            let full = format!("{prefix}{name}");
+            let entry =
+                self.entries.get(&full).or_else(|| self.entries.get(&first_bert_name(&full))).ok_or_else(|| {
+                    Error::invalid(&self.path, format!("tensor `{full}` is missing, expected shape {:?}", variable.size()))
+                })?;
+            if entry.shape != variable.size() {
+                return Err(Error::invalid(
+                    &self.path,
+                    format!("tensor `{full}` has shape {:?}, expected {:?} by config.json", entry.shape, variable.size()),
+                ));
+            }
+            let tensor = entry.read()?;
+            tch::no_grad(|| variable.f_copy_(&tensor))?;
+        }
+        Ok(())
+    }
+}
+
+/// The name that the first BERT releases gave to a layer norm's tensor.
+fn first_bert_name(name: &str) -> String {
+    name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+}
+
+fn open_file(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
+    match path.extension() {
+        Some(extension) if extension == "safetensors" => safetensors::index(path),
+        _ => torch_archive::index(path),
+    }
+}
+
+fn open_shards(dir: &Path, index: &Path) -> Result<BTreeMap<String, Entry>, Error> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let map = crate::error::read_json::<Index>(index)?.weight_map;
+    let mut shards: Vec<&String> = map.values().collect();
+    shards.sort();
+    shards.dedup();
+    let mut entries = BTreeMap::new();
+    for shard in shards {
+        // A name that leads out of the folder is not a shard.
+        if Path::new(shard).components().count() != 1 || shard == ".." {
+            return Err(Error::invalid(index, format!("shard `{shard}` is not a file name")));
+        }
+        let path = dir.join(shard);
+        if !path.exists() {
+            return Err(Error::invalid(index, format!("shard `{shard}` is missing")));
+        }
+        entries.extend(open_file(&path)?);
+    }
+    Ok(entries)
+}
+
+/// Copies a tensor's elements, in row-major order, into bytes.
+fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>, Error> {
+    let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
+}

@@ -1,0 +1,170 @@
+//! WordPiece tokenizers in BERT's form: from a published vocabulary, or trained on sentences.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+use tokenizers::{
+    AddedToken, NormalizerWrapper, Tokenizer,
+    decoders::wordpiece::WordPiece as WordPieceDecoder,
+    models::{
+        TrainerWrapper,
+        wordpiece::{WordPiece, WordPieceTrainer},
+    },
+    normalizers::BertNormalizer,
+    pre_tokenizers::bert::BertPreTokenizer,
+    processors::template::TemplateProcessing,
+};
+
+const PREFIX: &str = "##"; // of a piece that continues a word
+/// In the order of their ids, as in klue/roberta.
+const SPECIAL_TOKENS: [&str; 5] = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"];
+
+/// Builds the tokenizer of a `vocab.txt`, one token a line in the order of their ids. Source: transformers,
+/// `BertTokenizerFast`.
+pub(crate) fn from_vocabulary(vocabulary: &str, config: &Map<String, Value>) -> Result<Tokenizer, String> {
+    let flag = |key: &str| match config.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(value) => Err(format!("tokenizer_config.json: `{key}` is {value}, expected true or false")),
+    };
+    // A token is a text or, as an added token, an object with its text under `content`.
+    let token = |key: &str, default: &str| {
+        let value = config.get(key).map(|value| value.get("content").unwrap_or(value));
+        value.and_then(Value::as_str).unwrap_or(default).to_owned()
+    };
+    let normalizer = BertNormalizer::new(
+        true,
+        flag("tokenize_chinese_chars")?.unwrap_or(true),
+        flag("strip_accents")?,
+        flag("do_lower_case")?.unwrap_or(true),
+    );
+    let tokens: Vec<&str> = vocabulary.lines().map(str::trim_end).collect();
+    let unk_token = token("unk_token", "[UNK]");
+    let special = [
+        token("cls_token", "[CLS]"),
+        token("sep_token", "[SEP]"),
+        token("pad_token", "[PAD]"),
+        unk_token.clone(),
+        token("mask_token", "[MASK]"),
+    ];
+    assemble(&tokens, &unk_token, normalizer, &special, &special[0], &special[1])
+}
+
+/// Trains a tokenizer on sentences.
+///
+/// The trainer of `tokenizers` numbers the continuing characters in the order in which a hash map yields the words, and
+/// that number decides between merges of equal frequency. Naming those characters beforehand, sorted, as tokens that the
+/// vocabulary must hold makes the result depend on the sentences alone.
+pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<Tokenizer, String> {
+    let normalizer = BertNormalizer::new(true, true, None, false);
+    let characters = characters(sentences, &normalizer)?;
+    let reserved: Vec<String> = SPECIAL_TOKENS
+        .into_iter()
+        .map(str::to_owned)
+        .chain(characters.iter().map(char::to_string))
+        .chain(characters.iter().map(|character| format!("{PREFIX}{character}")))
+        .collect();
+    if reserved.len() > vocab_size {
+        return Err(format!("vocab_size {vocab_size} is too small: the characters of the text alone need {}", reserved.len()));
+    }
+    let trainer = WordPieceTrainer::builder()
+        .vocab_size(vocab_size)
+        .min_frequency(2)
+        .show_progress(false)
+        .special_tokens(reserved.iter().map(|token| AddedToken::from(token.as_str(), true)).collect())
+        .build();
+    let mut tokenizer = Tokenizer::new(WordPiece::default());
+    tokenizer.with_normalizer(Some(normalizer)).map_err(|error| error.to_string())?.with_pre_tokenizer(Some(BertPreTokenizer));
+    let texts = sentences.iter().map(|sentence| sentence.as_ref().to_owned()).collect::<Vec<_>>();
+    tokenizer.train(&mut TrainerWrapper::from(trainer), texts.into_iter()).map_err(|error| error.to_string())?;
+
+    let mut vocabulary: Vec<(String, u32)> = tokenizer.get_vocab(false).into_iter().collect();
+    vocabulary.sort_by_key(|(_, id)| *id);
+    let tokens: Vec<&str> = vocabulary.iter().map(|(token, _)| token.as_str()).collect();
+    let special = SPECIAL_TOKENS.map(str::to_owned);
+    assemble(&tokens, "[UNK]", normalizer, &special, "[CLS]", "[SEP]")
+}
+
+/// The characters of the sentences after normalization, sorted; spaces separate words and are no token.
+fn characters(sentences: &[impl AsRef<str>], normalizer: &BertNormalizer) -> Result<BTreeSet<char>, String> {
+    use tokenizers::{NormalizedString, Normalizer};
+    let mut characters = BTreeSet::new();
+    for sentence in sentences {
+        let mut text = NormalizedString::from(sentence.as_ref());
+        normalizer.normalize(&mut text).map_err(|error| error.to_string())?;
+        characters.extend(text.get().chars().filter(|character| !character.is_whitespace()));
+    }
+    Ok(characters)
+}
+
+fn assemble(
+    tokens: &[&str],
+    unk_token: &str,
+    normalizer: BertNormalizer,
+    special: &[String],
+    cls: &str,
+    sep: &str,
+) -> Result<Tokenizer, String> {
+    let id = |token: &str| {
+        let position = tokens.iter().position(|&entry| entry == token);
+        position.map(|id| id as u32).ok_or_else(|| format!("the vocabulary of {} entries has no `{token}`", tokens.len()))
+    };
+    let (cls_id, sep_id) = (id(cls)?, id(sep)?);
+    id(unk_token)?;
+    let vocabulary = WordPiece::read_bytes(tokens.join("\n").as_bytes()).map_err(|error| error.to_string())?;
+    let model = WordPiece::builder()
+        .vocab(vocabulary)
+        .unk_token(unk_token.to_owned())
+        .continuing_subword_prefix(PREFIX.to_owned())
+        .max_input_chars_per_word(100)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let template = TemplateProcessing::builder()
+        .try_single(format!("{cls} $A {sep}"))
+        .and_then(|builder| builder.try_pair(format!("{cls} $A {sep} $B:1 {sep}:1")))
+        .map_err(|error| error.to_string())?
+        .special_tokens(vec![(cls.to_owned(), cls_id), (sep.to_owned(), sep_id)])
+        .build()
+        .map_err(|error| error.to_string())?;
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.with_normalizer(Some(NormalizerWrapper::from(normalizer))).map_err(|error| error.to_string())?;
+    tokenizer
+        .with_pre_tokenizer(Some(BertPreTokenizer))
+        .with_post_processor(Some(template))
+        .with_decoder(Some(WordPieceDecoder::new(PREFIX.to_owned(), true)));
+    let known = special.iter().filter(|token| tokens.contains(&token.as_str()));
+    let added: Vec<AddedToken> = known.map(|token| AddedToken::from(token.as_str(), true)).collect();
+    tokenizer.add_special_tokens(added).map_err(|error| error.to_string())?;
+    Ok(tokenizer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENTENCES: [&str; 4] = ["비가 많이 온다.", "비가 온다고 한다.", "눈이 많이 온다.", "오늘 비가 왔다고 한다."];
+
+    #[test]
+    fn training_twice_gives_the_same_tokenizer() {
+        // Hash maps are seeded anew each time, so a dependence on their order shows within a few rounds.
+        let first = train(&SENTENCES, 60).unwrap().to_string(false).unwrap();
+        for _ in 0..10 {
+            assert_eq!(train(&SENTENCES, 60).unwrap().to_string(false).unwrap(), first);
+        }
+    }
+
+    #[test]
+    fn a_trained_tokenizer_frames_sentences_and_knows_their_words() {
+        let tokenizer = train(&SENTENCES, 60).unwrap();
+        let encoding = tokenizer.encode("비가 온다.", true).unwrap();
+        assert_eq!(encoding.get_tokens().first().map(String::as_str), Some("[CLS]"));
+        assert_eq!(encoding.get_tokens().last().map(String::as_str), Some("[SEP]"));
+        assert!(encoding.get_tokens().contains(&"비가".to_owned()), "{:?}", encoding.get_tokens());
+        assert!(!encoding.get_tokens().contains(&"[UNK]".to_owned()));
+    }
+
+    #[test]
+    fn a_vocabulary_without_room_for_the_characters_is_refused() {
+        assert!(train(&SENTENCES, 10).unwrap_err().contains("vocab_size 10 is too small"));
+    }
+}

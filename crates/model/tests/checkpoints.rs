@@ -1,0 +1,195 @@
+//! Checkpoints are read back as they were written, and a damaged one is refused with one line that names the file.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use common::{fixture, json, matrix, texts};
+use model::{Options, SentenceEncoder};
+use tempfile::TempDir;
+
+/// A copy of a fixture that a test may damage.
+fn copy(name: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join(name);
+    copy_tree(&fixture(name), &target);
+    (folder, target)
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_tree(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// The message with which loading fails; it must be one line.
+fn refusal(dir: &Path) -> String {
+    let message = SentenceEncoder::load(dir, &Options::default()).unwrap_err().to_string();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from} is not in {}", path.display());
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_saved_checkpoint_is_read_back_identical() {
+    let sentences = texts(&json("embeddings.json")["sentences"]);
+    for name in ["roberta-tiny", "bert-tiny", "st-roberta-tiny-new"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        let encoder = SentenceEncoder::load(fixture(name), &Options::default()).unwrap();
+        encoder.save(&first, "# card").unwrap();
+        let back = SentenceEncoder::load(&first, &Options::default()).unwrap();
+        assert_eq!(back.tokenizer().max_seq_length(), encoder.tokenizer().max_seq_length(), "{name}");
+        assert_eq!(matrix(&back.encode(&sentences).unwrap()), matrix(&encoder.encode(&sentences).unwrap()), "{name}");
+        back.save(&second, "# card").unwrap();
+        for file in ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "modules.json", "manifest.json"] {
+            assert_eq!(fs::read(first.join(file)).unwrap(), fs::read(second.join(file)).unwrap(), "{name}: {file}");
+        }
+    }
+}
+
+#[test]
+fn truncated_safetensors_are_refused() {
+    let (_folder, dir) = copy("roberta-tiny");
+    let file = dir.join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    for length in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&file, &bytes[..length]).unwrap();
+        assert!(refusal(&dir).contains("model.safetensors: not a whole safetensors file"), "{length} bytes");
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_a_checkpoint_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("best");
+    SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().save(&dir, "").unwrap();
+    let file = dir.join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    for position in [0, 9, bytes.len() / 2, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 1;
+        fs::write(&file, &damaged).unwrap();
+        let message = refusal(&dir);
+        assert!(message.contains("model.safetensors") && message.contains("damaged"), "{message}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_a_header_without_a_manifest_does_not_panic() {
+    let (_folder, dir) = copy("roberta-tiny");
+    let file = dir.join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    for position in 0..400 {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 1 << (position % 8);
+        fs::write(&file, &damaged).unwrap();
+        // A flip within a head's name is no error; all that is asked for is one line, not a crash.
+        if let Err(error) = SentenceEncoder::load(&dir, &Options::default()) {
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_pytorch_archive_is_refused() {
+    let (_folder, dir) = copy("bert-tiny");
+    let file = dir.join("pytorch_model.bin");
+    let bytes = fs::read(&file).unwrap();
+    for length in [0, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&file, &bytes[..length]).unwrap();
+        assert!(refusal(&dir).contains("pytorch_model.bin: not a whole PyTorch archive"), "{length} bytes");
+    }
+    for position in (0..bytes.len()).step_by(97) {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 0x10;
+        fs::write(&file, &damaged).unwrap();
+        if let Err(error) = SentenceEncoder::load(&dir, &Options::default()) {
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_misshapen_tensor_is_named_with_both_shapes() {
+    let (_folder, dir) = copy("roberta-tiny");
+    replace(&dir.join("config.json"), "\"intermediate_size\": 64", "\"intermediate_size\": 60");
+    assert!(
+        refusal(&dir).ends_with(
+            "model.safetensors: tensor `roberta.encoder.layer.0.intermediate.dense.bias` has shape [64], expected [60] by config.json"
+        ),
+        "{}",
+        refusal(&dir)
+    );
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let (_folder, dir) = copy("roberta-tiny");
+    replace(&dir.join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+    assert!(refusal(&dir).contains("tensor `roberta.encoder.layer.2.attention.output.LayerNorm.bias` is missing"), "{}", refusal(&dir));
+}
+
+#[test]
+fn a_directory_without_a_tokenizer_is_refused() {
+    let (_folder, dir) = copy("roberta-tiny");
+    fs::remove_file(dir.join("tokenizer.json")).unwrap();
+    assert!(refusal(&dir).contains("no tokenizer: expected tokenizer.json, or vocab.txt"), "{}", refusal(&dir));
+}
+
+#[test]
+fn an_unsupported_module_or_pooling_is_refused_by_name() {
+    let (_folder, dir) = copy("st-roberta-tiny-old");
+    replace(&dir.join("1_Pooling/config.json"), "\"pooling_mode_max_tokens\": false", "\"pooling_mode_max_tokens\": true");
+    assert!(refusal(&dir).contains("is not supported, expected one of mean, cls, max"), "{}", refusal(&dir));
+    replace(&dir.join("modules.json"), "sentence_transformers.models.Pooling", "sentence_transformers.models.Dense");
+    assert!(refusal(&dir).contains("module `sentence_transformers.models.Dense` is not supported"), "{}", refusal(&dir));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_is_refused() {
+    for (from, to, expected) in [
+        ("\"num_attention_heads\": 4", "\"num_attention_heads\": 5", "hidden_size 32 is not a multiple of num_attention_heads 5"),
+        ("\"hidden_size\": 32", "\"hidden_size\": 0", "hidden_size is 0"),
+        ("\"hidden_size\": 32", "\"hidden_size\": \"32\"", "invalid type: string"),
+        ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"", "unknown variant `silu`"),
+        ("\"model_type\": \"roberta\"", "\"model_type\": \"deberta-v2\"", "unknown variant `deberta-v2`"),
+        ("\"vocab_size\":", "\"vocab_sizes\":", "missing field `vocab_size`"),
+    ] {
+        let (_folder, dir) = copy("roberta-tiny");
+        replace(&dir.join("config.json"), from, to);
+        let message = refusal(&dir);
+        assert!(message.contains("config.json: ") && message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_tokenizer_beyond_the_vocabulary_is_refused() {
+    let (_folder, dir) = copy("roberta-tiny");
+    fs::copy(fixture("bert-tiny-sharded/tokenizer.json"), dir.join("tokenizer.json")).unwrap();
+    let config = fs::read_to_string(dir.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["vocab_size"] = 100.into();
+    fs::write(dir.join("config.json"), config.to_string()).unwrap();
+    assert!(refusal(&dir).contains("and the encoder's vocab_size is 100"), "{}", refusal(&dir));
+}
+
+#[test]
+fn a_hub_id_that_is_no_directory_says_how_to_get_the_model() {
+    assert!(refusal(Path::new("klue/roberta-large")).contains("hf download klue/roberta-large --local-dir"));
+}

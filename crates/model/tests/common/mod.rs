@@ -1,0 +1,41 @@
+//! What the tests of this crate share: fixtures and comparisons.
+#![allow(dead_code, unreachable_pub)] // each test binary uses a part
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tch::Tensor;
+
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+pub fn json(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(fixture(name)).unwrap()).unwrap()
+}
+
+pub fn texts(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+pub fn matrix(tensor: &Tensor) -> Vec<Vec<f64>> {
+    Vec::try_from(tensor.to_kind(tch::Kind::Double)).unwrap()
+}
+
+/// Fails unless every row equals the reference's to the tolerances of an f32 encoder: 1e-5 in cosine, and 1e-4 per
+/// element relative to the reference's norm.
+pub fn assert_embeddings(found: &Tensor, expected: &Value, what: &str) {
+    let expected = expected.as_array().unwrap();
+    let found = matrix(found);
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (index, (row, reference)) in found.iter().zip(expected).enumerate() {
+        let reference: Vec<f64> = reference.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        assert_eq!(row.len(), reference.len(), "{what}");
+        let norm = |row: &[f64]| row.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let dot: f64 = row.iter().zip(&reference).map(|(a, b)| a * b).sum();
+        let cosine = dot / (norm(row) * norm(&reference));
+        assert!((1.0 - cosine).abs() < 1e-5, "{what}, sentence {index}: cosine {cosine}");
+        let worst = row.iter().zip(&reference).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / norm(&reference);
+        assert!(worst < 1e-4, "{what}, sentence {index}: element off by {worst} of the norm");
+    }
+}

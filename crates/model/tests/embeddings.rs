@@ -1,0 +1,90 @@
+//! Embeddings equal those of transformers and sentence-transformers on the same weights; the fixtures and the Python
+//! behind them come from `scripts/reference/make_fixtures.py`.
+
+mod common;
+
+use common::{assert_embeddings, fixture, json, matrix, texts};
+use model::{Options, Pooling, Precision, SentenceEncoder};
+
+fn load(name: &str, options: Options) -> SentenceEncoder {
+    SentenceEncoder::load(fixture(name), &options).unwrap()
+}
+
+fn assert_every_pooling(directory: &str, reference: &str) {
+    let expected = json("embeddings.json");
+    let sentences = texts(&expected["sentences"]);
+    for (pooling, key) in [(Pooling::Mean, "mean"), (Pooling::Cls, "cls"), (Pooling::Max, "max")] {
+        let encoder = load(directory, Options { max_seq_length: Some(48), pooling: Some(pooling), ..Options::default() });
+        assert_embeddings(&encoder.encode(&sentences).unwrap(), &expected["models"][reference][key], &format!("{directory}, {key}"));
+    }
+}
+
+#[test]
+fn roberta_from_safetensors_equals_transformers() {
+    // RobertaForMaskedLM: names with `roberta.`, a head to ignore, positions from pad_token_id + 1
+    assert_every_pooling("roberta-tiny", "roberta-tiny");
+}
+
+#[test]
+fn bert_from_a_pytorch_archive_and_a_vocabulary_equals_transformers() {
+    // BertForMaskedLM by torch.save: names with `bert.`, gelu_new, eps 1e-12, vocab.txt in lower case
+    assert_every_pooling("bert-tiny", "bert-tiny");
+}
+
+#[test]
+fn sharded_weights_equal_whole_ones() {
+    assert_every_pooling("bert-tiny-sharded", "bert-tiny");
+}
+
+#[test]
+fn both_layouts_of_sentence_transformers_equal_its_encode() {
+    let expected = json("embeddings.json");
+    for name in ["st-roberta-tiny-old", "st-roberta-tiny-new"] {
+        let encoder = load(name, Options::default());
+        assert_eq!(encoder.tokenizer().max_seq_length(), 24, "{name}");
+        let embeddings = encoder.encode(&texts(&expected["sentences"])).unwrap();
+        assert_embeddings(&embeddings, &expected["sentence_transformers"], name);
+    }
+}
+
+#[test]
+fn an_embedding_does_not_depend_on_its_batch() {
+    let encoder = load("roberta-tiny", Options::default());
+    let sentences = texts(&json("embeddings.json")["sentences"]);
+    let together = matrix(&encoder.encode(&sentences).unwrap());
+    for (index, sentence) in sentences.iter().enumerate() {
+        let alone = &matrix(&encoder.encode(&[sentence]).unwrap())[0];
+        let worst = alone.iter().zip(&together[index]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-5, "sentence {index}: {worst}");
+    }
+}
+
+#[test]
+fn many_batches_keep_the_callers_order() {
+    let encoder = load("roberta-tiny", Options::default());
+    let base = texts(&json("embeddings.json")["sentences"]);
+    let sentences: Vec<&String> = base.iter().cycle().take(2_000).collect(); // more tokens than one batch holds
+    let rows = matrix(&encoder.encode(&sentences).unwrap());
+    for (index, row) in rows.iter().enumerate() {
+        let worst = row.iter().zip(&rows[index % base.len()]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-5, "sentence {index}: {worst}");
+    }
+}
+
+#[test]
+fn bf16_stays_close_to_f32() {
+    let sentences = texts(&json("embeddings.json")["sentences"]);
+    let exact = load("roberta-tiny", Options::default()).encode(&sentences).unwrap();
+    let bf16 = load("roberta-tiny", Options { precision: Precision::Bf16, ..Options::default() }).encode(&sentences).unwrap();
+    let cosines: Vec<f64> = Vec::try_from(model::similarity(&exact, &bf16).to_kind(tch::Kind::Double)).unwrap();
+    let worst = cosines.iter().copied().fold(1.0, f64::min);
+    // bf16 keeps 8 bits, so two layers of random weights agree to about 2^-8 in angle: a cosine of 1 - 1e-5 to 1 - 1e-3.
+    assert!(worst > 0.999, "{worst}");
+    assert!(worst < 1.0 - 1e-7, "bf16 was not used: {worst}");
+}
+
+#[test]
+fn no_sentence_at_all_gives_an_empty_matrix() {
+    let encoder = load("roberta-tiny", Options::default());
+    assert_eq!(encoder.encode(&[""; 0]).unwrap().size(), [0, 32]);
+}
