@@ -1,0 +1,47 @@
+//! A dataset in memory: its pairs, with the name it was asked by.
+
+use std::path::PathBuf;
+
+use crate::data_dir::DataDir;
+use crate::error::{Error, Problem};
+use crate::pair::SentencePair;
+use crate::{reader, spec};
+
+/// All pairs of one file; either every pair has a score or none has.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The spec as asked for.
+    pub name: String,
+    /// The file that was read.
+    pub path: PathBuf,
+    /// The pairs, in the order of the file; at least one.
+    pub pairs: Vec<SentencePair>,
+}
+
+impl Dataset {
+    /// Reads the dataset that `spec` names: `klue-sts:{train,dev}`, `kor-sts:{train,dev,test}`,
+    /// `sample:{train,dev,test}`, or the path of a `.json`, `.tsv` or `.csv` file with the columns `sentence1`,
+    /// `sentence2` and optionally `score` or `label`.
+    ///
+    /// # Errors
+    /// Where there is no such dataset or file, and where any row of it cannot be used: no row is ever skipped.
+    pub fn load(spec: &str, dir: &DataDir) -> Result<Dataset, Error> {
+        let path = spec::locate(spec, dir)?;
+        let pairs = reader::read(&path)?;
+        Ok(Dataset { name: spec.to_owned(), path, pairs })
+    }
+
+    /// Whether the pairs have scores.
+    pub fn is_labelled(&self) -> bool {
+        self.pairs.iter().all(|pair| pair.score.is_some())
+    }
+
+    /// The scores, in the order of the pairs.
+    ///
+    /// # Errors
+    /// Where the file has no score column; the error names the file.
+    pub fn scores(&self) -> Result<Vec<f64>, Error> {
+        let unlabelled = || Error::File { path: self.path.clone(), problem: Problem::Unlabelled };
+        self.pairs.iter().map(|pair| pair.score.ok_or_else(unlabelled)).collect()
+    }
+}

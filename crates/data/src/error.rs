@@ -1,0 +1,184 @@
+//! What can go wrong with a dataset; each message is one line that says where, what, and what was expected.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::spec::KNOWN_NAMES;
+
+/// Everything that this crate can refuse.
+///
+/// `Display` tells the whole story, causes included; there is no `source()`, so a chain of errors prints it once.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// One record of a file cannot be used.
+    #[error("{}:{line}: {problem}", path.display())]
+    Record {
+        /// The file, as it was given.
+        path: PathBuf,
+        /// The line on which the record starts, counted from 1; for invalid bytes, the line that holds them.
+        line: usize,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+
+    /// A file as a whole cannot be used.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file, as it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+
+    /// The operating system refused to read or write.
+    #[error("{}: cannot {action}: {cause}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried, such as `read the file`.
+        action: &'static str,
+        /// The system's reason.
+        cause: io::Error,
+    },
+
+    /// The spec names no dataset and looks like no file.
+    #[error(
+        "unknown dataset {spec:?}: the known names are {KNOWN_NAMES}, or give the path of a .json, .tsv or .csv file"
+    )]
+    UnknownDataset {
+        /// The spec as asked for.
+        spec: String,
+    },
+
+    /// The spec is understood, but its file is not there.
+    #[error(
+        "no file for dataset {spec:?}: looked at {}; {remedy} (known names: {KNOWN_NAMES})",
+        looked_at.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    MissingDataset {
+        /// The spec as asked for.
+        spec: String,
+        /// Every place that was tried.
+        looked_at: Vec<PathBuf>,
+        /// How to get the file.
+        remedy: String,
+    },
+
+    /// A file that must not be replaced is already there.
+    #[error("{}: the file exists already; pass --overwrite to replace it", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The fraction of a split is not strictly between 0 and 1.
+    #[error("fraction {fraction} cannot be split off: expected a number above 0 and below 1")]
+    Fraction {
+        /// The fraction as asked for.
+        fraction: f64,
+    },
+
+    /// A stratified split needs a score for every pair.
+    #[error("pair {} has no score: a stratified split needs labelled pairs", row + 1)]
+    SplitUnlabelled {
+        /// The pair's row, counted from 0.
+        row: usize,
+    },
+
+    /// The split would leave one of its parts without a row.
+    #[error("a fraction of {fraction} of {rows} pairs leaves one part empty: use more pairs or another fraction")]
+    EmptySplit {
+        /// The fraction as asked for.
+        fraction: f64,
+        /// The number of pairs.
+        rows: usize,
+    },
+
+    /// A download failed; nothing was written.
+    #[error("cannot fetch {url}: {problem}; {remedy}")]
+    Fetch {
+        /// The address.
+        url: String,
+        /// What happened.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
+
+    /// The chart could not be drawn.
+    #[error("{}: cannot draw the chart: {reason}", path.display())]
+    Chart {
+        /// The file it was meant for.
+        path: PathBuf,
+        /// The drawing library's reason.
+        reason: String,
+    },
+}
+
+/// What is wrong with a file or with one of its records.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // Each message says what its variant and fields are.
+pub enum Problem {
+    #[error("is a directory, expected a .json, .tsv or .csv file")]
+    Directory,
+    #[error("unknown file extension, expected .json, .tsv or .csv")]
+    Extension,
+    #[error("the file is empty, expected sentence pairs")]
+    Empty,
+    #[error("no rows after the header, expected at least one sentence pair")]
+    NoRows,
+    #[error("the array is empty, expected at least one sentence pair")]
+    EmptyArray,
+    #[error("byte 0x{byte:02X} is not valid UTF-8, expected a file saved as UTF-8")]
+    InvalidUtf8 { byte: u8 },
+
+    #[error("no column {missing:?} among {found}; expected sentence1, sentence2 and score or label")]
+    MissingColumn { missing: &'static str, found: String },
+    #[error("column {name:?} occurs more than once, expected it once")]
+    RepeatedColumn { name: String },
+    #[error("both {first:?} and {second:?} are present, expected only one of them")]
+    AmbiguousScore { first: &'static str, second: &'static str },
+    #[error("the number of fields is {found}, expected {expected} as in the header")]
+    FieldCount { found: usize, expected: usize },
+    #[error("a quoted field starts here and never ends, expected a closing '\"' (a '\"' in the text is doubled)")]
+    UnclosedQuote,
+    #[error("text after the closing '\"' of a field, expected a separator (a '\"' in the text is doubled)")]
+    TextAfterQuote,
+    #[error("an unquoted field holds an odd number of '\"', expected the field in quotes with each '\"' doubled")]
+    StrayQuote,
+    #[error("a carriage return inside a row, expected lines that end in \\n or \\r\\n")]
+    CarriageReturn,
+    #[error("{read} rows read where the file holds {counted}: rows would be lost, so nothing is used")]
+    RowsLost { counted: usize, read: usize },
+    #[error("the reader refused the file: {reason}")]
+    Reader { reason: String },
+
+    #[error("{reason}")]
+    Json { reason: String },
+    #[error("no field {name:?}, expected sentence1, sentence2 and labels.real-label, score or label")]
+    MissingField { name: &'static str },
+    #[error("no score, although the first record has one")]
+    ScoreVanishes,
+    #[error("a score, although the first record has none")]
+    ScoreAppears,
+
+    #[error("{column} is empty, expected a sentence")]
+    EmptySentence { column: &'static str },
+    #[error("{column} is empty, expected a number in 0..=5")]
+    EmptyScore { column: &'static str },
+    #[error("{column} {text} is not a number, expected one in 0..=5")]
+    ScoreNotANumber { column: &'static str, text: String },
+    #[error("{column} {text} is outside 0..=5")]
+    ScoreOutside { column: &'static str, text: String },
+    #[error("no scores: the file has no column score or label, and this needs one")]
+    Unlabelled,
+}
+
+impl Error {
+    /// True where the request itself is wrong (an unknown name, an impossible fraction), not the data.
+    pub fn is_wrong_use(&self) -> bool {
+        matches!(self, Error::UnknownDataset { .. } | Error::Fraction { .. })
+    }
+}

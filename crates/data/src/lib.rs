@@ -1,0 +1,42 @@
+//! Sentence-pair datasets for semantic textual similarity: where they lie, how they are read, split and described.
+//!
+//! ```no_run
+//! use data::{DataDir, Dataset, stratified_split};
+//!
+//! let dir = DataDir::new(None);
+//! let dataset = Dataset::load("klue-sts:train", &dir)?;
+//! let split = stratified_split(&dataset.pairs, 0.1, 42)?;
+//! assert_eq!(split.train.len() + split.dev.len(), dataset.pairs.len());
+//! # Ok::<(), data::Error>(())
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
+
+mod chart;
+pub mod command_line;
+mod csv_writer;
+mod data_dir;
+mod dataset;
+mod error;
+mod fetch;
+mod histogram;
+mod pair;
+mod reader;
+mod sources;
+mod spec;
+mod split;
+mod staged;
+mod statistics;
+
+pub use chart::write_histograms;
+pub use csv_writer::{SplitFiles, write_split};
+pub use data_dir::DataDir;
+pub use dataset::Dataset;
+pub use error::{Error, Problem};
+pub use fetch::{Fetcher, Outcome};
+pub use histogram::Histogram;
+pub use pair::{MAX_SCORE, SentencePair};
+pub use sources::{SOURCES, Source, UPSTREAM};
+pub use split::{Split, stratified_split};
+pub use staged::Staged;
+pub use statistics::{Lengths, ScoreStatistics, Statistics};

@@ -1,0 +1,91 @@
+//! The sentence pair: two sentences with the score that says how alike they are.
+
+use crate::error::Problem;
+
+/// The highest score; the lowest is 0.
+pub const MAX_SCORE: f64 = 5.0;
+
+/// Two sentences, kept byte for byte as the file has them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SentencePair {
+    /// The first sentence, never blank.
+    pub sentence1: String,
+    /// The second sentence, never blank.
+    pub sentence2: String,
+    /// The similarity on a scale of 0 to 5; `None` where the file has no scores.
+    pub score: Option<f64>,
+}
+
+impl SentencePair {
+    /// The two sentences in an order of their own, so that a pair equals its mirror image.
+    pub(crate) fn unordered(&self) -> (&str, &str) {
+        let (a, b) = (self.sentence1.as_str(), self.sentence2.as_str());
+        if a <= b { (a, b) } else { (b, a) }
+    }
+
+    /// A pair from a file, refused where a sentence is blank.
+    pub(crate) fn checked(sentence1: &str, sentence2: &str, score: Option<f64>) -> Result<Self, Problem> {
+        for (column, sentence) in [("sentence1", sentence1), ("sentence2", sentence2)] {
+            if sentence.trim().is_empty() {
+                return Err(Problem::EmptySentence { column });
+            }
+        }
+        Ok(SentencePair { sentence1: sentence1.to_owned(), sentence2: sentence2.to_owned(), score })
+    }
+}
+
+/// Reads the score in a cell of `column`.
+pub(crate) fn parse_score(column: &'static str, cell: &str) -> Result<f64, Problem> {
+    let text = cell.trim();
+    if text.is_empty() {
+        return Err(Problem::EmptyScore { column });
+    }
+    let score: f64 = text.parse().map_err(|_| Problem::ScoreNotANumber { column, text: shown(text) })?;
+    check_score(column, score, || shown(text))
+}
+
+/// Refuses a score that is not finite or outside `0..=MAX_SCORE`; `text` shows it as the file has it.
+pub(crate) fn check_score(column: &'static str, score: f64, text: impl FnOnce() -> String) -> Result<f64, Problem> {
+    if !score.is_finite() {
+        Err(Problem::ScoreNotANumber { column, text: text() })
+    } else if !(0.0..=MAX_SCORE).contains(&score) {
+        Err(Problem::ScoreOutside { column, text: text() })
+    } else {
+        Ok(score.abs()) // -0 becomes 0.
+    }
+}
+
+/// A cell's text in quotes, escaped and cut, so that a message stays one short line.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 40;
+    if text.chars().count() <= LONGEST {
+        format!("{text:?}")
+    } else {
+        format!("{:?}…", text.chars().take(LONGEST).collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_a_finite_number_from_0_to_5() {
+        for (cell, score) in [("0", 0.0), ("5.000", 5.0), (" 3.5 ", 3.5), ("-0", 0.0), ("1e0", 1.0)] {
+            assert_eq!(parse_score("score", cell), Ok(score), "{cell}");
+        }
+        for cell in ["5.0001", "-0.1", "1e300"] {
+            assert!(matches!(parse_score("score", cell), Err(Problem::ScoreOutside { .. })), "{cell}");
+        }
+        for cell in ["NaN", "inf", "-inf", "3,5", "넷", "0x1"] {
+            assert!(matches!(parse_score("score", cell), Err(Problem::ScoreNotANumber { .. })), "{cell}");
+        }
+        assert!(matches!(parse_score("score", "  "), Err(Problem::EmptyScore { .. })));
+    }
+
+    #[test]
+    fn a_message_about_a_long_or_broken_cell_is_one_short_line() {
+        let message = parse_score("label", &format!("a\nb{}", "가".repeat(500))).unwrap_err().to_string();
+        assert!(!message.contains('\n') && message.chars().count() < 120, "{message}");
+    }
+}
