@@ -23,7 +23,8 @@ pub fn replace_dir<E: From<Error>>(target: &Path, write: impl FnOnce(&Path) -> R
     sync_tree(&temporary.0)?;
     if target.exists() {
         // One step, so that at every moment one of the two stands under the name; the old one is then the temporary.
-        renameat_with(CWD, &temporary.0, CWD, target, RenameFlags::EXCHANGE).map_err(|error| Error::io(target)(error.into()))?;
+        renameat_with(CWD, &temporary.0, CWD, target, RenameFlags::EXCHANGE)
+            .map_err(|error| Error::io(target)(error.into()))?;
     } else {
         fs::rename(&temporary.0, target).map_err(Error::io(target))?;
     }
@@ -70,7 +71,8 @@ mod tests {
     use super::*;
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

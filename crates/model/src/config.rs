@@ -121,16 +121,28 @@ impl EncoderConfig {
             return Err(format!("{name} is {size}, expected 1..=2^30"));
         }
         if self.hidden_size % self.num_attention_heads != 0 {
-            return Err(format!("hidden_size {} is not a multiple of num_attention_heads {}", self.hidden_size, self.num_attention_heads));
+            return Err(format!(
+                "hidden_size {} is not a multiple of num_attention_heads {}",
+                self.hidden_size, self.num_attention_heads
+            ));
         }
         if self.max_sequence_length() < 3 {
-            return Err(format!("max_position_embeddings {} leaves no room for a sentence", self.max_position_embeddings));
+            return Err(format!(
+                "max_position_embeddings {} leaves no room for a sentence",
+                self.max_position_embeddings
+            ));
         }
         if !(0..self.vocab_size).contains(&self.pad_token_id()) {
-            return Err(format!("pad_token_id {} is outside the vocabulary of {}", self.pad_token_id(), self.vocab_size));
+            return Err(format!(
+                "pad_token_id {} is outside the vocabulary of {}",
+                self.pad_token_id(),
+                self.vocab_size
+            ));
         }
-        let dropouts =
-            [("hidden_dropout_prob", self.hidden_dropout_prob), ("attention_probs_dropout_prob", self.attention_probs_dropout_prob)];
+        let dropouts = [
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+        ];
         if let Some((name, p)) = dropouts.into_iter().find(|(_, p)| !(0.0..1.0).contains(p)) {
             return Err(format!("{name} is {p}, expected 0 <= p < 1"));
         }
@@ -142,7 +154,9 @@ impl EncoderConfig {
         }
         match self.other.get("position_embedding_type").and_then(|kind| kind.as_str()) {
             None | Some("absolute") => {}
-            Some(kind) => return Err(format!("position_embedding_type `{kind}` is not supported, expected `absolute`")),
+            Some(kind) => {
+                return Err(format!("position_embedding_type `{kind}` is not supported, expected `absolute`"));
+            }
         }
         if self.other.get("is_decoder").and_then(|value| value.as_bool()) == Some(true) {
             return Err("is_decoder is true, expected an encoder".to_owned());

@@ -51,10 +51,13 @@ impl Layout {
             // The class has kept its name and moved between packages.
             match module.class.rsplit('.').next().unwrap_or_default() {
                 "Transformer" if transformer.is_none() => transformer = Some(dir.join(&module.path)),
-                "Pooling" if pooling.is_none() => pooling = Some(read_pooling(&dir.join(&module.path).join("config.json"))?),
+                "Pooling" if pooling.is_none() => {
+                    pooling = Some(read_pooling(&dir.join(&module.path).join("config.json"))?)
+                }
                 "Normalize" => {} // cosine similarity divides by the norms anyway
                 _ => {
-                    let what = format!("module `{}` is not supported, expected Transformer, Pooling, Normalize", module.class);
+                    let what =
+                        format!("module `{}` is not supported, expected Transformer, Pooling, Normalize", module.class);
                     return Err(Error::invalid(&modules_path, what));
                 }
             }
@@ -99,20 +102,32 @@ fn read_pooling(path: &Path) -> Result<Pooling, Error> {
         _ => {
             let flags = config.iter().filter(|(_, value)| value.as_bool() == Some(true));
             let mode = |key: &'_ String| key.strip_prefix("pooling_mode_").map(str::len);
-            flags.filter(|(key, _)| mode(key).is_some()).map(|(key, _)| key.trim_start_matches("pooling_mode_")).collect()
+            flags
+                .filter(|(key, _)| mode(key).is_some())
+                .map(|(key, _)| key.trim_start_matches("pooling_mode_"))
+                .collect()
         }
     };
     match modes[..] {
         ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
         ["cls" | "cls_token"] => Ok(Pooling::Cls),
         ["max" | "max_tokens"] => Ok(Pooling::Max),
-        _ => Err(Error::invalid(path, format!("pooling mode `{}` is not supported, expected one of mean, cls, max", modes.join("+")))),
+        _ => Err(Error::invalid(
+            path,
+            format!("pooling mode `{}` is not supported, expected one of mean, cls, max", modes.join("+")),
+        )),
     }
 }
 
 /// Writes the files that make a directory with an encoder one of sentence-transformers, in the older layout, which its
 /// versions 2 to 6 and text-embeddings-inference all read.
-pub(crate) fn write(dir: &Path, pooling: Pooling, hidden: i64, max_seq_length: usize, lowercase: bool) -> Result<(), Error> {
+pub(crate) fn write(
+    dir: &Path,
+    pooling: Pooling,
+    hidden: i64,
+    max_seq_length: usize,
+    lowercase: bool,
+) -> Result<(), Error> {
     let folder = dir.join("1_Pooling");
     std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
     let files = [
@@ -137,7 +152,10 @@ pub(crate) fn write(dir: &Path, pooling: Pooling, hidden: i64, max_seq_length: u
             }),
         ),
         ("sentence_bert_config.json", json!({"max_seq_length": max_seq_length, "do_lower_case": lowercase})),
-        ("config_sentence_transformers.json", json!({"prompts": {}, "default_prompt_name": null, "similarity_fn_name": "cosine"})),
+        (
+            "config_sentence_transformers.json",
+            json!({"prompts": {}, "default_prompt_name": null, "similarity_fn_name": "cosine"}),
+        ),
     ];
     for (name, value) in files {
         let path = dir.join(name);

@@ -7,13 +7,15 @@
 //! # let tokenizer = model::Tokenizer::train(&sentences, 100, 16)?;
 //! # let config: model::EncoderConfig = serde_json::from_str(r#"{"model_type": "roberta", "vocab_size": 100, "hidden_size": 8,
 //! #     "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}"#)?;
-//! # model::SentenceEncoder::from_scratch(config, tokenizer, tch::Device::Cpu)?.save(&path, "")?;
+//! # model::SentenceEncoder::from_scratch(config, tokenizer, model::Pooling::Mean, tch::Device::Cpu)?.save(&path, "")?;
 //! let encoder = model::SentenceEncoder::load(&path, &model::Options::default())?;
 //! let embeddings = encoder.encode(&["비가 온다.", "비가 내린다."])?; // (sentences, hidden)
 //! let similarity = model::similarity(&embeddings.get(0), &embeddings.get(1)); // cosine, ()
 //! assert!(similarity.double_value(&[]).abs() <= 1.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
 pub mod atomic;
 mod attention;

@@ -40,6 +40,12 @@ impl LayerNorm {
     /// (tokens, hidden) to (tokens, hidden).
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
         let kind = xs.kind();
-        xs.layer_norm(self.weight.size(), Some(&self.weight.to_kind(kind)), Some(&self.bias.to_kind(kind)), self.eps, true)
+        xs.layer_norm(
+            self.weight.size(),
+            Some(&self.weight.to_kind(kind)),
+            Some(&self.bias.to_kind(kind)),
+            self.eps,
+            true,
+        )
     }
 }

@@ -79,7 +79,10 @@ pub(crate) fn verify(dir: &Path) -> Result<(), Error> {
         }
         let found = Stamp::of(&file)?;
         if found.size != expected.size {
-            return Err(Error::invalid(&file, format!("{} bytes, expected {} by {NAME}: the file is damaged", found.size, expected.size)));
+            return Err(Error::invalid(
+                &file,
+                format!("{} bytes, expected {} by {NAME}: the file is damaged", found.size, expected.size),
+            ));
         }
         if found != expected {
             return Err(Error::invalid(&file, format!("its sha256 is not the one in {NAME}: the file is damaged")));

@@ -40,6 +40,9 @@ impl FromStr for Precision {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|precision| precision.to_string() == text).ok_or_else(|| "expected f32 or bf16".to_owned())
+        Self::ALL
+            .into_iter()
+            .find(|precision| precision.to_string() == text)
+            .ok_or_else(|| "expected f32 or bf16".to_owned())
     }
 }

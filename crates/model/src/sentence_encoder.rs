@@ -67,7 +67,10 @@ impl SentenceEncoder {
         let longest = config.max_sequence_length() as usize;
         let max_seq_length = match options.max_seq_length {
             Some(asked) if asked > longest => {
-                return Err(Error::invalid(path, format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
+                return Err(Error::invalid(
+                    path,
+                    format!("max_seq_length {asked} is beyond the encoder's {longest} positions"),
+                ));
             }
             Some(asked) => asked,
             None => layout.max_seq_length.min(longest),
@@ -80,13 +83,18 @@ impl SentenceEncoder {
     }
 
     /// A sentence encoder with fresh weights, drawn from libtorch's random state.
-    pub fn from_scratch(config: EncoderConfig, tokenizer: Tokenizer, device: Device) -> Result<Self, Error> {
+    pub fn from_scratch(
+        config: EncoderConfig,
+        tokenizer: Tokenizer,
+        pooling: Pooling,
+        device: Device,
+    ) -> Result<Self, Error> {
         config.validate().map_err(Error::Unusable)?;
         if tokenizer.max_seq_length() as i64 > config.max_sequence_length() {
             let (asked, longest) = (tokenizer.max_seq_length(), config.max_sequence_length());
             return Err(Error::Unusable(format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
         }
-        let this = Self::empty(config, tokenizer, Pooling::Mean, device)?;
+        let this = Self::empty(config, tokenizer, pooling, device)?;
         init::initialize(&this.vs, &this.config);
         Ok(this)
     }
@@ -123,7 +131,11 @@ impl SentenceEncoder {
     }
 
     /// Like [`SentenceEncoder::encode`]; after each batch `progress` is told how many sentences it held.
-    pub fn encode_with_progress(&self, sentences: &[impl AsRef<str>], progress: &mut dyn FnMut(usize)) -> Result<Tensor, Error> {
+    pub fn encode_with_progress(
+        &self,
+        sentences: &[impl AsRef<str>],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Tensor, Error> {
         let tokenized = self.tokenizer.encode(sentences)?;
         // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
         let mut order: Vec<usize> = (0..tokenized.len()).collect();
@@ -200,7 +212,13 @@ impl SentenceEncoder {
         let text = serde_json::to_string_pretty(&config).expect("a configuration is JSON");
         std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
         self.tokenizer.save(dir)?;
-        layout::write(dir, self.pooling, config.hidden_size, self.tokenizer.max_seq_length(), self.tokenizer.lowercase())?;
+        layout::write(
+            dir,
+            self.pooling,
+            config.hidden_size,
+            self.tokenizer.max_seq_length(),
+            self.tokenizer.lowercase(),
+        )?;
         let path = dir.join("README.md");
         std::fs::write(&path, card).map_err(Error::io(&path))
     }

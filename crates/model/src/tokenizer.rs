@@ -30,12 +30,19 @@ impl Tokenizer {
             return Self::new(read_tokenizer(&file)?, config, max_seq_length);
         }
         if !vocab.exists() {
-            return Err(Error::invalid(dir, "no tokenizer: expected tokenizer.json, or vocab.txt with tokenizer_config.json"));
+            return Err(Error::invalid(
+                dir,
+                "no tokenizer: expected tokenizer.json, or vocab.txt with tokenizer_config.json",
+            ));
         }
         if config.is_empty() {
-            return Err(Error::invalid(dir, "vocab.txt needs a tokenizer_config.json beside it, which is missing or empty"));
+            return Err(Error::invalid(
+                dir,
+                "vocab.txt needs a tokenizer_config.json beside it, which is missing or empty",
+            ));
         }
-        let inner = wordpiece::from_vocabulary(&read_text(&vocab)?, &config).map_err(|what| Error::invalid(&vocab, what))?;
+        let inner =
+            wordpiece::from_vocabulary(&read_text(&vocab)?, &config).map_err(|what| Error::invalid(&vocab, what))?;
         Self::new(inner, config, max_seq_length)
     }
 
@@ -97,7 +104,9 @@ impl Tokenizer {
         };
         let encodings = encodings.map_err(|error| Error::Tokenizer(error.to_string()))?;
         if encodings.iter().any(|encoding| encoding.is_empty()) {
-            return Err(Error::Tokenizer("a sentence has no token at all: the tokenizer adds no special tokens".to_owned()));
+            return Err(Error::Tokenizer(
+                "a sentence has no token at all: the tokenizer adds no special tokens".to_owned(),
+            ));
         }
         Ok(encodings.iter().map(|encoding| encoding.get_ids().iter().map(|&id| i64::from(id)).collect()).collect())
     }
@@ -130,6 +139,7 @@ impl Tokenizer {
 }
 
 fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer, Error> {
-    tokenizers::Tokenizer::from_bytes(read_text(path)?)
-        .map_err(|error| Error::invalid(path, format!("not a tokenizer: {}", error.to_string().lines().next().unwrap_or_default())))
+    tokenizers::Tokenizer::from_bytes(read_text(path)?).map_err(|error| {
+        Error::invalid(path, format!("not a tokenizer: {}", error.to_string().lines().next().unwrap_or_default()))
+    })
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 use tokenizers::{
-    AddedToken, NormalizerWrapper, Tokenizer,
+    AddedToken, NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer, Tokenizer,
     decoders::wordpiece::WordPiece as WordPieceDecoder,
     models::{
         TrainerWrapper,
@@ -57,15 +58,18 @@ pub(crate) fn from_vocabulary(vocabulary: &str, config: &Map<String, Value>) -> 
 /// vocabulary must hold makes the result depend on the sentences alone.
 pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<Tokenizer, String> {
     let normalizer = BertNormalizer::new(true, true, None, false);
-    let characters = characters(sentences, &normalizer)?;
+    let (characters, continuing) = characters(sentences, &normalizer)?;
     let reserved: Vec<String> = SPECIAL_TOKENS
         .into_iter()
         .map(str::to_owned)
         .chain(characters.iter().map(char::to_string))
-        .chain(characters.iter().map(|character| format!("{PREFIX}{character}")))
+        .chain(continuing.iter().map(|character| format!("{PREFIX}{character}")))
         .collect();
     if reserved.len() > vocab_size {
-        return Err(format!("vocab_size {vocab_size} is too small: the characters of the text alone need {}", reserved.len()));
+        return Err(format!(
+            "vocab_size {vocab_size} is too small: the characters of the text alone need {}",
+            reserved.len()
+        ));
     }
     let trainer = WordPieceTrainer::builder()
         .vocab_size(vocab_size)
@@ -74,7 +78,10 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<
         .special_tokens(reserved.iter().map(|token| AddedToken::from(token.as_str(), true)).collect())
         .build();
     let mut tokenizer = Tokenizer::new(WordPiece::default());
-    tokenizer.with_normalizer(Some(normalizer)).map_err(|error| error.to_string())?.with_pre_tokenizer(Some(BertPreTokenizer));
+    tokenizer
+        .with_normalizer(Some(normalizer))
+        .map_err(|error| error.to_string())?
+        .with_pre_tokenizer(Some(BertPreTokenizer));
     let texts = sentences.iter().map(|sentence| sentence.as_ref().to_owned()).collect::<Vec<_>>();
     tokenizer.train(&mut TrainerWrapper::from(trainer), texts.into_iter()).map_err(|error| error.to_string())?;
 
@@ -85,16 +92,23 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<
     assemble(&tokens, "[UNK]", normalizer, &special, "[CLS]", "[SEP]")
 }
 
-/// The characters of the sentences after normalization, sorted; spaces separate words and are no token.
-fn characters(sentences: &[impl AsRef<str>], normalizer: &BertNormalizer) -> Result<BTreeSet<char>, String> {
-    use tokenizers::{NormalizedString, Normalizer};
-    let mut characters = BTreeSet::new();
+/// The characters that the words of the sentences are made of: every one, and those that continue a word; both sorted.
+fn characters(
+    sentences: &[impl AsRef<str>],
+    normalizer: &BertNormalizer,
+) -> Result<(BTreeSet<char>, BTreeSet<char>), String> {
+    let (mut all, mut continuing) = (BTreeSet::new(), BTreeSet::new());
     for sentence in sentences {
         let mut text = NormalizedString::from(sentence.as_ref());
         normalizer.normalize(&mut text).map_err(|error| error.to_string())?;
-        characters.extend(text.get().chars().filter(|character| !character.is_whitespace()));
+        let mut words = PreTokenizedString::from(text);
+        BertPreTokenizer.pre_tokenize(&mut words).map_err(|error| error.to_string())?;
+        for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
+            all.extend(word.chars());
+            continuing.extend(word.chars().skip(1));
+        }
     }
-    Ok(characters)
+    Ok((all, continuing))
 }
 
 fn assemble(
@@ -107,7 +121,9 @@ fn assemble(
 ) -> Result<Tokenizer, String> {
     let id = |token: &str| {
         let position = tokens.iter().position(|&entry| entry == token);
-        position.map(|id| id as u32).ok_or_else(|| format!("the vocabulary of {} entries has no `{token}`", tokens.len()))
+        position
+            .map(|id| id as u32)
+            .ok_or_else(|| format!("the vocabulary of {} entries has no `{token}`", tokens.len()))
     };
     let (cls_id, sep_id) = (id(cls)?, id(sep)?);
     id(unk_token)?;

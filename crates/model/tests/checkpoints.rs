@@ -1,4 +1,5 @@
 //! Checkpoints are read back as they were written, and a damaged one is refused with one line that names the file.
+#![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
 
@@ -57,7 +58,14 @@ fn a_saved_checkpoint_is_read_back_identical() {
         assert_eq!(back.tokenizer().max_seq_length(), encoder.tokenizer().max_seq_length(), "{name}");
         assert_eq!(matrix(&back.encode(&sentences).unwrap()), matrix(&encoder.encode(&sentences).unwrap()), "{name}");
         back.save(&second, "# card").unwrap();
-        for file in ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "modules.json", "manifest.json"] {
+        for file in [
+            "model.safetensors",
+            "config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "modules.json",
+            "manifest.json",
+        ] {
             assert_eq!(fs::read(first.join(file)).unwrap(), fs::read(second.join(file)).unwrap(), "{name}: {file}");
         }
     }
@@ -142,7 +150,11 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
 fn a_missing_tensor_is_named() {
     let (_folder, dir) = copy("roberta-tiny");
     replace(&dir.join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
-    assert!(refusal(&dir).contains("tensor `roberta.encoder.layer.2.attention.output.LayerNorm.bias` is missing"), "{}", refusal(&dir));
+    assert!(
+        refusal(&dir).contains("tensor `roberta.encoder.layer.2.attention.output.LayerNorm.bias` is missing"),
+        "{}",
+        refusal(&dir)
+    );
 }
 
 #[test]
@@ -155,16 +167,28 @@ fn a_directory_without_a_tokenizer_is_refused() {
 #[test]
 fn an_unsupported_module_or_pooling_is_refused_by_name() {
     let (_folder, dir) = copy("st-roberta-tiny-old");
-    replace(&dir.join("1_Pooling/config.json"), "\"pooling_mode_max_tokens\": false", "\"pooling_mode_max_tokens\": true");
+    replace(
+        &dir.join("1_Pooling/config.json"),
+        "\"pooling_mode_max_tokens\": false",
+        "\"pooling_mode_max_tokens\": true",
+    );
     assert!(refusal(&dir).contains("is not supported, expected one of mean, cls, max"), "{}", refusal(&dir));
     replace(&dir.join("modules.json"), "sentence_transformers.models.Pooling", "sentence_transformers.models.Dense");
-    assert!(refusal(&dir).contains("module `sentence_transformers.models.Dense` is not supported"), "{}", refusal(&dir));
+    assert!(
+        refusal(&dir).contains("module `sentence_transformers.models.Dense` is not supported"),
+        "{}",
+        refusal(&dir)
+    );
 }
 
 #[test]
 fn a_configuration_that_cannot_be_is_refused() {
     for (from, to, expected) in [
-        ("\"num_attention_heads\": 4", "\"num_attention_heads\": 5", "hidden_size 32 is not a multiple of num_attention_heads 5"),
+        (
+            "\"num_attention_heads\": 4",
+            "\"num_attention_heads\": 5",
+            "hidden_size 32 is not a multiple of num_attention_heads 5",
+        ),
         ("\"hidden_size\": 32", "\"hidden_size\": 0", "hidden_size is 0"),
         ("\"hidden_size\": 32", "\"hidden_size\": \"32\"", "invalid type: string"),
         ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"", "unknown variant `silu`"),

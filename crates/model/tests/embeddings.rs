@@ -1,5 +1,6 @@
 //! Embeddings equal those of transformers and sentence-transformers on the same weights; the fixtures and the Python
 //! behind them come from `scripts/reference/make_fixtures.py`.
+#![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
 
@@ -14,8 +15,13 @@ fn assert_every_pooling(directory: &str, reference: &str) {
     let expected = json("embeddings.json");
     let sentences = texts(&expected["sentences"]);
     for (pooling, key) in [(Pooling::Mean, "mean"), (Pooling::Cls, "cls"), (Pooling::Max, "max")] {
-        let encoder = load(directory, Options { max_seq_length: Some(48), pooling: Some(pooling), ..Options::default() });
-        assert_embeddings(&encoder.encode(&sentences).unwrap(), &expected["models"][reference][key], &format!("{directory}, {key}"));
+        let encoder =
+            load(directory, Options { max_seq_length: Some(48), pooling: Some(pooling), ..Options::default() });
+        assert_embeddings(
+            &encoder.encode(&sentences).unwrap(),
+            &expected["models"][reference][key],
+            &format!("{directory}, {key}"),
+        );
     }
 }
 
@@ -75,7 +81,8 @@ fn many_batches_keep_the_callers_order() {
 fn bf16_stays_close_to_f32() {
     let sentences = texts(&json("embeddings.json")["sentences"]);
     let exact = load("roberta-tiny", Options::default()).encode(&sentences).unwrap();
-    let bf16 = load("roberta-tiny", Options { precision: Precision::Bf16, ..Options::default() }).encode(&sentences).unwrap();
+    let bf16 =
+        load("roberta-tiny", Options { precision: Precision::Bf16, ..Options::default() }).encode(&sentences).unwrap();
     let cosines: Vec<f64> = Vec::try_from(model::similarity(&exact, &bf16).to_kind(tch::Kind::Double)).unwrap();
     let worst = cosines.iter().copied().fold(1.0, f64::min);
     // bf16 keeps 8 bits, so two layers of random weights agree to about 2^-8 in angle: a cosine of 1 - 1e-5 to 1 - 1e-3.

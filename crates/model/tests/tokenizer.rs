@@ -1,4 +1,5 @@
 //! The published klue/roberta tokenizer gives the ids that transformers gives.
+#![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
 
@@ -10,7 +11,9 @@ use model::Tokenizer;
 #[test]
 fn klue_roberta_ids_equal_transformers() {
     let Some(data) = std::env::var_os("STS_DATA_DIR") else {
-        eprintln!("SKIPPED klue_roberta_ids_equal_transformers: STS_DATA_DIR is not set, so the klue/roberta tokenizer is not at hand");
+        eprintln!(
+            "SKIPPED klue_roberta_ids_equal_transformers: STS_DATA_DIR is not set, so the klue/roberta tokenizer is not at hand"
+        );
         return;
     };
     let path = Path::new(&data).join("klue-roberta/tokenizer.json");

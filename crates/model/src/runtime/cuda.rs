@@ -22,8 +22,9 @@ pub(super) fn load() -> Option<Result<(), String>> {
 
 fn beside_libtorch_cpu() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path =
-        maps.lines().find_map(|line| line.find('/').map(|start| &line[start..]).filter(|path| path.ends_with("/libtorch_cpu.so")))?;
+    let path = maps.lines().find_map(|line| {
+        line.find('/').map(|start| &line[start..]).filter(|path| path.ends_with("/libtorch_cpu.so"))
+    })?;
     let cuda = PathBuf::from(path).with_file_name("libtorch_cuda.so");
     cuda.exists().then_some(cuda)
 }

@@ -28,7 +28,8 @@ struct Entry {
 
 impl Entry {
     fn bytes(&self) -> Option<u64> {
-        let elements = self.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(u64::try_from(size).ok()?));
+        let elements =
+            self.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(u64::try_from(size).ok()?));
         elements?.checked_mul(self.kind.elt_size_in_bytes() as u64)
     }
 
@@ -60,7 +61,10 @@ impl Weights {
             ("pytorch_model.bin.index.json", true),
         ];
         let (name, sharded) = candidates.into_iter().find(|(name, _)| dir.join(name).exists()).ok_or_else(|| {
-            Error::invalid(dir, "no weights: expected model.safetensors or pytorch_model.bin, or the index of their shards")
+            Error::invalid(
+                dir,
+                "no weights: expected model.safetensors or pytorch_model.bin, or the index of their shards",
+            )
         })?;
         let path = dir.join(name);
         let entries = if sharded { open_shards(dir, &path)? } else { open_file(&path)? };
@@ -85,12 +89,19 @@ impl Weights {
             let full = format!("{prefix}{name}");
             let entry =
                 self.entries.get(&full).or_else(|| self.entries.get(&first_bert_name(&full))).ok_or_else(|| {
-                    Error::invalid(&self.path, format!("tensor `{full}` is missing, expected shape {:?}", variable.size()))
+                    Error::invalid(
+                        &self.path,
+                        format!("tensor `{full}` is missing, expected shape {:?}", variable.size()),
+                    )
                 })?;
             if entry.shape != variable.size() {
                 return Err(Error::invalid(
                     &self.path,
-                    format!("tensor `{full}` has shape {:?}, expected {:?} by config.json", entry.shape, variable.size()),
+                    format!(
+                        "tensor `{full}` has shape {:?}, expected {:?} by config.json",
+                        entry.shape,
+                        variable.size()
+                    ),
                 ));
             }
             let tensor = entry.read()?;

@@ -273,17 +273,23 @@ fn build(callable: Value, arguments: Value) -> Result<Value, String> {
     };
     match (module.as_str(), name.as_str()) {
         ("collections", "OrderedDict") => Ok(Value::Dict(Vec::new())),
-        ("torch._utils", "_rebuild_parameter") => arguments.into_iter().next().ok_or_else(|| "a parameter without data".to_owned()),
+        ("torch._utils", "_rebuild_parameter") => {
+            arguments.into_iter().next().ok_or_else(|| "a parameter without data".to_owned())
+        }
         ("torch._utils", "_rebuild_tensor_v2") => match arguments.as_slice() {
-            [Value::Storage { storage_type, key }, Value::Int(offset), Value::Tuple(shape), Value::Tuple(strides), ..] => {
-                Ok(Value::Tensor(Tensor {
-                    storage_type: storage_type.clone(),
-                    storage_key: key.clone(),
-                    storage_offset: u64::try_from(*offset).map_err(|_| "a negative offset")?,
-                    shape: integers(shape)?,
-                    strides: integers(strides)?,
-                }))
-            }
+            [
+                Value::Storage { storage_type, key },
+                Value::Int(offset),
+                Value::Tuple(shape),
+                Value::Tuple(strides),
+                ..,
+            ] => Ok(Value::Tensor(Tensor {
+                storage_type: storage_type.clone(),
+                storage_key: key.clone(),
+                storage_offset: u64::try_from(*offset).map_err(|_| "a negative offset")?,
+                shape: integers(shape)?,
+                strides: integers(strides)?,
+            })),
             _ => Err("a tensor that is not stored as one".to_owned()),
         },
         _ => Err(format!("`{module}.{name}` does not belong to a state dict; it was not called")),
@@ -306,7 +312,10 @@ mod tests {
     fn a_call_into_the_system_is_refused_by_name() {
         // python: pickle.dumps(type("X", (), {"__reduce__": lambda self: (os.system, ("true",))})(), protocol=2)
         let bytes = b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.";
-        assert_eq!(parse(bytes).unwrap_err(), "data.pkl, byte 32: `posix.system` does not belong to a state dict; it was not called");
+        assert_eq!(
+            parse(bytes).unwrap_err(),
+            "data.pkl, byte 32: `posix.system` does not belong to a state dict; it was not called"
+        );
     }
 
     #[test]

@@ -61,7 +61,10 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
 
 /// Writes tensors under their names. One tensor at a time is copied, so memory does not grow with the file.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), Error> {
-    let views = tensors.iter().map(|(name, tensor)| Ok((name, TensorView::new(path, name, tensor)?))).collect::<Result<Vec<_>, Error>>()?;
+    let views = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name, TensorView::new(path, name, tensor)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
     let needed: usize = views.iter().map(|(_, view)| view.data_len()).sum();
     // transformers refuses a file that does not say which framework its tensors are laid out for.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);

@@ -22,7 +22,9 @@ pub(super) fn index(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
     let broken = |what: String| Error::invalid(path, format!("not a whole PyTorch archive: {what}"));
     let file = File::open(path).map_err(Error::io(path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| {
-        broken(format!("{error}; files of PyTorch before 1.6 are no archives: load and save them once with a newer PyTorch"))
+        broken(format!(
+            "{error}; files of PyTorch before 1.6 are no archives: load and save them once with a newer PyTorch"
+        ))
     })?;
     let names = archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<Vec<String>, ZipError>>();
     let names = names.map_err(|error| broken(error.to_string()))?;
@@ -49,7 +51,10 @@ pub(super) fn index(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
             return Err(broken(format!("storage of tensor `{name}` is compressed")));
         }
         if !is_contiguous(&tensor.shape, &tensor.strides) {
-            return Err(Error::invalid(path, format!("tensor `{name}` is not contiguous: save it again after .contiguous()")));
+            return Err(Error::invalid(
+                path,
+                format!("tensor `{name}` is not contiguous: save it again after .contiguous()"),
+            ));
         }
         let start = storage.data_start().ok_or_else(|| broken(format!("storage of tensor `{name}` has no place")))?;
         let first = tensor.storage_offset.checked_mul(kind.elt_size_in_bytes() as u64);

@@ -1,0 +1,92 @@
+//! The figures of one evaluation: how well predictions agree with labels.
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::metrics::{Correlation, MetricError, PValue, Statistic, bootstrap_ci95, f1, mse, pearson, spearman};
+
+/// The question of F1, asked of label and prediction alike: is the score at least this?
+pub const THRESHOLD: f64 = 3.0;
+
+const RESAMPLES: usize = 1_000;
+const BOOTSTRAP_SEED: u64 = 42; // fixed, so that an evaluation repeated gives the same interval
+
+/// A correlation with its p-value and its 95 % bootstrap interval.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval {
+    /// The correlation, in -1..=1.
+    pub value: f64,
+    /// Two-sided p-value.
+    pub p_value: PValue,
+    /// 95 % percentile bootstrap interval.
+    pub ci95: [f64; 2],
+}
+
+impl Interval {
+    fn new(found: Correlation, labels: &[f64], predictions: &[f64], statistic: Statistic) -> Result<Self, MetricError> {
+        let ci95 = bootstrap_ci95(labels, predictions, statistic, RESAMPLES, BOOTSTRAP_SEED)?;
+        Ok(Self { value: found.r, p_value: found.p_value, ci95 })
+    }
+
+    fn serialize_as<S: Serializer>(&self, name: &'static str, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Interval", 3)?;
+        object.serialize_field(name, &self.value)?;
+        object.serialize_field("p_value", &self.p_value)?;
+        object.serialize_field("ci95", &self.ci95)?;
+        object.end()
+    }
+}
+
+/// Why a correlation has no value: too few pairs, or one side that is constant.
+pub type Undefined = MetricError;
+
+/// The figures of predictions against labels, both on the labels' scale.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// Pearson's correlation; `null` in JSON where it is undefined.
+    #[serde(serialize_with = "pearson_object")]
+    pub pearson: Result<Interval, Undefined>,
+    /// Spearman's rank correlation; `null` in JSON where it is undefined.
+    #[serde(serialize_with = "spearman_object")]
+    pub spearman: Result<Interval, Undefined>,
+    /// F1 of «score ≥ threshold».
+    pub f1: f64,
+    /// The threshold of F1.
+    pub threshold: f64,
+    /// Mean squared error.
+    pub mse: f64,
+}
+
+impl Figures {
+    /// Computes every figure, with intervals.
+    pub fn new(labels: &[f64], predictions: &[f64]) -> Self {
+        let interval = |correlation: Result<Correlation, MetricError>, statistic| {
+            Interval::new(correlation?, labels, predictions, statistic)
+        };
+        Self {
+            pearson: interval(pearson(labels, predictions), Statistic::Pearson),
+            spearman: interval(spearman(labels, predictions), Statistic::Spearman),
+            f1: f1(labels, predictions, THRESHOLD),
+            threshold: THRESHOLD,
+            mse: mse(labels, predictions),
+        }
+    }
+}
+
+fn pearson_object<S: Serializer>(interval: &Result<Interval, Undefined>, serializer: S) -> Result<S::Ok, S::Error> {
+    named(interval, "r", serializer)
+}
+
+fn spearman_object<S: Serializer>(interval: &Result<Interval, Undefined>, serializer: S) -> Result<S::Ok, S::Error> {
+    named(interval, "rho", serializer)
+}
+
+fn named<S: Serializer>(
+    interval: &Result<Interval, Undefined>,
+    name: &'static str,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match interval {
+        Ok(interval) => interval.serialize_as(name, serializer),
+        Err(_) => serializer.serialize_none(),
+    }
+}

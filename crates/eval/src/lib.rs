@@ -1,0 +1,14 @@
+//! Evaluation of sentence encoders: scoring of a dataset, correlation with its labels, reports.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
+
+mod figures;
+pub mod metrics;
+mod predictions;
+mod report;
+mod scoring;
+
+pub use figures::{Figures, Interval, THRESHOLD, Undefined};
+pub use predictions::write_predictions;
+pub use report::{Evaluation, Report};
+pub use scoring::{LABEL_SCALE, Scored, score};

@@ -1,0 +1,125 @@
+//! The `eval` command: figures of a model on labelled sentence pairs.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use data::{DataDir, Dataset, Staged, command_line};
+use eval::{Evaluation, Report, score, write_predictions};
+use indicatif::{ProgressBar, ProgressStyle};
+use model::{
+    Options, Precision, SentenceEncoder,
+    runtime::{self, DeviceChoice},
+};
+
+/// Evaluate a sentence encoder: Pearson and Spearman correlation with 95 % bootstrap intervals, F1 and mean squared
+/// error of 5 · cosine against the labels.
+#[derive(Parser)]
+#[command(name = "eval", version)]
+struct Args {
+    /// Model directory, in sentence-transformers' or Hugging Face's layout.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Dataset: klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}, or a .json, .tsv or .csv file
+    /// with the columns sentence1, sentence2 and score or label. A file without labels is scored all the same. May be
+    /// given several times.
+    #[arg(long, value_name = "SPEC", required = true)]
+    data: Vec<String>,
+    /// Folder of the named datasets [default: $STS_DATA_DIR, else data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Number format of the encoder's layers: f32 or bf16.
+    #[arg(long, default_value_t)]
+    precision: Precision,
+    /// Tokens per sentence, special tokens included [default: the model's own].
+    #[arg(long, value_name = "N")]
+    max_seq_length: Option<usize>,
+    /// Device: auto (CUDA if usable), cpu or cuda:N.
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+    /// Threads of the processor [default: its cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write index,sentence1,sentence2,label,prediction as CSV; with several datasets, one file each, whose name has
+    /// the dataset's before its extension.
+    #[arg(long, value_name = "FILE.csv")]
+    predictions: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    command_line::exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let dir = DataDir::new(args.data_dir.clone());
+    let datasets = args.data.iter().map(|spec| Dataset::load(spec, &dir)).collect::<Result<Vec<_>, _>>()?;
+    // Every output is started before the long work, so that a path that cannot be written fails at once.
+    let json = args.json.as_deref().map(Staged::create).transpose()?;
+    let predictions = match &args.predictions {
+        Some(path) => datasets
+            .iter()
+            .map(|dataset| Staged::create(&predictions_path(path, dataset, datasets.len())))
+            .collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    let options = Options {
+        device: runtime::init(args.device, args.threads.map(usize::from))?,
+        precision: args.precision,
+        max_seq_length: args.max_seq_length,
+        ..Options::default()
+    };
+    let encoder = SentenceEncoder::load(&args.model, &options)?;
+
+    let mut results = Vec::new();
+    let mut predictions = predictions.into_iter();
+    for dataset in &datasets {
+        let bar = progress_bar(dataset);
+        let scored = score(&encoder, dataset, &mut |sentences| bar.inc(sentences as u64))?;
+        bar.finish_and_clear();
+        results.push(Evaluation::new(&dataset.name, &scored));
+        if let Some(mut file) = predictions.next() {
+            let path = file.target().to_owned();
+            write_predictions(file.file(), dataset, &scored.predictions).with_context(|| path.display().to_string())?;
+            file.commit(true)?;
+            eprintln!("predictions: {}", path.display());
+        }
+    }
+    let report = Report { model: args.model.display().to_string(), precision: args.precision, results };
+    if let Some(mut file) = json {
+        let path = file.target().to_owned();
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
+        file.commit(true)?;
+        eprintln!("figures: {}", path.display());
+    }
+    writeln!(io::stdout(), "{report}")?;
+    Ok(())
+}
+
+/// `out.csv`, or `out.kor-sts-test.csv` where several datasets are scored.
+fn predictions_path(path: &Path, dataset: &Dataset, datasets: usize) -> PathBuf {
+    if datasets == 1 {
+        return path.to_owned();
+    }
+    let name: String = dataset
+        .name
+        .chars()
+        .map(|character| if character.is_alphanumeric() || character == '-' { character } else { '-' })
+        .collect();
+    path.with_extension(format!("{name}.{}", path.extension().unwrap_or_default().to_string_lossy()))
+}
+
+/// A bar on a terminal; elsewhere it stays hidden, and the table that follows is all there is to say.
+fn progress_bar(dataset: &Dataset) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} sentences, {per_sec}, {eta} left")
+        .expect("a valid template");
+    let bar = ProgressBar::new(2 * dataset.pairs.len() as u64).with_style(style);
+    bar.with_prefix(dataset.name.clone())
+}

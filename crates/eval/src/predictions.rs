@@ -1,0 +1,26 @@
+//! Predictions beside their pairs, as a CSV file.
+
+use std::io::Write;
+
+use data::Dataset;
+use polars::prelude::{Column, CsvWriter, DataFrame, PolarsResult, SerWriter};
+
+/// Writes `index,sentence1,sentence2,label,prediction`, one row per pair; the label is empty where the dataset has none.
+pub fn write_predictions(writer: impl Write, dataset: &Dataset, predictions: &[f64]) -> PolarsResult<()> {
+    let pairs = &dataset.pairs;
+    let indices: Vec<u32> = (0..pairs.len() as u32).collect();
+    let sentences1: Vec<&str> = pairs.iter().map(|pair| pair.sentence1.as_str()).collect();
+    let sentences2: Vec<&str> = pairs.iter().map(|pair| pair.sentence2.as_str()).collect();
+    let labels: Vec<Option<f64>> = pairs.iter().map(|pair| pair.score).collect();
+    let mut frame = DataFrame::new(
+        pairs.len(),
+        vec![
+            Column::new("index".into(), indices),
+            Column::new("sentence1".into(), sentences1),
+            Column::new("sentence2".into(), sentences2),
+            Column::new("label".into(), labels),
+            Column::new("prediction".into(), predictions),
+        ],
+    )?;
+    CsvWriter::new(writer).finish(&mut frame)
+}

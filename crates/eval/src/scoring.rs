@@ -1,0 +1,44 @@
+//! The score that a sentence encoder gives to each pair of a dataset.
+
+use std::time::{Duration, Instant};
+
+use data::{Dataset, SentencePair};
+use model::{SentenceEncoder, similarity};
+use tch::Kind;
+
+/// Labels run from 0 to this; a cosine of 1 is predicted as it.
+pub const LABEL_SCALE: f64 = 5.0;
+
+/// A dataset's pairs with their predicted scores.
+#[derive(Debug)]
+pub struct Scored {
+    /// The score of each pair on the labels' scale: 5 · cosine.
+    pub predictions: Vec<f64>,
+    /// The labels, where the dataset has them.
+    pub labels: Option<Vec<f64>>,
+    /// Time that encoding took.
+    pub elapsed: Duration,
+}
+
+impl Scored {
+    /// Sentences encoded per second; a pair has two.
+    pub fn sentences_per_second(&self) -> f64 {
+        2.0 * self.predictions.len() as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Scores every pair of a dataset; `progress` is told of each batch of sentences that is done.
+pub fn score(
+    encoder: &SentenceEncoder,
+    dataset: &Dataset,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Scored, model::Error> {
+    let start = Instant::now();
+    let side = |sentence: fn(&SentencePair) -> &String| dataset.pairs.iter().map(sentence);
+    let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
+    let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, hidden)
+    let pairs = dataset.pairs.len() as i64;
+    let cosines = similarity(&embeddings.narrow(0, 0, pairs), &embeddings.narrow(0, pairs, pairs)); // (pairs)
+    let predictions = Vec::<f64>::try_from((cosines.to_kind(Kind::Double) * LABEL_SCALE).contiguous())?;
+    Ok(Scored { predictions, labels: dataset.scores().ok(), elapsed: start.elapsed() })
+}

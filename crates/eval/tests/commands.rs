@@ -1,0 +1,169 @@
+//! The `eval` command: what it writes, and how it refuses.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use data::{DataDir, Dataset};
+use model::{Options, SentenceEncoder, similarity};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/roberta-tiny")
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data")
+}
+
+fn eval(folder: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eval"));
+    command
+        .current_dir(folder.path())
+        .env("STS_DATA_DIR", sample())
+        .args(["--device", "cpu", "--threads", "1", "--model"])
+        .arg(model());
+    command.args(arguments).output().unwrap()
+}
+
+fn succeeded(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line with which the command fails, having left nothing behind.
+fn refusal(folder: &TempDir, arguments: &[&str]) -> String {
+    let before = names(folder);
+    let output = eval(folder, arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(names(folder), before);
+    stderr
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_figures_are_written_as_json_and_as_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = eval(&folder, &["--data", "sample:dev", "--data", "sample:test", "--json", "out/figures.json"]);
+    let table = succeeded(output);
+    assert!(table.contains("sample:dev") && table.contains("sample:test") && table.contains("Spearman"), "{table}");
+    let text = fs::read_to_string(folder.path().join("out/figures.json")).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let result = &report["results"][1];
+    assert_eq!(keys(&report), ["model", "precision", "results"]);
+    let expected = ["data", "f1", "mse", "pairs", "pearson", "sentences_per_second", "spearman", "threshold"];
+    assert_eq!(keys(result), expected);
+    assert_eq!(keys(&result["pearson"]), ["ci95", "p_value", "r"]);
+    assert_eq!(keys(&result["spearman"]), ["ci95", "p_value", "rho"]);
+    assert_eq!(
+        (&result["data"], &result["pairs"], &result["threshold"]),
+        (&"sample:test".into(), &80.into(), &3.0.into())
+    );
+    let (low, high) = (result["pearson"]["ci95"][0].as_f64().unwrap(), result["pearson"]["ci95"][1].as_f64().unwrap());
+    assert!((low..high).contains(&result["pearson"]["r"].as_f64().unwrap()));
+}
+
+#[test]
+fn predictions_are_five_times_the_cosine_beside_their_pairs() {
+    let folder = tempfile::tempdir().unwrap();
+    succeeded(eval(&folder, &["--data", "sample:test", "--predictions", "out.csv"]));
+    let dir = DataDir::new(Some(sample()));
+    let pairs = Dataset::load("sample:test", &dir).unwrap().pairs;
+    let path = folder.path().join("out.csv");
+    let header = fs::read_to_string(&path).unwrap().lines().next().unwrap().to_owned();
+    assert_eq!(header, "index,sentence1,sentence2,label,prediction");
+    // Read back by the reader of datasets: the sentences, quotes and all, and the label.
+    let back = Dataset::load(path.to_str().unwrap(), &dir).unwrap().pairs;
+    assert_eq!(back, pairs);
+    let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let last: f64 = text.lines().last().unwrap().rsplit(',').next().unwrap().parse().unwrap();
+    let pair = pairs.last().unwrap();
+    let embeddings = encoder.encode(&[&pair.sentence1, &pair.sentence2]).unwrap();
+    let expected = 5.0 * similarity(&embeddings.get(0), &embeddings.get(1)).double_value(&[]);
+    assert!((last - expected).abs() < 1e-5, "{last} and {expected}");
+}
+
+#[test]
+fn several_datasets_have_a_file_of_predictions_each() {
+    let folder = tempfile::tempdir().unwrap();
+    succeeded(eval(&folder, &["--data", "sample:dev", "--data", "sample:test", "--predictions", "out.csv"]));
+    assert_eq!(names(&folder), ["out.sample-dev.csv", "out.sample-test.csv"]);
+}
+
+#[test]
+fn a_file_without_labels_is_scored_without_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pairs.csv"), "sentence1,sentence2\n비가 온다.,비가 내린다.\n밥,책\n").unwrap();
+    let table = succeeded(eval(&folder, &["--data", "pairs.csv", "--json", "f.json", "--predictions", "p.csv"]));
+    assert!(table.contains("no labels"), "{table}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("f.json")).unwrap()).unwrap();
+    let keys: Vec<&String> = report["results"][0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["data", "pairs", "sentences_per_second"]);
+    let text = fs::read_to_string(folder.path().join("p.csv")).unwrap();
+    assert!(text.lines().nth(1).unwrap().starts_with("0,비가 온다.,비가 내린다.,,"), "{text}");
+}
+
+#[test]
+fn constant_labels_have_no_correlation_and_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pairs.csv"), "sentence1,sentence2,score\n가,나,1\n다,라,1\n마,바,1\n").unwrap();
+    let table = succeeded(eval(&folder, &["--data", "pairs.csv", "--json", "f.json"]));
+    assert!(table.contains("pairs.csv: no correlation: one side is 1 throughout"), "{table}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("f.json")).unwrap()).unwrap();
+    assert_eq!(report["results"][0]["pearson"], Value::Null);
+}
+
+#[test]
+fn bad_input_is_one_line_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.csv"), "sentence1,sentence2,score\n가,나,abc\n").unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    for (arguments, expected) in [
+        (vec!["--data", "no.csv", "--json", "f.json"], "no.csv"),
+        (vec!["--data", "bad.csv", "--json", "f.json"], "bad.csv:2: score \"abc\" is not a number"),
+        (vec!["--data", "sample:dev", "--json", "file/f.json"], "file"),
+        (vec!["--data", "sample:dev", "--json", "/proc/f.json"], "/proc"),
+        (vec!["--data", "sample:dev", "--max-seq-length", "100000"], "beyond the encoder's 64 positions"),
+    ] {
+        let line = refusal(&folder, &arguments);
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    let output = Command::new(env!("CARGO_BIN_EXE_eval"))
+        .args(["--data", "sample:dev", "--device", "cuda:99", "--model"])
+        .arg(model())
+        .env("STS_DATA_DIR", sample())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.starts_with("error: no CUDA device 99: ") && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+fn a_model_that_is_not_there_is_named() {
+    let output = Command::new(env!("CARGO_BIN_EXE_eval"))
+        .args(["--data", "sample:dev", "--model", "nowhere/at/all"])
+        .env("STS_DATA_DIR", sample())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("error: nowhere/at/all: no such directory") && stderr.lines().count() == 1, "{stderr}");
+}

@@ -1,0 +1,256 @@
+//! The configuration of a run: a TOML file with overrides, validated once.
+
+mod raw;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use model::{EncoderConfig, Pooling, Precision};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use raw::RawConfig;
+
+/// A validated configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// As it was read, with every default filled in; this is what a run directory keeps.
+    pub(crate) raw: RawConfig,
+    /// Seed of weights, dropout, data order and dev split.
+    pub seed: u64,
+    /// Run directory.
+    pub output: PathBuf,
+    /// Where the encoder comes from.
+    pub model: ModelSource,
+    /// Tokens per sentence, special tokens included.
+    pub max_seq_length: usize,
+    /// From token embeddings to a sentence's; `None` leaves it to the model.
+    pub pooling: Option<Pooling>,
+    /// Training datasets, merged.
+    pub train: Vec<String>,
+    /// Share of the training pairs that is set aside as a dev set.
+    pub dev_fraction: Option<f64>,
+    /// Dev datasets.
+    pub dev: Vec<String>,
+    /// Datasets that the best epoch is measured on.
+    pub test: Vec<String>,
+    /// Passes over the training pairs.
+    pub epochs: u32,
+    /// Optimizer steps after which the run ends, whatever `epochs` says.
+    pub max_steps: Option<u64>,
+    /// Pairs that go through the encoder at once.
+    pub batch_size: usize,
+    /// Batches per optimizer step.
+    pub gradient_accumulation: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Length of the warm-up.
+    pub warmup: Warmup,
+    /// Bound on the norm of the gradient; `None` leaves it alone.
+    pub max_grad_norm: Option<f64>,
+    /// Number format of training.
+    pub precision: Precision,
+    /// Dev figure that picks the best epoch.
+    pub select_by: SelectBy,
+    /// Steps between two entries of the log.
+    pub log_every_steps: u64,
+}
+
+/// Where the encoder comes from.
+#[derive(Clone, Debug)]
+pub enum ModelSource {
+    /// A model directory.
+    Init(PathBuf),
+    /// Fresh weights.
+    Scratch {
+        /// Shape of the encoder; `vocab_size` and `pad_token_id` are settled with the tokenizer.
+        config: Box<EncoderConfig>,
+        /// A `tokenizer.json`; one is trained on the training sentences without it. May start with `data:`.
+        tokenizer: Option<String>,
+    },
+}
+
+/// Length of the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Warmup {
+    /// In epochs.
+    Epochs(f64),
+    /// As a share of the run.
+    Ratio(f64),
+    /// In steps.
+    Steps(u64),
+}
+
+impl Warmup {
+    /// Warm-up steps of a run.
+    pub fn steps(self, steps_per_epoch: u64, total_steps: u64) -> anyhow::Result<u64> {
+        let steps = match self {
+            Warmup::Epochs(epochs) => (epochs * steps_per_epoch as f64).round() as u64,
+            Warmup::Ratio(ratio) => (ratio * total_steps as f64).round() as u64,
+            Warmup::Steps(steps) => steps,
+        };
+        ensure!(
+            steps <= total_steps,
+            "the warm-up is {steps} steps long, beyond the run's {total_steps}: lower train.warmup_steps, warmup_epochs or warmup_ratio"
+        );
+        Ok(steps)
+    }
+}
+
+/// The dev figure that picks the best epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SelectBy {
+    /// Pearson's correlation, the higher the better.
+    #[default]
+    Pearson,
+    /// Spearman's correlation, the higher the better.
+    Spearman,
+    /// F1 of «score ≥ 3», the higher the better.
+    F1,
+    /// Mean squared error, the lower the better.
+    Loss,
+}
+
+impl Config {
+    /// Reads a TOML file, replaces keys by `overrides` of the form `train.epochs=2`, and validates the result.
+    pub fn load(path: &Path, overrides: &[String], output: Option<PathBuf>) -> anyhow::Result<Self> {
+        let mut raw = RawConfig::load(path, overrides)?;
+        if let Some(output) = output {
+            raw.output = Some(output);
+        }
+        if raw.output.is_none() {
+            let name = path.file_stem().context("the configuration has no file name")?;
+            raw.output = Some(Path::new("checkpoints").join(name));
+        }
+        Self::validate(raw).with_context(|| path.display().to_string())
+    }
+
+    fn validate(mut raw: RawConfig) -> anyhow::Result<Self> {
+        let model = model_source(&mut raw)?;
+        let (data, train) = (&mut raw.data, &mut raw.train);
+        ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as \"klue-sts:train\"");
+        if data.dev.is_empty() && data.dev_fraction.is_none() {
+            data.dev_fraction = Some(0.1);
+        }
+        if let Some(fraction) = data.dev_fraction {
+            ensure!(
+                fraction > 0.0 && fraction < 1.0,
+                "data.dev_fraction is {fraction}, expected more than 0 and less than 1"
+            );
+        }
+        let positive = |name: &str, value: u64| {
+            ensure!(value > 0, "{name} is 0, expected at least 1");
+            Ok(())
+        };
+        positive("train.epochs", train.epochs.into())?;
+        positive("train.max_steps", train.max_steps.unwrap_or(1))?;
+        positive("train.batch_size", train.batch_size as u64)?;
+        positive("train.gradient_accumulation", train.gradient_accumulation as u64)?;
+        positive("train.log_every_steps", train.log_every_steps)?;
+        let within = |name: &str, value: f64, low: f64, high: f64| {
+            ensure!((low..=high).contains(&value), "{name} is {value}, expected {low}..={high}");
+            Ok(())
+        };
+        ensure!(
+            train.learning_rate > 0.0 && train.learning_rate < 1.0,
+            "train.learning_rate is {}, expected more than 0 and less than 1",
+            train.learning_rate
+        );
+        within("train.weight_decay", train.weight_decay, 0.0, 1.0)?;
+        ensure!(train.max_grad_norm >= 0.0, "train.max_grad_norm is {}, expected 0 (off) or more", train.max_grad_norm);
+        let warmup = match (train.warmup_epochs, train.warmup_ratio, train.warmup_steps) {
+            (Some(epochs), None, None) => {
+                within("train.warmup_epochs", epochs, 0.0, train.epochs.into())?;
+                Warmup::Epochs(epochs)
+            }
+            (None, Some(ratio), None) => {
+                within("train.warmup_ratio", ratio, 0.0, 1.0)?;
+                Warmup::Ratio(ratio)
+            }
+            (None, None, Some(steps)) => Warmup::Steps(steps),
+            (None, None, None) => {
+                train.warmup_ratio = Some(0.1);
+                Warmup::Ratio(0.1)
+            }
+            _ => bail!("train.warmup_epochs, train.warmup_ratio and train.warmup_steps exclude each other: give one"),
+        };
+        Ok(Self {
+            seed: raw.seed,
+            output: raw.output.clone().context("output is missing")?,
+            model,
+            max_seq_length: raw.model.max_seq_length,
+            pooling: raw.model.pooling,
+            train: raw.data.train.clone(),
+            dev_fraction: raw.data.dev_fraction,
+            dev: raw.data.dev.clone(),
+            test: raw.data.test.clone(),
+            epochs: raw.train.epochs,
+            max_steps: raw.train.max_steps,
+            batch_size: raw.train.batch_size,
+            gradient_accumulation: raw.train.gradient_accumulation,
+            learning_rate: raw.train.learning_rate,
+            weight_decay: raw.train.weight_decay,
+            warmup,
+            max_grad_norm: (raw.train.max_grad_norm > 0.0).then_some(raw.train.max_grad_norm),
+            precision: raw.train.precision,
+            select_by: raw.train.select_by,
+            log_every_steps: raw.train.log_every_steps,
+            raw,
+        })
+    }
+}
+
+/// Keys of Hugging Face's `config.json` that do not shape an encoder and are passed through.
+const PASSED_THROUGH: [&str; 7] = [
+    "bos_token_id",
+    "eos_token_id",
+    "classifier_dropout",
+    "position_embedding_type",
+    "is_decoder",
+    "use_cache",
+    "tie_word_embeddings",
+];
+
+fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
+    ensure!(raw.model.max_seq_length >= 3, "model.max_seq_length is {}, expected at least 3", raw.model.max_seq_length);
+    let mut table = match (&raw.model.init, &raw.model.scratch) {
+        (Some(init), None) => {
+            ensure!(
+                raw.model.tokenizer.is_none(),
+                "model.tokenizer goes with [model.scratch]; model.init brings its own"
+            );
+            return Ok(ModelSource::Init(init.clone()));
+        }
+        (None, Some(scratch)) => scratch.clone(),
+        (Some(_), Some(_)) => bail!("model.init and [model.scratch] exclude each other: give one"),
+        (None, None) => bail!("no model: give model.init, or [model.scratch] to train from fresh weights"),
+    };
+    let tokenizer = match (raw.model.tokenizer.clone(), table.remove("tokenizer")) {
+        (Some(_), Some(_)) => bail!("model.tokenizer and model.scratch.tokenizer are the same key: give one"),
+        (None, Some(toml::Value::String(path))) => Some(path),
+        (None, Some(other)) => bail!("model.scratch.tokenizer is {other}, expected the path of a tokenizer.json"),
+        (path, None) => path,
+    };
+    if !table.contains_key("vocab_size") {
+        ensure!(tokenizer.is_some(), "model.scratch.vocab_size is missing: the tokenizer to be trained needs it");
+        table.insert("vocab_size".to_owned(), 1.into()); // settled with the tokenizer
+    }
+    table.entry("model_type").or_insert_with(|| "roberta".into());
+    let config: EncoderConfig = serde_path_to_error::deserialize(toml::Value::Table(table))
+        .map_err(|error| anyhow::anyhow!("model.scratch: {}", one_line(&error.to_string())))?;
+    if let Some(key) = config.other.keys().find(|key| !PASSED_THROUGH.contains(&key.as_str())) {
+        bail!(
+            "model.scratch: unknown key `{key}`, expected tokenizer, model_type, vocab_size, hidden_size, num_hidden_layers, num_attention_heads, \
+             intermediate_size, hidden_act, hidden_dropout_prob, attention_probs_dropout_prob, max_position_embeddings, type_vocab_size, \
+             initializer_range, layer_norm_eps, pad_token_id, {}",
+            PASSED_THROUGH.join(", ")
+        );
+    }
+    Ok(ModelSource::Scratch { config: Box::new(config), tokenizer })
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

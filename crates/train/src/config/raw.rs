@@ -1,0 +1,162 @@
+//! The configuration file as it is written: keys, types and defaults, nothing validated.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, bail};
+use model::{Pooling, Precision};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::{SelectBy, one_line};
+
+/// A configuration file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawConfig {
+    #[serde(default = "default_seed")]
+    pub(super) seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) model: RawModel,
+    #[serde(default)]
+    pub(super) data: RawData,
+    #[serde(default)]
+    pub(super) train: RawTrain,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawModel {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) init: Option<PathBuf>,
+    pub(super) max_seq_length: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pooling: Option<Pooling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tokenizer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scratch: Option<Table>,
+}
+
+impl Default for RawModel {
+    fn default() -> Self {
+        Self { init: None, max_seq_length: 128, pooling: None, tokenizer: None, scratch: None }
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawData {
+    pub(super) train: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dev_fraction: Option<f64>,
+    pub(super) dev: Vec<String>,
+    pub(super) test: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTrain {
+    pub(super) epochs: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_steps: Option<u64>,
+    pub(super) batch_size: usize,
+    pub(super) gradient_accumulation: usize,
+    pub(super) learning_rate: f64,
+    pub(super) weight_decay: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warmup_epochs: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warmup_ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warmup_steps: Option<u64>,
+    pub(super) max_grad_norm: f64,
+    pub(super) loss: Loss,
+    pub(super) precision: Precision,
+    pub(super) select_by: SelectBy,
+    pub(super) log_every_steps: u64,
+}
+
+impl Default for RawTrain {
+    fn default() -> Self {
+        Self {
+            epochs: 5,
+            max_steps: None,
+            batch_size: 32,
+            gradient_accumulation: 1,
+            learning_rate: 2e-5,
+            weight_decay: 0.01,
+            warmup_epochs: None,
+            warmup_ratio: None,
+            warmup_steps: None,
+            max_grad_norm: 1.0,
+            loss: Loss::Mse,
+            precision: Precision::F32,
+            select_by: SelectBy::Pearson,
+            log_every_steps: 10,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Loss {
+    Mse,
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+impl RawConfig {
+    /// The training datasets as they were named.
+    pub(crate) fn train_names(&self) -> &[String] {
+        &self.data.train
+    }
+
+    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("{}: the configuration cannot be read", path.display()))?;
+        // First the file alone, whose errors have a line.
+        let alone: Result<Self, _> = toml::from_str(&text);
+        if let Err(error) = alone {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            bail!("{}:{line}: {}", path.display(), one_line(error.message()));
+        }
+        let mut table: Table = toml::from_str(&text)?;
+        for assignment in overrides {
+            apply(&mut table, assignment).with_context(|| format!("--set {assignment}"))?;
+        }
+        serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+            let key = error.path().to_string();
+            anyhow!("--set {}: {key}: {}", overrides.join(" "), one_line(error.inner().message()))
+        })
+    }
+}
+
+/// Sets `a.b=value` in a table. The value is TOML; what is not is a text, so that no shell needs two kinds of quotes.
+fn apply(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
+    let (path, text) = assignment.split_once('=').context("expected KEY=VALUE, such as train.epochs=2")?;
+    let parsed: Result<Table, _> = toml::from_str(&format!("value = {text}"));
+    let value =
+        parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()));
+    let mut keys: Vec<&str> = path.trim().split('.').collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut inner = table;
+    for key in keys {
+        let entry = inner.entry(key).or_insert_with(|| Value::Table(Table::new()));
+        inner = entry.as_table_mut().with_context(|| format!("`{key}` is a value, not a table"))?;
+    }
+    // Keys that exclude each other: the command line's replaces the file's.
+    for group in [["warmup_epochs", "warmup_ratio", "warmup_steps"].as_slice(), &["init", "scratch"]] {
+        if group.contains(&last) {
+            inner.retain(|key, _| !group.contains(&key));
+        }
+    }
+    inner.insert(last.to_owned(), value);
+    Ok(())
+}

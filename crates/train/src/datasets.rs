@@ -1,0 +1,62 @@
+//! The datasets of a run: training pairs merged, dev sets drawn or named, test sets.
+
+use anyhow::Context;
+use data::{DataDir, Dataset, SentencePair, stratified_split};
+use serde::Serialize;
+
+use crate::config::Config;
+
+/// Everything that a run reads.
+pub(crate) struct Datasets {
+    pub(crate) train: Vec<SentencePair>,
+    pub(crate) train_labels: Vec<f64>,
+    pub(crate) dev: Vec<Dataset>,
+    pub(crate) test: Vec<Dataset>,
+}
+
+/// Rows of each part, for the report.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Rows {
+    pub(crate) train: usize,
+    pub(crate) dev: Vec<(String, usize)>,
+    pub(crate) test: Vec<(String, usize)>,
+}
+
+impl Datasets {
+    pub(crate) fn load(config: &Config, dir: &DataDir) -> anyhow::Result<Self> {
+        let load = |specs: &[String]| -> anyhow::Result<Vec<Dataset>> {
+            let datasets = specs.iter().map(|spec| Dataset::load(spec, dir)).collect::<Result<Vec<_>, _>>()?;
+            for dataset in &datasets {
+                dataset.scores()?; // training and selection need labels
+            }
+            Ok(datasets)
+        };
+        let mut pairs: Vec<SentencePair> = load(&config.train)?.into_iter().flat_map(|dataset| dataset.pairs).collect();
+        let mut dev = Vec::new();
+        if let Some(fraction) = config.dev_fraction {
+            let split = stratified_split(&pairs, fraction, config.seed).context("data.dev_fraction")?;
+            let pick = |rows: &[usize]| rows.iter().map(|&row| pairs[row].clone()).collect::<Vec<_>>();
+            let (train, drawn) = (pick(&split.train), pick(&split.dev));
+            dev.push(Dataset {
+                name: format!("{} % of train", fraction * 100.0),
+                path: Default::default(),
+                pairs: drawn,
+            });
+            pairs = train;
+        }
+        dev.extend(load(&config.dev)?);
+        let train_labels = pairs.iter().filter_map(|pair| pair.score).collect();
+        Ok(Self { train: pairs, train_labels, dev, test: load(&config.test)? })
+    }
+
+    pub(crate) fn rows(&self) -> Rows {
+        let rows =
+            |datasets: &[Dataset]| datasets.iter().map(|dataset| (dataset.name.clone(), dataset.pairs.len())).collect();
+        Rows { train: self.train.len(), dev: rows(&self.dev), test: rows(&self.test) }
+    }
+
+    /// Both sentences of every training pair.
+    pub(crate) fn train_sentences(&self) -> Vec<&str> {
+        self.train.iter().flat_map(|pair| [pair.sentence1.as_str(), pair.sentence2.as_str()]).collect()
+    }
+}

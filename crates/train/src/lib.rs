@@ -1,0 +1,27 @@
+//! Fine-tuning of a Siamese sentence encoder on scored sentence pairs.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
+
+mod card;
+mod config;
+mod datasets;
+mod loss;
+mod optimizer;
+mod pairs;
+mod progress;
+mod report;
+mod run_dir;
+mod schedule;
+mod step;
+mod trainer;
+mod validation;
+
+pub use config::{Config, ModelSource, SelectBy, Warmup};
+pub use loss::mse_loss;
+pub use optimizer::{AdamW, AdamWConfig, clip_grad_norm};
+pub use pairs::Batch;
+pub use report::{Epoch, Report};
+pub use schedule::LinearSchedule;
+pub use step::{StepConfig, StepOutcome, training_step};
+pub use trainer::{Environment, train};
+pub use validation::DevFigures;

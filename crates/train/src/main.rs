@@ -1,0 +1,55 @@
+//! The `train` command: fine-tunes a sentence encoder as a configuration file says.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use data::{DataDir, command_line};
+use model::runtime::{self, DeviceChoice};
+use train::{Config, Environment, train};
+
+/// Fine-tune a Siamese sentence encoder on scored sentence pairs.
+#[derive(Parser)]
+#[command(name = "train", version)]
+struct Args {
+    /// Configuration file (TOML); see configs/.
+    #[arg(long, value_name = "FILE.toml")]
+    config: PathBuf,
+    /// Replace a key of the configuration, such as train.epochs=2. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Run directory [default: the configuration's output, else checkpoints/ and the file's name].
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Replace the run that the run directory holds.
+    #[arg(long)]
+    overwrite: bool,
+    /// Folder of the named datasets [default: $STS_DATA_DIR, else data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Device: auto (CUDA if usable), cpu or cuda:N.
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
+    /// Threads of the processor [default: its cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+fn main() -> ExitCode {
+    command_line::exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let config = Config::load(&args.config, &args.set, args.output.clone())?;
+    let environment = Environment {
+        device: runtime::init(args.device, args.threads.map(usize::from))?,
+        data_dir: DataDir::new(args.data_dir.clone()),
+        overwrite: args.overwrite,
+    };
+    let report = train(&config, &environment)?;
+    writeln!(io::stdout(), "{report}")?;
+    Ok(())
+}

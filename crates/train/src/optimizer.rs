@@ -1,0 +1,126 @@
+//! AdamW with decoupled weight decay, and gradient clipping.
+//!
+//! Own code, because the optimizer that tch wraps keeps its moments to itself, and a run that is to be resumed has to
+//! save them.
+
+use std::collections::BTreeMap;
+
+use tch::{Kind, Tensor};
+
+/// Hyperparameters that stay the same through a run.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWConfig {
+    /// Decay rates of the first and the second moment.
+    pub betas: (f64, f64),
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay; biases and layer norms have none.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+/// AdamW over named variables. Source: `torch.optim.AdamW`, whose steps it repeats.
+#[derive(Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    parameters: Vec<Parameter>,
+    steps: i32,
+}
+
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    variable: Tensor,
+    exp_avg: Tensor,    // first moment
+    exp_avg_sq: Tensor, // second moment
+    weight_decay: f64,
+}
+
+impl AdamW {
+    /// Optimizes `variables`, which share memory with the encoder's.
+    pub fn new(variables: BTreeMap<String, Tensor>, config: AdamWConfig) -> Self {
+        let parameter = |(name, variable): (String, Tensor)| Parameter {
+            exp_avg: variable.zeros_like().detach(),
+            exp_avg_sq: variable.zeros_like().detach(),
+            weight_decay: if decays(&name) { config.weight_decay } else { 0.0 },
+            name,
+            variable,
+        };
+        Self { config, parameters: variables.into_iter().map(parameter).collect(), steps: 0 }
+    }
+
+    /// One step along the gradients.
+    pub fn step(&mut self, learning_rate: f64) {
+        self.steps += 1;
+        let (beta1, beta2) = self.config.betas;
+        let step_size = learning_rate / (1.0 - beta1.powi(self.steps));
+        let correction2 = (1.0 - beta2.powi(self.steps)).sqrt();
+        tch::no_grad(|| {
+            for Parameter { variable, exp_avg, exp_avg_sq, weight_decay, .. } in &mut self.parameters {
+                let gradient = variable.grad();
+                if !gradient.defined() {
+                    continue;
+                }
+                if *weight_decay > 0.0 {
+                    let _ = variable.g_mul_scalar_(1.0 - learning_rate * *weight_decay);
+                }
+                let _ = exp_avg.lerp_(&gradient, 1.0 - beta1);
+                *exp_avg_sq *= beta2;
+                *exp_avg_sq += gradient.square() * (1.0 - beta2);
+                let mut denominator = exp_avg_sq.sqrt();
+                denominator /= correction2;
+                denominator += self.config.eps;
+                *variable -= &*exp_avg / denominator * step_size;
+            }
+        });
+    }
+
+    /// Sets every gradient to zero, in place.
+    pub fn zero_grad(&mut self) {
+        for parameter in &mut self.parameters {
+            parameter.variable.zero_grad();
+        }
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> i32 {
+        self.steps
+    }
+
+    /// The moments by name, for saving: `exp_avg.NAME` and `exp_avg_sq.NAME`.
+    pub fn state(&self) -> BTreeMap<String, Tensor> {
+        let moments = |parameter: &Parameter| {
+            [
+                (format!("exp_avg.{}", parameter.name), parameter.exp_avg.shallow_clone()),
+                (format!("exp_avg_sq.{}", parameter.name), parameter.exp_avg_sq.shallow_clone()),
+            ]
+        };
+        self.parameters.iter().flat_map(moments).collect()
+    }
+}
+
+fn decays(name: &str) -> bool {
+    !name.ends_with("bias") && !name.contains("LayerNorm")
+}
+
+/// Scales the gradients down to a total norm of at most `max_norm` and returns their norm before. Source:
+/// `torch.nn.utils.clip_grad_norm_`.
+pub fn clip_grad_norm(variables: &BTreeMap<String, Tensor>, max_norm: f64) -> f64 {
+    let mut gradients: Vec<Tensor> = variables.values().map(Tensor::grad).filter(Tensor::defined).collect();
+    tch::no_grad(|| {
+        let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
+        let total = Tensor::stack(&norms, 0).to_kind(Kind::Float).norm().double_value(&[]);
+        let scale = max_norm / (total + 1e-6);
+        if scale < 1.0 {
+            for gradient in &mut gradients {
+                let _ = gradient.g_mul_scalar_(scale);
+            }
+        }
+        total
+    })
+}

@@ -1,0 +1,63 @@
+//! The training pairs: tokenized once, drawn in a new order each epoch.
+
+use data::SentencePair;
+use model::Tokenizer;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
+
+/// Pairs that go through the encoder together.
+#[derive(Debug)]
+pub struct Batch {
+    /// Token ids of all first sentences, then of all second ones.
+    pub sentences: Vec<Vec<i64>>,
+    /// (pairs), on the scale 0..=5.
+    pub labels: Tensor,
+}
+
+impl Batch {
+    pub(crate) fn pairs(&self) -> i64 {
+        self.sentences.len() as i64 / 2
+    }
+}
+
+/// Labelled pairs as token ids.
+pub(crate) struct TokenizedPairs {
+    sentences1: Vec<Vec<i64>>,
+    sentences2: Vec<Vec<i64>>,
+    labels: Vec<f32>,
+}
+
+impl TokenizedPairs {
+    pub(crate) fn new(pairs: &[SentencePair], labels: &[f64], tokenizer: &Tokenizer) -> Result<Self, model::Error> {
+        let side =
+            |sentence: fn(&SentencePair) -> &String| tokenizer.encode(&pairs.iter().map(sentence).collect::<Vec<_>>());
+        Ok(Self {
+            sentences1: side(|pair| &pair.sentence1)?,
+            sentences2: side(|pair| &pair.sentence2)?,
+            labels: labels.iter().map(|&label| label as f32).collect(),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The order of an epoch: a function of seed and epoch alone, so that it can be had again.
+    pub(crate) fn order(&self, seed: u64, epoch: u32) -> Vec<usize> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(epoch.into());
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.shuffle(&mut rng);
+        order
+    }
+
+    /// Some of the pairs.
+    pub(crate) fn batch(&self, rows: &[usize]) -> Batch {
+        let sides = [&self.sentences1, &self.sentences2];
+        Batch {
+            sentences: sides.iter().flat_map(|side| rows.iter().map(|&row| side[row].clone())).collect(),
+            labels: Tensor::from_slice(&rows.iter().map(|&row| self.labels[row]).collect::<Vec<f32>>()),
+        }
+    }
+}

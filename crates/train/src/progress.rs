@@ -1,0 +1,49 @@
+//! What a user sees of a running training: a bar on a terminal, plain lines elsewhere; both on stderr.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
+
+/// Progress over the optimizer steps of a whole run.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    start: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(total_steps: u64) -> Self {
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} steps · {msg} · {eta} left")
+            .expect("a valid template");
+        let bar = ProgressBar::new(total_steps).with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self { bar, start: Instant::now() }
+    }
+
+    pub(crate) fn epoch(&self, epoch: u32, epochs: u32) {
+        self.bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+    }
+
+    pub(crate) fn step(&self, step: u64) {
+        self.bar.set_position(step);
+    }
+
+    /// The figures of the steps since the last call.
+    pub(crate) fn log(&self, loss: f64, learning_rate: f64, pairs_per_second: f64) {
+        let message = format!("loss {loss:.4} · lr {learning_rate:.2e} · {pairs_per_second:.1} pairs/s");
+        if self.bar.is_hidden() {
+            let (step, steps) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            let left = self.start.elapsed().mul_f64(steps.saturating_sub(step) as f64 / step.max(1) as f64);
+            eprintln!("{} · step {step}/{steps} · {message} · {} left", self.bar.prefix(), FormattedDuration(left));
+        }
+        self.bar.set_message(message);
+    }
+
+    /// A line that stays.
+    pub(crate) fn line(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,238 @@
+//! The report of a run: `report.json`, `report.md`, and the table at its end.
+
+use std::{fmt, fmt::Write, time::Instant};
+
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
+use eval::{Evaluation, Interval, Undefined};
+use model::runtime;
+use serde::Serialize;
+use tch::Device;
+
+use crate::{
+    config::{Config, RawConfig, SelectBy},
+    datasets::Rows,
+    validation::DevFigures,
+};
+
+/// Everything that a run found out.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The run directory.
+    pub output: String,
+    config: RawConfig,
+    select_by: SelectBy,
+    rows: Rows,
+    /// One entry per epoch.
+    pub epochs: Vec<Epoch>,
+    /// The best epoch by the dev figure that the configuration names.
+    pub best: Best,
+    /// Figures of the best epoch on the test sets.
+    pub test: Vec<Evaluation>,
+    machine: Machine,
+    #[serde(skip)]
+    start: Instant,
+}
+
+/// What one epoch gave.
+#[derive(Clone, Debug, Serialize)]
+pub struct Epoch {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Optimizer steps so far.
+    pub step: u64,
+    /// Mean training loss of the epoch.
+    pub train_loss: f64,
+    /// Speed of training.
+    pub pairs_per_second: f64,
+    /// Figures of every dev set; with several, the last is of all of them merged.
+    pub dev: Vec<DevFigures>,
+}
+
+/// The best epoch so far.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Best {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Its dev figure; negated where less is better.
+    pub value: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Machine {
+    version: &'static str,
+    device: String,
+    threads: usize,
+    seconds: f64,
+    peak_memory_bytes: Option<u64>,
+}
+
+impl Report {
+    pub(crate) fn new(config: &Config, device: Device, rows: Rows) -> Self {
+        Self {
+            output: config.output.display().to_string(),
+            config: config.raw.clone(),
+            select_by: config.select_by,
+            rows,
+            epochs: Vec::new(),
+            best: Best { epoch: 0, value: f64::NEG_INFINITY },
+            test: Vec::new(),
+            machine: Machine {
+                version: env!("CARGO_PKG_VERSION"),
+                device: format!("{device:?}").to_lowercase(),
+                threads: tch::get_num_threads() as usize,
+                seconds: 0.0,
+                peak_memory_bytes: None,
+            },
+            start: Instant::now(),
+        }
+    }
+
+    /// Takes an epoch in; true if it is the best so far. The first of equals stays best.
+    pub(crate) fn add(&mut self, epoch: Epoch) -> bool {
+        let value = epoch.dev.last().map_or(f64::NEG_INFINITY, |figures| figures.selection(self.select_by));
+        let is_best = self.epochs.is_empty() || value > self.best.value;
+        if is_best {
+            self.best = Best { epoch: epoch.epoch, value };
+        }
+        self.epochs.push(epoch);
+        is_best
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.machine.seconds = self.start.elapsed().as_secs_f64();
+        self.machine.peak_memory_bytes = runtime::peak_memory();
+    }
+
+    /// The dev figures of the best epoch.
+    pub(crate) fn best_dev(&self) -> &[DevFigures] {
+        self.epochs.iter().find(|epoch| epoch.epoch == self.best.epoch).map_or(&[], |epoch| epoch.dev.as_slice())
+    }
+
+    pub(crate) fn to_json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    pub(crate) fn to_markdown(&self) -> String {
+        let mut text = String::new();
+        self.write_markdown(&mut text).expect("writing to a string does not fail");
+        text
+    }
+
+    fn write_markdown(&self, out: &mut String) -> fmt::Result {
+        let select_by = format!("{:?}", self.select_by).to_lowercase();
+        writeln!(out, "# Training run `{}`\n", self.output)?;
+        writeln!(out, "Best epoch: **{}**, chosen by {select_by} on dev.\n", self.best.epoch)?;
+        writeln!(out, "## Dev figures per epoch\n")?;
+        writeln!(out, "{}\n", self.dev_table())?;
+        if !self.test.is_empty() {
+            writeln!(out, "## Test figures of epoch {}\n\nBrackets hold 95 % bootstrap intervals.\n", self.best.epoch)?;
+            writeln!(
+                out,
+                "| data | pairs | Pearson | p | Spearman | p | F1 ≥ 3 | MSE |\n|---|---|---|---|---|---|---|---|"
+            )?;
+            for evaluation in &self.test {
+                let Some(figures) = &evaluation.figures else { continue };
+                let (pearson, spearman) = (interval(&figures.pearson), interval(&figures.spearman));
+                writeln!(
+                    out,
+                    "| {} | {} | {pearson} | {spearman} | {:.4} | {:.4} |",
+                    evaluation.data, evaluation.pairs, figures.f1, figures.mse
+                )?;
+            }
+            writeln!(out)?;
+        }
+        writeln!(out, "## Data\n\n| part | dataset | pairs |\n|---|---|---|")?;
+        writeln!(out, "| train | {} | {} |", self.config.train_names().join(" + "), self.rows.train)?;
+        for (part, sets) in [("dev", &self.rows.dev), ("test", &self.rows.test)] {
+            for (name, rows) in sets {
+                writeln!(out, "| {part} | {name} | {rows} |")?;
+            }
+        }
+        let machine = &self.machine;
+        writeln!(out, "\n## Settings\n\n```toml\n{}```\n", toml::to_string(&self.config).unwrap_or_default())?;
+        writeln!(
+            out,
+            "## Machine\n\nko-sts {}, device {}, {} threads, {:.0} s",
+            machine.version, machine.device, machine.threads, machine.seconds
+        )?;
+        if let Some(bytes) = machine.peak_memory_bytes {
+            writeln!(out, "Peak memory: {:.2} GiB", bytes as f64 / f64::from(1 << 30))?;
+        }
+        Ok(())
+    }
+
+    /// The dev figures of every epoch as a Markdown table, which reads well on a terminal too; a star marks the best.
+    fn dev_table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(ASCII_MARKDOWN).set_header([
+            "epoch",
+            "step",
+            "train loss",
+            "dev",
+            "Pearson",
+            "Spearman",
+            "F1 ≥ 3",
+            "loss",
+        ]);
+        for epoch in &self.epochs {
+            let mark = if epoch.epoch == self.best.epoch { " *" } else { "" };
+            for dev in &epoch.dev {
+                table.add_row([
+                    format!("{}{mark}", epoch.epoch),
+                    epoch.step.to_string(),
+                    format!("{:.4}", epoch.train_loss),
+                    dev.data.clone(),
+                    correlation(dev.pearson),
+                    correlation(dev.spearman),
+                    format!("{:.4}", dev.f1),
+                    format!("{:.4}", dev.loss),
+                ]);
+            }
+        }
+        table
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.dev_table())?;
+        for evaluation in &self.test {
+            let Some(figures) = &evaluation.figures else { continue };
+            let value = |interval: &Result<Interval, Undefined>| {
+                correlation(interval.as_ref().ok().map(|interval| interval.value))
+            };
+            let (pearson, spearman) = (value(&figures.pearson), value(&figures.spearman));
+            let (data, pairs) = (&evaluation.data, evaluation.pairs);
+            writeln!(
+                f,
+                "test {data} ({pairs} pairs): Pearson {pearson} · Spearman {spearman} · F1 {:.4} · MSE {:.4}",
+                figures.f1, figures.mse
+            )?;
+        }
+        writeln!(f, "best epoch: {}", self.best.epoch)?;
+        write!(f, "run: {0}/ · checkpoint: {0}/best · report: {0}/report.md", self.output)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {} · train loss {:.4} · {:.1} pairs/s", self.epoch, self.train_loss, self.pairs_per_second)?;
+        for dev in &self.dev {
+            let (pearson, spearman) = (correlation(dev.pearson), correlation(dev.spearman));
+            write!(f, " · {}: Pearson {pearson} Spearman {spearman} F1 {:.4} loss {:.4}", dev.data, dev.f1, dev.loss)?;
+        }
+        Ok(())
+    }
+}
+
+/// A correlation, or a dash where it is undefined.
+pub(crate) fn correlation(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.4}"))
+}
+
+fn interval(interval: &Result<Interval, Undefined>) -> String {
+    match interval {
+        Ok(Interval { value, p_value, ci95: [low, high] }) => format!("{value:.4} [{low:.4}, {high:.4}] | {p_value}"),
+        Err(reason) => format!("– ({reason}) | –"),
+    }
+}

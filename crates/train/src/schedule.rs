@@ -1,0 +1,21 @@
+//! Learning rate over the steps of a run.
+
+/// Linear warm-up from 0, then linear decay to 0. Source: transformers, `get_linear_schedule_with_warmup`.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearSchedule {
+    /// Steps before the learning rate is at its peak.
+    pub warmup_steps: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+}
+
+impl LinearSchedule {
+    /// Factor on the peak learning rate at a step, counted from 0: the first step of a warm-up is taken at 0.
+    pub fn factor(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return step as f64 / self.warmup_steps as f64;
+        }
+        let decay = (self.total_steps - self.warmup_steps).max(1);
+        self.total_steps.saturating_sub(step) as f64 / decay as f64
+    }
+}

@@ -1,0 +1,55 @@
+//! One optimizer step.
+
+use model::{Precision, SentenceEncoder, similarity};
+
+use crate::{
+    loss::mse_loss,
+    optimizer::{AdamW, clip_grad_norm},
+    pairs::Batch,
+};
+
+/// What all steps of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct StepConfig {
+    /// Number format of the layers; weights, gradients and moments are f32.
+    pub precision: Precision,
+    /// Bound on the norm of the gradient; `None` leaves it alone.
+    pub max_grad_norm: Option<f64>,
+    /// Switches dropout on.
+    pub dropout: bool,
+}
+
+/// What a step saw.
+#[derive(Clone, Copy, Debug)]
+pub struct StepOutcome {
+    /// Mean over all pairs of the step, before it.
+    pub loss: f64,
+    /// Norm of the gradient before clipping.
+    pub grad_norm: f64,
+}
+
+/// Takes one step along the gradient of the mean loss over all pairs of `batches`, each of which goes through the
+/// encoder in one packed pass. Splitting the pairs into more batches changes memory, not the step.
+pub fn training_step(
+    encoder: &SentenceEncoder,
+    optimizer: &mut AdamW,
+    batches: &[Batch],
+    learning_rate: f64,
+    config: &StepConfig,
+) -> StepOutcome {
+    let pairs: i64 = batches.iter().map(Batch::pairs).sum();
+    let mut total = 0.0;
+    for batch in batches {
+        let count = batch.pairs();
+        let embeddings = encoder.forward(&batch.sentences, config.precision, config.dropout); // (2 · pairs, hidden)
+        let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count)); // (pairs)
+        let share = count as f64 / pairs as f64;
+        let loss = mse_loss(&cosines, &batch.labels.to_device(encoder.device())) * share;
+        loss.backward();
+        total += loss.double_value(&[]);
+    }
+    let grad_norm = clip_grad_norm(&encoder.variables(), config.max_grad_norm.unwrap_or(f64::INFINITY));
+    optimizer.step(learning_rate);
+    optimizer.zero_grad();
+    StepOutcome { loss: total, grad_norm }
+}

@@ -1,0 +1,165 @@
+//! Bad input to the `train` command: exit 1 or 2, one line that says where and what, and nothing half-written.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod common;
+
+use std::{fs, process::Command};
+
+use common::{CONFIG, Folder, only_line};
+
+/// Writes a configuration with one piece replaced, and returns the line with which it is refused.
+fn refused(from: &str, to: &str) -> String {
+    let folder = Folder::new();
+    assert!(CONFIG.contains(from), "{from}");
+    fs::write(folder.path("config.toml"), CONFIG.replace(from, to)).unwrap();
+    folder.refusal(&[])
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_its_neighbours() {
+    let line = refused("epochs = 2", "epoch = 2");
+    assert!(line.starts_with("config.toml:21: unknown field `epoch`, expected one of `epochs`, `max_steps`"), "{line}");
+    let line = refused("hidden_size", "hiden_size");
+    assert!(line.contains("missing field `hidden_size`") || line.contains("unknown key `hiden_size`"), "{line}");
+    let line = refused("[model.scratch]", "[model.scratch]\nhidden_dropout = 0.0");
+    assert!(line.contains("unknown key `hidden_dropout`, expected tokenizer, "), "{line}");
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_line() {
+    let line = refused("epochs = 2", "epochs = \"two\"");
+    assert_eq!(line, "config.toml:21: invalid type: string \"two\", expected u32");
+    let line = refused("seed = 7", "seed = ");
+    assert!(line.starts_with("config.toml:2: "), "{line}");
+    let line = refused("batch_size = 8", "batch_size = -8");
+    assert!(line.starts_with("config.toml:22: invalid value: integer `-8`"), "{line}");
+    let line = refused("hidden_size = 16", "hidden_size = \"16\"");
+    assert!(line.contains("model.scratch: hidden_size: invalid type: string"), "{line}");
+}
+
+#[test]
+fn an_impossible_value_is_named_with_what_was_expected() {
+    for (from, to, expected) in [
+        ("batch_size = 8", "batch_size = 0", "train.batch_size is 0, expected at least 1"),
+        ("epochs = 2", "epochs = 0", "train.epochs is 0, expected at least 1"),
+        ("dev_fraction = 0.2", "dev_fraction = 1.0", "data.dev_fraction is 1, expected more than 0 and less than 1"),
+        ("dev_fraction = 0.2", "dev_fraction = nan", "data.dev_fraction is NaN, expected more than 0 and less than 1"),
+        ("batch_size = 8", "batch_size = 8\nwarmup_epochs = 3.0", "train.warmup_epochs is 3, expected 0..=2"),
+        ("batch_size = 8", "batch_size = 8\nwarmup_steps = 13", "the warm-up is 13 steps long, beyond the run's 12"),
+        ("batch_size = 8", "warmup_steps = 1\nwarmup_ratio = 0.1", "exclude each other: give one"),
+        ("learning_rate = 1e-3", "learning_rate = -1e-3", "train.learning_rate is -0.001, expected more than 0"),
+        ("hidden_size = 16", "hidden_size = 15", "hidden_size 15 is not a multiple of num_attention_heads 2"),
+        ("vocab_size = 1000", "vocab_size = 40", "vocab_size 40 is too small"),
+        ("max_seq_length = 32", "max_seq_length = 1024", "max_seq_length 1024 is beyond the encoder's 510 positions"),
+        ("train = [\"pairs.csv\"]", "train = []", "data.train is empty"),
+        ("[model.scratch]", "[model]\ninit = \"x\"\n[model.scratch]", "config.toml:8: "),
+    ] {
+        let line = refused(from, to);
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_is_named() {
+    let folder = Folder::new();
+    let output = folder.command().args(["--config", "no.toml"]).output().unwrap();
+    let line = only_line(&output);
+    assert!(line.starts_with("no.toml: the configuration cannot be read"), "{line}");
+}
+
+#[test]
+fn a_wrong_override_is_named() {
+    let folder = Folder::new();
+    assert!(folder.refusal(&["--set", "train.epochs"]).contains("--set train.epochs: expected KEY=VALUE"));
+    assert!(folder.refusal(&["--set", "train.epoch=3"]).contains("unknown field `epoch`, expected one of `epochs`"));
+    assert!(folder.refusal(&["--set", "seed.x=3"]).contains("`seed` is a value, not a table"));
+    assert!(folder.refusal(&["--set", "train.epochs=many"]).contains("train.epochs: invalid type: string \"many\""));
+}
+
+#[test]
+fn a_missing_dataset_lists_the_known_names_and_where_it_looked() {
+    let line = refused("train = [\"pairs.csv\"]", "train = [\"klue-sts:train\"]");
+    assert!(line.contains("data/klue-sts/klue-sts-v1.1_train.json") && line.contains("fetch klue-sts"), "{line}");
+    let line = refused("train = [\"pairs.csv\"]", "train = [\"klue:train\"]");
+    assert!(line.contains("kor-sts:{train,dev,test}"), "{line}");
+}
+
+#[test]
+fn a_bad_row_of_the_data_is_named() {
+    let folder = Folder::new();
+    fs::write(folder.path("pairs.csv"), "sentence1,sentence2,score\n가,나,1\n가,나,6.2\n").unwrap();
+    let line = folder.refusal(&[]);
+    assert!(line.contains("pairs.csv:3: score \"6.2\" is outside 0..=5"), "{line}");
+}
+
+#[test]
+fn training_data_without_scores_are_refused() {
+    let folder = Folder::new();
+    fs::write(folder.path("pairs.csv"), "sentence1,sentence2\n가,나\n다,라\n").unwrap();
+    assert!(folder.refusal(&[]).contains("pairs.csv: no scores"));
+}
+
+#[test]
+fn an_output_folder_with_another_run_is_kept() {
+    let folder = Folder::new();
+    folder.trained(&[]);
+    let before = fs::read(folder.path("run/best/model.safetensors")).unwrap();
+    let line = only_line(&folder.train(&["--set", "seed=8"]));
+    assert!(line.starts_with("run: holds another run; choose another --output, or give --overwrite"), "{line}");
+    assert_eq!(fs::read(folder.path("run/best/model.safetensors")).unwrap(), before);
+    folder.trained(&["--set", "seed=8", "--overwrite"]);
+    assert_ne!(fs::read(folder.path("run/best/model.safetensors")).unwrap(), before);
+}
+
+#[test]
+fn an_output_folder_with_other_files_is_never_replaced() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("run")).unwrap();
+    fs::write(folder.path("run/thesis.txt"), "years of work").unwrap();
+    let line = only_line(&folder.train(&["--overwrite"]));
+    assert_eq!(line, "run: is not empty and holds no run; choose another output");
+    assert_eq!(folder.names("run"), ["thesis.txt"]);
+}
+
+#[test]
+fn a_run_that_cannot_replace_another_keeps_it() {
+    // The data are bad, so nothing of the old run may go, --overwrite or not.
+    let folder = Folder::new();
+    folder.trained(&[]);
+    fs::write(folder.path("pairs.csv"), "").unwrap();
+    let line = only_line(&folder.train(&["--overwrite"]));
+    assert!(line.contains("pairs.csv"), "{line}");
+    assert!(folder.path("run/best/model.safetensors").exists());
+}
+
+#[test]
+fn a_model_directory_that_is_none_is_named() {
+    let folder = Folder::new();
+    let line = folder.refusal(&["--set", "model.init=klue/roberta-large"]);
+    assert!(line.contains("klue/roberta-large: no such directory") && line.contains("hf download"), "{line}");
+}
+
+#[test]
+fn no_space_left_while_saving_keeps_the_previous_checkpoint_and_leaves_no_rest() {
+    let folder = Folder::new();
+    folder.trained(&["--set", "train.epochs=1"]);
+    // A limit on the size of a file fails a write as a full disk does, without one: with SIGXFSZ ignored, the system
+    // answers «file too large».
+    let binary = env!("CARGO_BIN_EXE_train");
+    let limited = |blocks: u32, arguments: &str| {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {blocks}; exec {binary} --device cpu --threads 1 --config config.toml {arguments}"
+        );
+        Command::new("bash").args(["-c", &script]).current_dir(folder.dir.path()).output().unwrap()
+    };
+    let output = limited(40, "--output full"); // 40 KiB: enough for the log, not for weights of 60 KB
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let line = stderr.lines().last().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        line.contains("model.safetensors") && line.contains("the file needs") && line.contains("too large"),
+        "{line}"
+    );
+    assert_eq!(folder.names("full"), ["config.toml", "metrics.jsonl"]);
+    assert!(folder.path("run/best/model.safetensors").exists());
+}

@@ -1,0 +1,103 @@
+//! What the tests of the `train` command share: a folder with a small dataset and a configuration of seconds.
+#![allow(dead_code, clippy::unwrap_used)] // Each test binary uses a part of it; a test may panic.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// A temporary folder with `pairs.csv` and `config.toml`, in which commands run.
+pub(crate) struct Folder {
+    pub(crate) dir: TempDir,
+}
+
+pub(crate) const CONFIG: &str = r#"
+seed = 7
+output = "run"
+
+[model]
+max_seq_length = 32
+
+[model.scratch]
+vocab_size = 1000
+hidden_size = 16
+num_hidden_layers = 2
+num_attention_heads = 2
+intermediate_size = 32
+
+[data]
+train = ["pairs.csv"]
+dev_fraction = 0.2
+test = ["pairs.csv"]
+
+[train]
+epochs = 2
+batch_size = 8
+learning_rate = 1e-3
+log_every_steps = 2
+"#;
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/sample/sample-dev.json");
+        let pairs = data::Dataset::load(sample.to_str().unwrap(), &data::DataDir::new(None)).unwrap().pairs;
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let mut csv = "sentence1,sentence2,score\n".to_owned();
+        for pair in &pairs[..60] {
+            csv += &format!("{},{},{}\n", quoted(&pair.sentence1), quoted(&pair.sentence2), pair.score.unwrap());
+        }
+        fs::write(dir.path().join("pairs.csv"), csv).unwrap();
+        fs::write(dir.path().join("config.toml"), CONFIG).unwrap();
+        Self { dir }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+        // One thread: the tests of a binary run side by side, and OpenMP's threads spin while they wait.
+        command.current_dir(self.dir.path()).args(["--device", "cpu", "--threads", "1"]).env_remove("STS_DATA_DIR");
+        command
+    }
+
+    pub(crate) fn train(&self, arguments: &[&str]) -> Output {
+        self.command().args(["--config", "config.toml"]).args(arguments).output().unwrap()
+    }
+
+    /// Trains, and fails the test if that fails.
+    pub(crate) fn trained(&self, arguments: &[&str]) -> Output {
+        let output = self.train(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    /// The single line with which training is refused, after which the run directory must not be there.
+    pub(crate) fn refusal(&self, arguments: &[&str]) -> String {
+        let line = only_line(&self.train(arguments));
+        assert!(!self.path("run").exists(), "a run directory was left behind: {line}");
+        line
+    }
+
+    /// The names in the folder, sorted.
+    pub(crate) fn names(&self, below: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(below)).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// The one line on stderr of a command that failed.
+pub(crate) fn only_line(output: &Output) -> String {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{:?}: {stderr}", output.status);
+    let line = stderr.strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n') && !line.contains("panicked"), "{stderr}");
+    line.strip_prefix("error: ").unwrap().to_owned()
+}

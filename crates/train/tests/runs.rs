@@ -1,0 +1,115 @@
+//! What a run leaves behind, and that the same run leaves the same.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod common;
+
+use std::fs;
+
+use common::Folder;
+use data::{DataDir, Dataset};
+use eval::{metrics::pearson, score};
+use model::{Options, SentenceEncoder};
+use serde_json::Value;
+
+fn json(folder: &Folder, name: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.path(name)).unwrap()).unwrap()
+}
+
+/// The lines of `metrics.jsonl` without those figures that depend on the clock.
+fn metrics(folder: &Folder) -> Vec<Value> {
+    let text = fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
+    let mut entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for entry in &mut entries {
+        entry.as_object_mut().unwrap().remove("pairs_per_second");
+        if let Some(epoch) = entry["epoch"].as_object_mut() {
+            epoch.remove("pairs_per_second");
+        }
+    }
+    entries
+}
+
+#[test]
+fn a_run_leaves_checkpoints_log_and_report() {
+    let folder = Folder::new();
+    let output = folder.trained(&[]);
+    assert_eq!(folder.names("run"), ["best", "config.toml", "last", "metrics.jsonl", "report.json", "report.md"]);
+    for file in ["model.safetensors", "optimizer.safetensors", "trainer_state.json", "modules.json", "manifest.json"] {
+        assert!(folder.path("run/last").join(file).exists(), "{file}");
+    }
+    // 60 pairs, of which 12 are dev: 6 steps of 8 pairs an epoch, logged every 2.
+    let metrics = metrics(&folder);
+    assert_eq!(metrics.iter().filter(|entry| entry["event"] == "step").count(), 6);
+    assert_eq!(metrics.iter().filter(|entry| entry["event"] == "epoch").count(), 2);
+    let report = json(&folder, "run/report.json");
+    assert_eq!(report["rows"]["train"], 48);
+    assert_eq!(report["epochs"][1]["step"], 12);
+    assert_eq!(report["test"][0]["pairs"], 60);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("checkpoint: run/best"), "{stdout}");
+    // What is kept as the configuration runs as it is.
+    let again = folder.command().args(["--config", "run/config.toml", "--output", "again"]).output().unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    assert_eq!(json(&folder, "again/report.json")["epochs"][1]["train_loss"], report["epochs"][1]["train_loss"]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_to_the_last_digit() {
+    let (first, second, other) = (Folder::new(), Folder::new(), Folder::new());
+    first.trained(&[]);
+    second.trained(&[]);
+    other.trained(&["--set", "seed=8"]);
+    assert_eq!(metrics(&first), metrics(&second));
+    for file in ["run/best/model.safetensors", "run/last/optimizer.safetensors", "run/best/tokenizer.json"] {
+        assert_eq!(fs::read(first.path(file)).unwrap(), fs::read(second.path(file)).unwrap(), "{file}");
+    }
+    assert_ne!(metrics(&first), metrics(&other));
+}
+
+#[test]
+fn the_best_checkpoint_gives_the_dev_figure_that_chose_it() {
+    let folder = Folder::new();
+    folder.trained(&["--set", "data.dev=[\"pairs.csv\"]", "--set", "train.epochs=4"]);
+    let report = json(&folder, "run/report.json");
+    let best = report["best"]["epoch"].as_u64().unwrap() as usize;
+    let merged = |epoch: &Value| epoch["dev"][2]["pearson"].as_f64().unwrap(); // drawn, named, merged
+    let epochs = report["epochs"].as_array().unwrap();
+    assert!(epochs.iter().all(|epoch| merged(epoch) <= merged(&epochs[best - 1])));
+
+    let encoder = SentenceEncoder::load(folder.path("run/best"), &Options::default()).unwrap();
+    let dataset = Dataset::load(folder.path("pairs.csv").to_str().unwrap(), &DataDir::new(None)).unwrap();
+    let scored = score(&encoder, &dataset, &mut |_| {}).unwrap();
+    let found = pearson(&scored.labels.unwrap(), &scored.predictions).unwrap().r;
+    let expected = epochs[best - 1]["dev"][1]["pearson"].as_f64().unwrap();
+    assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
+}
+
+#[test]
+fn training_learns_what_it_is_shown() {
+    let folder = Folder::new();
+    folder.trained(&["--set", "train.epochs=30", "--set", "train.learning_rate=3e-3"]);
+    let report = json(&folder, "run/report.json");
+    let loss = |index: usize| report["epochs"][index]["train_loss"].as_f64().unwrap();
+    assert!(loss(29) < loss(0) / 4.0, "{} after {}", loss(29), loss(0));
+}
+
+#[test]
+fn fine_tuning_starts_from_a_checkpoint() {
+    let folder = Folder::new();
+    folder.trained(&[]);
+    folder.trained(&["--set", "model.init=run/best", "--set", "train.learning_rate=1e-12", "--output", "tuned"]);
+    let first = json(&folder, "run/report.json");
+    let best = first["best"]["epoch"].as_u64().unwrap() as usize;
+    let (expected, found) =
+        (&first["epochs"][best - 1]["dev"][0], &json(&folder, "tuned/report.json")["epochs"][0]["dev"][0]);
+    let difference = found["pearson"].as_f64().unwrap() - expected["pearson"].as_f64().unwrap();
+    assert!(difference.abs() < 1e-4, "{found} and {expected}");
+}
+
+#[test]
+fn max_steps_ends_a_run_within_an_epoch() {
+    let folder = Folder::new();
+    folder.trained(&["--set", "train.max_steps=3", "--set", "train.warmup_steps=0"]);
+    let report = json(&folder, "run/report.json");
+    assert_eq!(report["epochs"].as_array().unwrap().len(), 1);
+    assert_eq!(report["epochs"][0]["step"], 3);
+}

@@ -1,0 +1,52 @@
+"""Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
+
+    python=$(scripts/reference/setup.sh)
+    "$python" scripts/reference/make_fixtures.py [models] [tokenizer] [steps] [metrics]
+
+Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
+sentences are stored, from --data-dir (default $STS_DATA_DIR).
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from transformers.utils import logging
+
+import metrics
+import tiny_models
+import tokenizer_ids
+import twenty_steps
+
+CRATES = Path(__file__).resolve().parents[2] / "crates"
+MODELS = CRATES / "model" / "tests" / "fixtures"
+KINDS = ["models", "tokenizer", "steps", "metrics"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kinds", nargs="*", metavar="kind", help=f"of {', '.join(KINDS)}; default: all")
+    parser.add_argument("--data-dir", type=Path, default=os.environ.get("STS_DATA_DIR"))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.kinds) - set(KINDS):
+        parser.error(f"unknown: {', '.join(unknown)}")
+    kinds = arguments.kinds or KINDS
+
+    logging.set_verbosity_error()  # heads that are left out are no news
+    logging.disable_progress_bar()
+    torch.set_num_threads(1)  # sums in one order, so that files repeat
+    if "models" in kinds:
+        tiny_models.make(MODELS)
+    if "tokenizer" in kinds:
+        if arguments.data_dir is None:
+            parser.error("tokenizer needs --data-dir or STS_DATA_DIR")
+        tokenizer_ids.make(arguments.data_dir / "klue-roberta", MODELS / "klue-tokenizer-ids.json")
+    if "steps" in kinds:
+        twenty_steps.make(MODELS / "roberta-tiny", CRATES / "train" / "tests" / "fixtures" / "twenty-steps")
+    if "metrics" in kinds:
+        metrics.make(CRATES / "eval" / "tests" / "fixtures" / "metrics.json")
+
+
+if __name__ == "__main__":
+    main()
