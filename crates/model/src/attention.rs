@@ -1,6 +1,6 @@
 //! Multi-head self-attention over the sentences of a packed batch.
 
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
 use crate::{
     config::EncoderConfig,
@@ -22,19 +22,19 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
-    pub(crate) fn new(path: nn::Path, config: &EncoderConfig) -> Self {
+    pub(crate) fn new(path: nn::Path, config: &EncoderConfig) -> Result<Self, TchError> {
         let hidden = config.hidden_size;
         let (this, output) = (&path / "self", &path / "output");
-        Self {
-            query: Linear::new(&this / "query", hidden, hidden),
-            key: Linear::new(&this / "key", hidden, hidden),
-            value: Linear::new(&this / "value", hidden, hidden),
-            output: Linear::new(&output / "dense", hidden, hidden),
-            layer_norm: LayerNorm::new(&output / "LayerNorm", hidden, config.layer_norm_eps),
+        Ok(Self {
+            query: Linear::new(&this / "query", hidden, hidden)?,
+            key: Linear::new(&this / "key", hidden, hidden)?,
+            value: Linear::new(&this / "value", hidden, hidden)?,
+            output: Linear::new(&output / "dense", hidden, hidden)?,
+            layer_norm: LayerNorm::new(&output / "LayerNorm", hidden, config.layer_norm_eps)?,
             heads: config.num_attention_heads,
             attention_dropout: config.attention_probs_dropout_prob,
             hidden_dropout: config.hidden_dropout_prob,
-        }
+        })
     }
 
     /// (tokens, hidden) to (tokens, hidden); a token attends to the tokens of its own sentence.

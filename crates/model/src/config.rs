@@ -164,6 +164,15 @@ impl EncoderConfig {
         Ok(())
     }
 
+    /// Parameters of the encoder, without heads.
+    pub fn parameters(&self) -> i128 {
+        let [hidden, intermediate] = [self.hidden_size, self.intermediate_size].map(i128::from);
+        let rows = i128::from(self.vocab_size + self.max_position_embeddings + self.type_vocab_size);
+        let attention = 4 * (hidden + 1) * hidden + 2 * hidden;
+        let feed_forward = 2 * hidden * intermediate + intermediate + 3 * hidden;
+        (rows + 2) * hidden + i128::from(self.num_hidden_layers) * (attention + feed_forward)
+    }
+
     /// Id of the padding token.
     pub fn pad_token_id(&self) -> i64 {
         self.pad_token_id.unwrap_or(match self.model_type {

@@ -1,6 +1,6 @@
 //! The sum of token, position and token type embeddings.
 
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
 use crate::{config::EncoderConfig, linear::LayerNorm, packed::PackedBatch};
 
@@ -16,17 +16,17 @@ pub(crate) struct Embeddings {
 }
 
 impl Embeddings {
-    pub(crate) fn new(path: nn::Path, config: &EncoderConfig) -> Self {
+    pub(crate) fn new(path: nn::Path, config: &EncoderConfig) -> Result<Self, TchError> {
         let hidden = config.hidden_size;
-        let table = |name: &str, rows: i64| (&path / name).zeros("weight", &[rows, hidden]);
-        Self {
-            word_embeddings: table("word_embeddings", config.vocab_size),
-            position_embeddings: table("position_embeddings", config.max_position_embeddings),
-            token_type_embeddings: table("token_type_embeddings", config.type_vocab_size),
-            layer_norm: LayerNorm::new(&path / "LayerNorm", hidden, config.layer_norm_eps),
+        let table = |name: &str, rows: i64| (&path / name).f_zeros("weight", &[rows, hidden]);
+        Ok(Self {
+            word_embeddings: table("word_embeddings", config.vocab_size)?,
+            position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
+            token_type_embeddings: table("token_type_embeddings", config.type_vocab_size)?,
+            layer_norm: LayerNorm::new(&path / "LayerNorm", hidden, config.layer_norm_eps)?,
             dropout: config.hidden_dropout_prob,
             padding_idx: config.pad_token_id(),
-        }
+        })
     }
 
     /// A packed batch to (tokens, hidden).

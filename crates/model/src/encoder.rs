@@ -1,6 +1,6 @@
 //! The transformer encoder: embeddings and a stack of layers.
 
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
 use crate::{config::EncoderConfig, embeddings::Embeddings, layer::Layer, packed::PackedBatch, precision::Precision};
 
@@ -13,13 +13,15 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Declares the variables of the encoder, all zero, below `path`.
-    pub fn new(path: &nn::Path, config: &EncoderConfig) -> Self {
+    /// Declares the variables of the encoder below `path`: zero, and layer norms one. Fails if memory does not suffice.
+    pub fn new(path: &nn::Path, config: &EncoderConfig) -> Result<Self, TchError> {
         let layers = path / "encoder" / "layer";
-        Self {
-            embeddings: Embeddings::new(path / "embeddings", config),
-            layers: (0..config.num_hidden_layers).map(|index| Layer::new(&layers / index, config)).collect(),
-        }
+        Ok(Self {
+            embeddings: Embeddings::new(path / "embeddings", config)?,
+            layers: (0..config.num_hidden_layers)
+                .map(|index| Layer::new(&layers / index, config))
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// Token embeddings of a packed batch: (tokens, hidden), in the number format of `precision`.

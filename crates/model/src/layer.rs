@@ -1,6 +1,6 @@
 //! One transformer layer: self-attention, then a feed-forward network.
 
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
 use crate::{
     attention::Attention,
@@ -21,17 +21,17 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    pub(crate) fn new(path: nn::Path, config: &EncoderConfig) -> Self {
+    pub(crate) fn new(path: nn::Path, config: &EncoderConfig) -> Result<Self, TchError> {
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let output = &path / "output";
-        Self {
-            attention: Attention::new(&path / "attention", config),
-            intermediate: Linear::new(&path / "intermediate" / "dense", hidden, intermediate),
+        Ok(Self {
+            attention: Attention::new(&path / "attention", config)?,
+            intermediate: Linear::new(&path / "intermediate" / "dense", hidden, intermediate)?,
             activation: config.hidden_act,
-            output: Linear::new(&output / "dense", intermediate, hidden),
-            layer_norm: LayerNorm::new(&output / "LayerNorm", hidden, config.layer_norm_eps),
+            output: Linear::new(&output / "dense", intermediate, hidden)?,
+            layer_norm: LayerNorm::new(&output / "LayerNorm", hidden, config.layer_norm_eps)?,
             dropout: config.hidden_dropout_prob,
-        }
+        })
     }
 
     /// (tokens, hidden) to (tokens, hidden).

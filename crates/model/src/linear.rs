@@ -3,7 +3,7 @@
 //! Their weights are cast to the number format of their input, which costs nothing where they have it already. So
 //! training in bf16 keeps f32 weights and casts each once per step, and inference casts once at load.
 
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
 /// y = x Wᵀ + b.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub(crate) fn new(path: nn::Path, input: i64, output: i64) -> Self {
-        Self { weight: path.zeros("weight", &[output, input]), bias: path.zeros("bias", &[output]) }
+    pub(crate) fn new(path: nn::Path, input: i64, output: i64) -> Result<Self, TchError> {
+        Ok(Self { weight: path.f_zeros("weight", &[output, input])?, bias: path.f_zeros("bias", &[output])? })
     }
 
     /// (tokens, in) to (tokens, out).
@@ -33,8 +33,8 @@ pub(crate) struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(crate) fn new(path: nn::Path, hidden: i64, eps: f64) -> Self {
-        Self { weight: path.ones("weight", &[hidden]), bias: path.zeros("bias", &[hidden]), eps }
+    pub(crate) fn new(path: nn::Path, hidden: i64, eps: f64) -> Result<Self, TchError> {
+        Ok(Self { weight: path.f_ones("weight", &[hidden])?, bias: path.f_zeros("bias", &[hidden])?, eps })
     }
 
     /// (tokens, hidden) to (tokens, hidden).

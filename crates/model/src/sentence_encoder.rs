@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Path as VarPath, VarStore},
-};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use crate::{
     atomic::replace_dir,
@@ -76,8 +73,10 @@ impl SentenceEncoder {
             None => layout.max_seq_length.min(longest),
         };
         let tokenizer = Tokenizer::load(dir, max_seq_length)?.with_lowercase(layout.lowercase);
+        let weights = Weights::open(dir)?;
+        weights.check_size(&config)?;
         let mut this = Self::empty(config, tokenizer, options.pooling.unwrap_or(layout.pooling), options.device)?;
-        Weights::open(dir)?.load_into(&this.vs)?;
+        weights.load_into(&this.vs)?;
         this.set_precision(options.precision);
         Ok(this)
     }
@@ -108,7 +107,7 @@ impl SentenceEncoder {
             )));
         }
         let vs = VarStore::new(device);
-        let encoder = Encoder::new(&VarPath::from(vs.root()), &config);
+        let encoder = Encoder::new(&vs.root(), &config)?;
         Ok(Self { vs, encoder, config, tokenizer, pooling, precision: Precision::F32 })
     }
 

@@ -203,6 +203,28 @@ fn a_configuration_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_configuration_of_absurd_size_is_refused_before_memory_is_taken() {
+    for (from, to) in [
+        ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1000000000"),
+        ("\"hidden_size\": 32", "\"hidden_size\": 1073741824"),
+        ("\"intermediate_size\": 64", "\"intermediate_size\": 1073741824"),
+    ] {
+        let (_folder, dir) = copy("roberta-tiny");
+        replace(&dir.join("config.json"), from, to);
+        assert!(refusal(&dir).contains("parameters, expected"), "{}", refusal(&dir));
+    }
+}
+
+#[test]
+fn parameters_are_counted_as_they_are() {
+    for name in ["roberta-tiny", "bert-tiny"] {
+        let encoder = SentenceEncoder::load(fixture(name), &Options::default()).unwrap();
+        let counted: usize = encoder.variables().values().map(tch::Tensor::numel).sum();
+        assert_eq!(encoder.config().parameters(), counted as i128, "{name}");
+    }
+}
+
+#[test]
 fn a_tokenizer_beyond_the_vocabulary_is_refused() {
     let (_folder, dir) = copy("roberta-tiny");
     fs::copy(fixture("bert-tiny-sharded/tokenizer.json"), dir.join("tokenizer.json")).unwrap();

@@ -3,24 +3,20 @@
 
 mod common;
 
-use std::path::Path;
+use std::{io::Write, path::Path};
 
 use common::json;
 use model::Tokenizer;
 
 #[test]
 fn klue_roberta_ids_equal_transformers() {
-    let Some(data) = std::env::var_os("STS_DATA_DIR") else {
-        eprintln!(
-            "SKIPPED klue_roberta_ids_equal_transformers: STS_DATA_DIR is not set, so the klue/roberta tokenizer is not at hand"
-        );
+    let path = std::env::var_os("STS_DATA_DIR").map(|data| Path::new(&data).join("klue-roberta/tokenizer.json"));
+    let Some(path) = path.filter(|path| path.exists()) else {
+        // Standard error as such: the test harness hides what `eprintln!` writes when a test passes.
+        let notice = "\n*** SKIPPED: no klue-roberta/tokenizer.json in $STS_DATA_DIR: its ids are NOT tested ***\n";
+        let _ = std::io::stderr().write_all(notice.as_bytes());
         return;
     };
-    let path = Path::new(&data).join("klue-roberta/tokenizer.json");
-    if !path.exists() {
-        eprintln!("SKIPPED klue_roberta_ids_equal_transformers: {} is missing", path.display());
-        return;
-    }
     let expected = json("klue-tokenizer-ids.json");
     let cases = expected["sentences"].as_array().unwrap();
     assert_eq!(cases.len(), 200);

@@ -21,8 +21,8 @@ pub struct Config {
     pub output: PathBuf,
     /// Where the encoder comes from.
     pub model: ModelSource,
-    /// Tokens per sentence, special tokens included.
-    pub max_seq_length: usize,
+    /// Tokens per sentence, special tokens included; `None` leaves it to the model, or is 128.
+    pub max_seq_length: Option<usize>,
     /// From token embeddings to a sentence's; `None` leaves it to the model.
     pub pooling: Option<Pooling>,
     /// Training datasets, merged.
@@ -64,8 +64,10 @@ pub enum ModelSource {
     Init(PathBuf),
     /// Fresh weights.
     Scratch {
-        /// Shape of the encoder; `vocab_size` and `pad_token_id` are settled with the tokenizer.
+        /// Shape of the encoder; its `vocab_size` and `pad_token_id` are settled with the tokenizer.
         config: Box<EncoderConfig>,
+        /// Entries of the tokenizer to be trained, or rows of the embedding table beside one that is given.
+        vocab_size: Option<usize>,
         /// A `tokenizer.json`; one is trained on the training sentences without it. May start with `data:`.
         tokenizer: Option<String>,
     },
@@ -214,7 +216,9 @@ const PASSED_THROUGH: [&str; 7] = [
 ];
 
 fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
-    ensure!(raw.model.max_seq_length >= 3, "model.max_seq_length is {}, expected at least 3", raw.model.max_seq_length);
+    if let Some(length) = raw.model.max_seq_length {
+        ensure!(length >= 3, "model.max_seq_length is {length}, expected at least 3");
+    }
     let mut table = match (&raw.model.init, &raw.model.scratch) {
         (Some(init), None) => {
             ensure!(
@@ -233,10 +237,17 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
         (None, Some(other)) => bail!("model.scratch.tokenizer is {other}, expected the path of a tokenizer.json"),
         (path, None) => path,
     };
-    if !table.contains_key("vocab_size") {
-        ensure!(tokenizer.is_some(), "model.scratch.vocab_size is missing: the tokenizer to be trained needs it");
-        table.insert("vocab_size".to_owned(), 1.into()); // settled with the tokenizer
-    }
+    let vocab_size = match table.get("vocab_size").map(toml::Value::as_integer) {
+        Some(size) => {
+            let size = size.filter(|size| (1..=1 << 30).contains(size));
+            Some(size.context("model.scratch.vocab_size: expected a whole number from 1 to 2^30")? as usize)
+        }
+        None => {
+            ensure!(tokenizer.is_some(), "model.scratch.vocab_size is missing: the tokenizer to be trained needs it");
+            table.insert("vocab_size".to_owned(), 1.into()); // settled with the tokenizer
+            None
+        }
+    };
     table.entry("model_type").or_insert_with(|| "roberta".into());
     let config: EncoderConfig = serde_path_to_error::deserialize(toml::Value::Table(table))
         .map_err(|error| anyhow::anyhow!("model.scratch: {}", one_line(&error.to_string())))?;
@@ -248,7 +259,7 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
             PASSED_THROUGH.join(", ")
         );
     }
-    Ok(ModelSource::Scratch { config: Box::new(config), tokenizer })
+    Ok(ModelSource::Scratch { config: Box::new(config), vocab_size, tokenizer })
 }
 
 fn one_line(text: &str) -> String {

@@ -5,6 +5,7 @@
 mod card;
 mod config;
 mod datasets;
+mod initial;
 mod loss;
 mod optimizer;
 mod pairs;

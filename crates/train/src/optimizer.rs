@@ -70,12 +70,15 @@ impl AdamW {
                     let _ = variable.g_mul_scalar_(1.0 - learning_rate * *weight_decay);
                 }
                 let _ = exp_avg.lerp_(&gradient, 1.0 - beta1);
-                *exp_avg_sq *= beta2;
-                *exp_avg_sq += gradient.square() * (1.0 - beta2);
-                let mut denominator = exp_avg_sq.sqrt();
-                denominator /= correction2;
-                denominator += self.config.eps;
-                *variable -= &*exp_avg / denominator * step_size;
+                let _ = exp_avg_sq.lerp_(&gradient.square(), 1.0 - beta2);
+                // p −= step_size · m / (√v / correction2 + eps), with step_size moved into the denominator, so that of
+                // all this one temporary tensor is made. Without a step, there is nothing to divide by.
+                if step_size > 0.0 {
+                    let mut denominator = exp_avg_sq.sqrt();
+                    let _ = denominator.g_mul_scalar_(-1.0 / (correction2 * step_size));
+                    let _ = denominator.g_add_scalar_(-self.config.eps / step_size);
+                    let _ = variable.addcdiv_(exp_avg, &denominator);
+                }
             }
         });
     }

@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use data::{DataDir, Dataset};
 use eval::{Evaluation, score};
-use model::{Options, Pooling, SentenceEncoder, Tokenizer, runtime};
+use model::{Options, SentenceEncoder, runtime};
 use serde_json::json;
 use tch::Device;
 
 use crate::{
     card,
-    config::{Config, ModelSource},
+    config::Config,
     datasets::Datasets,
+    initial::initial_encoder,
     optimizer::{AdamW, AdamWConfig},
     pairs::{Batch, TokenizedPairs},
     progress::Progress,
@@ -39,7 +40,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     RunDir::check(&config.output, environment.overwrite)?;
     let datasets = Datasets::load(config, &environment.data_dir)?;
     runtime::manual_seed(config.seed);
-    let encoder = build_encoder(config, &datasets, environment)?;
+    let encoder = initial_encoder(config, &datasets, environment)?;
     let pairs = TokenizedPairs::new(&datasets.train, &datasets.train_labels, encoder.tokenizer())?;
 
     let pairs_per_step = config.batch_size * config.gradient_accumulation;
@@ -110,33 +111,6 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     report.finish();
     run.write_report(&report.to_json()?, &report.to_markdown())?;
     Ok(report)
-}
-
-fn build_encoder(config: &Config, datasets: &Datasets, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
-    match &config.model {
-        ModelSource::Init(path) => {
-            let options = Options {
-                device: environment.device,
-                max_seq_length: Some(config.max_seq_length),
-                pooling: config.pooling,
-                ..Options::default()
-            };
-            SentenceEncoder::load(path, &options).context("model.init")
-        }
-        ModelSource::Scratch { config: shape, tokenizer } => {
-            let mut shape = shape.as_ref().clone();
-            let tokenizer = match tokenizer {
-                Some(path) => Tokenizer::from_file(&environment.data_dir.resolve(path), config.max_seq_length),
-                None => Tokenizer::train(&datasets.train_sentences(), shape.vocab_size as usize, config.max_seq_length),
-            };
-            let tokenizer = tokenizer.context("model.scratch.tokenizer")?;
-            // What a trained tokenizer did not fill needs no rows; one that was given says how many it needs.
-            shape.vocab_size = tokenizer.vocab_size() as i64;
-            shape.pad_token_id = shape.pad_token_id.or(tokenizer.pad_token_id());
-            let pooling = config.pooling.unwrap_or(Pooling::Mean);
-            SentenceEncoder::from_scratch(shape, tokenizer, pooling, environment.device).context("model.scratch")
-        }
-    }
 }
 
 /// Figures of the best checkpoint, read back from the disk, on the test sets.

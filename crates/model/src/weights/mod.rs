@@ -13,7 +13,7 @@ use std::{
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::error::Error;
+use crate::{config::EncoderConfig, error::Error};
 
 pub use self::safetensors::{read as read_safetensors, write as write_safetensors};
 
@@ -69,6 +69,18 @@ impl Weights {
         let path = dir.join(name);
         let entries = if sharded { open_shards(dir, &path)? } else { open_file(&path)? };
         Ok(Self { path, entries })
+    }
+
+    /// Refuses a configuration that asks for far more than the weights hold, before memory is taken for it.
+    pub(crate) fn check_size(&self, config: &EncoderConfig) -> Result<(), Error> {
+        let held: i128 =
+            self.entries.values().map(|entry| entry.shape.iter().map(|&size| i128::from(size)).product::<i128>()).sum();
+        let asked = config.parameters();
+        // A tensor that is missing or misshapen is named later; this is about sizes that no machine has.
+        if asked > 2 * held + (1 << 24) {
+            return Err(Error::invalid(&self.path, format!("{held} parameters, expected {asked} by config.json")));
+        }
+        Ok(())
     }
 
     /// Fills every variable of `vs`, casting to its number format. Names may carry a `roberta.` or `bert.` prefix, and

@@ -28,24 +28,19 @@ pub(crate) struct RawConfig {
     pub(super) train: RawTrain,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawModel {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) init: Option<PathBuf>,
-    pub(super) max_seq_length: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_seq_length: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pooling: Option<Pooling>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tokenizer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scratch: Option<Table>,
-}
-
-impl Default for RawModel {
-    fn default() -> Self {
-        Self { init: None, max_seq_length: 128, pooling: None, tokenizer: None, scratch: None }
-    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
