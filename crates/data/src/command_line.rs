@@ -1,28 +1,50 @@
 //! How every command of the workspace ends: exit status and the one line that an error is worth.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
 use crate::Error;
 
-/// The exit status of a command: 0 good, 1 failed, 2 wrong use. An error goes to stderr as one line.
-pub fn exit_code(done: anyhow::Result<()>) -> ExitCode {
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+/// An error of the user's command line, not of the data: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUse(pub String);
+
+/// Runs a command and gives its exit status: 0 good, 1 failed, 2 wrong use. An error goes to stderr as one line.
+///
+/// A panic is a defect, or memory that ran out within libtorch; it is one line too, with its place.
+pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    panic::set_hook(Box::new(|panic| eprintln!("error: {}", panic_line(panic))));
+    // Nothing that the command could leave half-changed outlives it.
+    match panic::catch_unwind(AssertUnwindSafe(command)) {
+        Err(_) => ExitCode::from(1),
+        Ok(Ok(())) => ExitCode::SUCCESS,
         // The reader of a pipe, such as `head`, has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // A path or a system's message may hold newlines; one error is one line.
-            // One of a file names its file, as context or in its own type; a bare one is standard output's.
+        Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            // An error of a file names it, as context or in its own type; a bare one is standard output's.
             let is_bare = error.is::<io::Error>() && error.chain().count() == 1;
             let place = if is_bare { "cannot write to standard output: " } else { "" };
+            // A path or a system's message may hold newlines; one error is one line.
             eprintln!("error: {place}{}", format!("{error:#}").replace(['\n', '\r'], " "));
-            let wrong_use = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_use);
-            ExitCode::from(if wrong_use { 2 } else { 1 })
+            let wrong_name = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_use);
+            ExitCode::from(if wrong_name || error.is::<WrongUse>() { 2 } else { 1 })
         }
     }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn panic_line(panic: &PanicHookInfo) -> String {
+    let message = panic.payload_as_str().unwrap_or("unknown cause");
+    // libtorch reports a failed operation with its own call stack, which Rust prints with escaped newlines.
+    let first = message.lines().next().unwrap_or_default().split("\\n").next().unwrap_or_default();
+    if first.contains("can't allocate memory") || first.contains("out of memory") {
+        return format!("out of memory: {first}; use smaller batches or a smaller model");
+    }
+    let place = panic.location().map(|location| format!(" ({}:{})", location.file(), location.line()));
+    format!("internal error: {first}{}", place.unwrap_or_default())
 }

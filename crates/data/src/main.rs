@@ -30,11 +30,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut out = io::stdout().lock();
-    let done = match arguments.command {
-        Command::Stats(arguments) => stats::run(&arguments, &mut out),
-        Command::Split(arguments) => split::run(&arguments, &mut out),
-        Command::Fetch(arguments) => fetch::run(&arguments, &mut out),
-    };
-    command_line::exit_code(done.and_then(|()| Ok(out.flush()?)))
+    command_line::run(|| {
+        let mut out = io::stdout().lock();
+        match arguments.command {
+            Command::Stats(arguments) => stats::run(&arguments, &mut out),
+            Command::Split(arguments) => split::run(&arguments, &mut out),
+            Command::Fetch(arguments) => fetch::run(&arguments, &mut out),
+        }?;
+        Ok(out.flush()?)
+    })
 }

@@ -36,18 +36,15 @@ impl Interval {
     }
 }
 
-/// Why a correlation has no value: too few pairs, or one side that is constant.
-pub type Undefined = MetricError;
-
 /// The figures of predictions against labels, both on the labels' scale.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     /// Pearson's correlation; `null` in JSON where it is undefined.
     #[serde(serialize_with = "pearson_object")]
-    pub pearson: Result<Interval, Undefined>,
+    pub pearson: Result<Interval, MetricError>,
     /// Spearman's rank correlation; `null` in JSON where it is undefined.
     #[serde(serialize_with = "spearman_object")]
-    pub spearman: Result<Interval, Undefined>,
+    pub spearman: Result<Interval, MetricError>,
     /// F1 of «score ≥ threshold».
     pub f1: f64,
     /// The threshold of F1.
@@ -72,16 +69,16 @@ impl Figures {
     }
 }
 
-fn pearson_object<S: Serializer>(interval: &Result<Interval, Undefined>, serializer: S) -> Result<S::Ok, S::Error> {
+fn pearson_object<S: Serializer>(interval: &Result<Interval, MetricError>, serializer: S) -> Result<S::Ok, S::Error> {
     named(interval, "r", serializer)
 }
 
-fn spearman_object<S: Serializer>(interval: &Result<Interval, Undefined>, serializer: S) -> Result<S::Ok, S::Error> {
+fn spearman_object<S: Serializer>(interval: &Result<Interval, MetricError>, serializer: S) -> Result<S::Ok, S::Error> {
     named(interval, "rho", serializer)
 }
 
 fn named<S: Serializer>(
-    interval: &Result<Interval, Undefined>,
+    interval: &Result<Interval, MetricError>,
     name: &'static str,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -8,7 +8,7 @@ mod predictions;
 mod report;
 mod scoring;
 
-pub use figures::{Figures, Interval, THRESHOLD, Undefined};
+pub use figures::{Figures, Interval, THRESHOLD};
 pub use predictions::write_predictions;
 pub use report::{Evaluation, Report};
 pub use scoring::{LABEL_SCALE, Scored, score};

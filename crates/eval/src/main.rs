@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use data::{DataDir, Dataset, Staged, command_line};
+use data::{
+    DataDir, Dataset, Staged,
+    command_line::{self, WrongUse},
+};
 use eval::{Evaluation, Report, score, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
@@ -36,8 +39,8 @@ struct Args {
     #[arg(long, default_value_t)]
     precision: Precision,
     /// Tokens per sentence, special tokens included [default: the model's own].
-    #[arg(long, value_name = "N")]
-    max_seq_length: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
+    max_seq_length: Option<u32>,
     /// Device: auto (CUDA if usable), cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -54,29 +57,29 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    command_line::exit_code(run(&Args::parse()))
+    let args = Args::parse();
+    command_line::run(|| run(&args))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let dir = DataDir::new(args.data_dir.clone());
     let datasets = args.data.iter().map(|spec| Dataset::load(spec, &dir)).collect::<Result<Vec<_>, _>>()?;
-    // Every output is started before the long work, so that a path that cannot be written fails at once.
-    let json = args.json.as_deref().map(Staged::create).transpose()?;
-    let predictions = match &args.predictions {
-        Some(path) => datasets
-            .iter()
-            .map(|dataset| Staged::create(&predictions_path(path, dataset, datasets.len())))
-            .collect::<Result<_, _>>()?,
-        None => Vec::new(),
-    };
     let options = Options {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         precision: args.precision,
-        max_seq_length: args.max_seq_length,
+        max_seq_length: args.max_seq_length.map(|length| length as usize),
         ..Options::default()
     };
     let encoder = SentenceEncoder::load(&args.model, &options)?;
 
+    // Every output is started before the long work, so that a path that cannot be written fails at once.
+    let json = args.json.as_deref().map(Staged::create).transpose()?;
+    let predictions = match &args.predictions {
+        Some(path) => {
+            predictions_paths(path, &datasets)?.iter().map(|path| Staged::create(path)).collect::<Result<_, _>>()?
+        }
+        None => Vec::new(),
+    };
     let mut results = Vec::new();
     let mut predictions = predictions.into_iter();
     for dataset in &datasets {
@@ -103,23 +106,33 @@ fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `out.csv`, or `out.kor-sts-test.csv` where several datasets are scored.
-fn predictions_path(path: &Path, dataset: &Dataset, datasets: usize) -> PathBuf {
-    if datasets == 1 {
-        return path.to_owned();
+/// `out.csv`, or `out.kor-sts-test.csv` and so on where several datasets are scored.
+fn predictions_paths(path: &Path, datasets: &[Dataset]) -> anyhow::Result<Vec<PathBuf>> {
+    if datasets.len() == 1 {
+        return Ok(vec![path.to_owned()]);
     }
-    let name: String = dataset
-        .name
-        .chars()
-        .map(|character| if character.is_alphanumeric() || character == '-' { character } else { '-' })
-        .collect();
-    path.with_extension(format!("{name}.{}", path.extension().unwrap_or_default().to_string_lossy()))
+    let mut paths = Vec::new();
+    for dataset in datasets {
+        let letter = |letter: char| if letter.is_alphanumeric() || letter == '-' { letter } else { '-' };
+        let name: String = dataset.name.chars().map(letter).collect();
+        let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
+        let path = path.with_extension(format!("{name}{}", extension.unwrap_or_default()));
+        if paths.contains(&path) {
+            let what = format!("--predictions: two datasets would go to {}: evaluate them one by one", path.display());
+            return Err(WrongUse(what).into());
+        }
+        paths.push(path);
+    }
+    Ok(paths)
 }
 
-/// A bar on a terminal; elsewhere it stays hidden, and the table that follows is all there is to say.
+/// A bar on a terminal, a line elsewhere.
 fn progress_bar(dataset: &Dataset) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} sentences, {per_sec}, {eta} left")
-        .expect("a valid template");
-    let bar = ProgressBar::new(2 * dataset.pairs.len() as u64).with_style(style);
-    bar.with_prefix(dataset.name.clone())
+    let template = "{prefix} {wide_bar} {pos}/{len} sentences, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template).expect("a valid template");
+    let bar = ProgressBar::new(2 * dataset.pairs.len() as u64).with_style(style).with_prefix(dataset.name.clone());
+    if bar.is_hidden() {
+        eprintln!("scoring {}: {} sentences", dataset.name, 2 * dataset.pairs.len());
+    }
+    bar
 }

@@ -7,7 +7,8 @@ use model::Precision;
 use serde::Serialize;
 
 use crate::{
-    figures::{Figures, Interval, THRESHOLD, Undefined},
+    figures::{Figures, Interval, THRESHOLD},
+    metrics::MetricError,
     scoring::Scored,
 };
 
@@ -93,7 +94,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn cells(interval: &Result<Interval, Undefined>) -> [String; 2] {
+fn cells(interval: &Result<Interval, MetricError>) -> [String; 2] {
     match interval {
         Ok(Interval { value, p_value, ci95: [low, high] }) => {
             [format!("{value:.4} [{low:.4}, {high:.4}]"), p_value.to_string()]

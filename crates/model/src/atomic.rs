@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
+};
 
 use crate::{error::Error, manifest};
 
@@ -22,14 +25,31 @@ pub fn replace_dir<E: From<Error>>(target: &Path, write: impl FnOnce(&Path) -> R
     manifest::write(&temporary.0)?;
     sync_tree(&temporary.0)?;
     if target.exists() {
-        // One step, so that at every moment one of the two stands under the name; the old one is then the temporary.
-        renameat_with(CWD, &temporary.0, CWD, target, RenameFlags::EXCHANGE)
-            .map_err(|error| Error::io(target)(error.into()))?;
+        if !target.is_dir() {
+            return Err(Error::invalid(target, "is a file, expected a directory or nothing").into());
+        }
+        exchange(&temporary.0, target)?;
     } else {
         fs::rename(&temporary.0, target).map_err(Error::io(target))?;
     }
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::io(parent))?;
     Ok(())
+}
+
+/// Puts `new` under the name `target` and what stood there under the name `new`, in one step, so that at every moment one
+/// of the two is there. Where the file system cannot do that (NFS, say), it takes two.
+fn exchange(new: &Path, target: &Path) -> Result<(), Error> {
+    match renameat_with(CWD, new, CWD, target, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            let old = Temporary::new(new)?;
+            let two_steps = fs::remove_dir(&old.0).and_then(|()| fs::rename(target, &old.0)).and_then(|()| {
+                fs::rename(new, target).inspect_err(|_| drop(fs::rename(&old.0, target))) // back to what was
+            });
+            two_steps.map_err(Error::io(target))
+        }
+        Err(error) => Err(Error::io(target)(error.into())),
+    }
 }
 
 /// A directory that is removed when dropped, unless it was renamed.

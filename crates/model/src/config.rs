@@ -34,7 +34,7 @@ pub enum Activation {
 /// Configuration of a BERT or RoBERTa encoder.
 ///
 /// Names and defaults follow transformers' `BertConfig` and `RobertaConfig`; keys that do not concern the encoder are
-/// kept and written back.
+/// kept and written back, and names that mean the same are written as one (`xlm-roberta` as `roberta`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EncoderConfig {
     /// Family of the encoder.
@@ -126,17 +126,17 @@ impl EncoderConfig {
                 self.hidden_size, self.num_attention_heads
             ));
         }
-        if self.max_sequence_length() < 3 {
-            return Err(format!(
-                "max_position_embeddings {} leaves no room for a sentence",
-                self.max_position_embeddings
-            ));
-        }
         if !(0..self.vocab_size).contains(&self.pad_token_id()) {
             return Err(format!(
                 "pad_token_id {} is outside the vocabulary of {}",
                 self.pad_token_id(),
                 self.vocab_size
+            ));
+        }
+        if self.max_sequence_length() < 3 {
+            return Err(format!(
+                "max_position_embeddings {} leaves no room for a sentence",
+                self.max_position_embeddings
             ));
         }
         let dropouts = [

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, read_json},
+    manifest::stays_below,
     pooling::Pooling,
 };
 
@@ -20,6 +21,8 @@ pub(crate) struct Layout {
     /// Folder of `config.json`, weights and tokenizer.
     pub(crate) transformer: PathBuf,
     pub(crate) pooling: Pooling,
+    /// Whether embeddings are divided by their norms.
+    pub(crate) normalize: bool,
     /// Before it is bounded by the encoder's positions.
     pub(crate) max_seq_length: usize,
     pub(crate) lowercase: bool,
@@ -42,25 +45,37 @@ impl Layout {
             return Ok(Self {
                 transformer: dir.to_owned(),
                 pooling: Pooling::default(),
+                normalize: false,
                 max_seq_length: DEFAULT_MAX_SEQ_LENGTH,
                 lowercase: false,
             });
         }
-        let (mut transformer, mut pooling) = (None, None);
+        let (mut transformer, mut pooling, mut normalize) = (None, None, false);
         for module in read_json::<Vec<Module>>(&modules_path)? {
+            if !stays_below(Path::new(&module.path)) {
+                return Err(Error::invalid(
+                    &modules_path,
+                    format!("path `{}` leads out of the directory", module.path),
+                ));
+            }
+            let path = dir.join(&module.path);
             // The class has kept its name and moved between packages.
             match module.class.rsplit('.').next().unwrap_or_default() {
-                "Transformer" if transformer.is_none() => transformer = Some(dir.join(&module.path)),
-                "Pooling" if pooling.is_none() => {
-                    pooling = Some(read_pooling(&dir.join(&module.path).join("config.json"))?)
-                }
-                "Normalize" => {} // cosine similarity divides by the norms anyway
+                "Transformer" if transformer.is_none() => transformer = Some(path),
+                "Pooling" if pooling.is_none() => pooling = Some(read_pooling(&path.join("config.json"))?),
+                "Normalize" => normalize = true,
                 _ => {
-                    let what =
-                        format!("module `{}` is not supported, expected Transformer, Pooling, Normalize", module.class);
+                    let what = format!(
+                        "module `{}` is not supported, expected one each of Transformer, Pooling, Normalize",
+                        module.class
+                    );
                     return Err(Error::invalid(&modules_path, what));
                 }
             }
+        }
+        let prompts_path = dir.join("config_sentence_transformers.json");
+        if let Some(Value::String(prompt)) = read_if_there(&prompts_path)?.get("default_prompt_name") {
+            return Err(Error::invalid(&prompts_path, format!("the default prompt `{prompt}` is not supported")));
         }
         let transformer = transformer.ok_or_else(|| Error::invalid(&modules_path, "no module of type Transformer"))?;
         let own: Map<String, Value> = read_if_there(&transformer.join("sentence_bert_config.json"))?;
@@ -70,6 +85,7 @@ impl Layout {
         Ok(Self {
             transformer,
             pooling: pooling.unwrap_or_default(),
+            normalize,
             // Without any, the positions are the bound, as in sentence-transformers.
             max_seq_length: length.map_or(usize::MAX, |length| length as usize),
             lowercase: own.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false),
@@ -101,11 +117,7 @@ fn read_pooling(path: &Path) -> Result<Pooling, Error> {
         Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
         _ => {
             let flags = config.iter().filter(|(_, value)| value.as_bool() == Some(true));
-            let mode = |key: &'_ String| key.strip_prefix("pooling_mode_").map(str::len);
-            flags
-                .filter(|(key, _)| mode(key).is_some())
-                .map(|(key, _)| key.trim_start_matches("pooling_mode_"))
-                .collect()
+            flags.filter_map(|(key, _)| key.strip_prefix("pooling_mode_")).collect()
         }
     };
     match modes[..] {
@@ -124,20 +136,22 @@ fn read_pooling(path: &Path) -> Result<Pooling, Error> {
 pub(crate) fn write(
     dir: &Path,
     pooling: Pooling,
+    normalize: bool,
     hidden: i64,
     max_seq_length: usize,
     lowercase: bool,
 ) -> Result<(), Error> {
-    let folder = dir.join("1_Pooling");
-    std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
+    let module = |index: usize, name: &str, path: &str| json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{name}")});
+    let mut modules = vec![module(0, "Transformer", ""), module(1, "Pooling", "1_Pooling")];
+    if normalize {
+        modules.push(module(2, "Normalize", "2_Normalize"));
+    }
+    for module in &modules[1..] {
+        let folder = dir.join(module["path"].as_str().unwrap_or_default());
+        std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
+    }
     let files = [
-        (
-            "modules.json",
-            json!([
-                {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-                {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
-            ]),
-        ),
+        ("modules.json", Value::Array(modules)),
         (
             "1_Pooling/config.json",
             json!({

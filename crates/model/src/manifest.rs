@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::Read,
-    path::Path,
+    path::{Component, Path},
 };
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,9 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Stamp>) -> Res
     Ok(())
 }
 
+/// Files that the encoder does not read: a model card is there to be edited, and who resumes a run checks the rest.
+const NOT_THE_ENCODERS: [&str; 3] = ["README.md", "optimizer.safetensors", "trainer_state.json"];
+
 /// Checks the listed files of `dir` that are there; whoever needs one that is missing says so. A directory without a
 /// manifest (from transformers, say) passes.
 pub(crate) fn verify(dir: &Path) -> Result<(), Error> {
@@ -72,21 +75,28 @@ pub(crate) fn verify(dir: &Path) -> Result<(), Error> {
         return Ok(());
     }
     for (name, expected) in read_json::<Manifest>(&path)?.files {
+        if !stays_below(Path::new(&name)) {
+            return Err(Error::invalid(&path, format!("`{name}` is not the name of a file in this directory")));
+        }
         let file = dir.join(&name);
-        // A model card is there to be edited.
-        if name == "README.md" || !file.exists() {
+        if NOT_THE_ENCODERS.contains(&name.as_str()) || !file.is_file() {
             continue;
         }
-        let found = Stamp::of(&file)?;
-        if found.size != expected.size {
-            return Err(Error::invalid(
-                &file,
-                format!("{} bytes, expected {} by {NAME}: the file is damaged", found.size, expected.size),
-            ));
+        let size = fs::metadata(&file).map_err(Error::io(&file))?.len();
+        let remedy = format!("restore it, or remove {NAME} if the change is meant");
+        if size != expected.size {
+            let what = format!("damaged or changed: {size} bytes, expected {} by {NAME}; {remedy}", expected.size);
+            return Err(Error::invalid(&file, what));
         }
-        if found != expected {
-            return Err(Error::invalid(&file, format!("its sha256 is not the one in {NAME}: the file is damaged")));
+        if Stamp::of(&file)? != expected {
+            let what = format!("damaged or changed: its sha256 is not the one in {NAME}; {remedy}");
+            return Err(Error::invalid(&file, what));
         }
     }
     Ok(())
+}
+
+/// Whether a path that a file names leads nowhere but below that file's directory.
+pub(crate) fn stays_below(path: &Path) -> bool {
+    path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir))
 }

@@ -6,13 +6,13 @@ use crate::config::EncoderConfig;
 
 /// Neighbouring sentences of equal length within a packed batch: a dense (sentences, length) block of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// First token of the run.
-    pub start: i64,
+    pub(crate) start: i64,
     /// Sentences in the run.
-    pub sentences: i64,
+    pub(crate) sentences: i64,
     /// Tokens of each sentence.
-    pub length: i64,
+    pub(crate) length: i64,
 }
 
 /// The tokens of all sentences of a batch in one row of length T, shortest sentence first.
@@ -54,7 +54,7 @@ impl PackedBatch {
     }
 
     /// The dense blocks of the batch, in the order of their tokens.
-    pub fn runs(&self) -> &[Run] {
+    pub(crate) fn runs(&self) -> &[Run] {
         &self.runs
     }
 

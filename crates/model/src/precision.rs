@@ -43,6 +43,6 @@ impl FromStr for Precision {
         Self::ALL
             .into_iter()
             .find(|precision| precision.to_string() == text)
-            .ok_or_else(|| "expected f32 or bf16".to_owned())
+            .ok_or_else(|| format!("expected {}", Self::ALL.map(|precision| precision.to_string()).join(" or ")))
     }
 }

@@ -50,6 +50,7 @@ pub struct SentenceEncoder {
     config: EncoderConfig,
     tokenizer: Tokenizer,
     pooling: Pooling,
+    normalize: bool,
     precision: Precision,
 }
 
@@ -72,10 +73,17 @@ impl SentenceEncoder {
             Some(asked) => asked,
             None => layout.max_seq_length.min(longest),
         };
-        let tokenizer = Tokenizer::load(dir, max_seq_length)?.with_lowercase(layout.lowercase);
+        // What is wrong between two files of the directory is wrong with the directory.
+        let within = |error| match error {
+            Error::Unusable(what) => Error::invalid(path, what),
+            error => error,
+        };
+        let tokenizer = Tokenizer::load(dir, max_seq_length).map_err(within)?.with_lowercase(layout.lowercase);
         let weights = Weights::open(dir)?;
         weights.check_size(&config)?;
-        let mut this = Self::empty(config, tokenizer, options.pooling.unwrap_or(layout.pooling), options.device)?;
+        let pooling = options.pooling.unwrap_or(layout.pooling);
+        let mut this = Self::empty(config, tokenizer, pooling, options.device).map_err(within)?;
+        this.normalize = layout.normalize;
         weights.load_into(&this.vs)?;
         this.set_precision(options.precision);
         Ok(this)
@@ -108,7 +116,7 @@ impl SentenceEncoder {
         }
         let vs = VarStore::new(device);
         let encoder = Encoder::new(&vs.root(), &config)?;
-        Ok(Self { vs, encoder, config, tokenizer, pooling, precision: Precision::F32 })
+        Ok(Self { vs, encoder, config, tokenizer, pooling, normalize: false, precision: Precision::F32 })
     }
 
     /// Casts the layers once, so that no later pass has to.
@@ -161,7 +169,8 @@ impl SentenceEncoder {
     pub fn forward(&self, sentences: &[Vec<i64>], precision: Precision, train: bool) -> Tensor {
         let batch = PackedBatch::new(sentences, &self.config, self.vs.device());
         let hidden = self.encoder.forward(&batch, precision, train); // (tokens, hidden)
-        self.pooling.forward(&hidden, &batch)
+        let embeddings = self.pooling.forward(&hidden, &batch); // (sentences, hidden)
+        if self.normalize { normalized(&embeddings) } else { embeddings }
     }
 
     /// The tokenizer.
@@ -189,15 +198,16 @@ impl SentenceEncoder {
         self.vs.variables().into_iter().collect()
     }
 
-    /// Writes a checkpoint: a sentence-transformers directory with `card` as its model card. It appears under `path`
-    /// whole or not at all, and replaces what stood there.
+    /// Writes a checkpoint: a sentence-transformers directory with `card` as its model card, weights in f32. It appears
+    /// under `path` whole or not at all, and replaces what stood there.
     pub fn save(&self, path: impl AsRef<Path>, card: &str) -> Result<(), Error> {
         replace_dir(path.as_ref(), |dir| self.write(dir, card))
     }
 
     /// Writes the files of a checkpoint into an empty directory.
     pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
-        write_safetensors(&dir.join("model.safetensors"), &self.variables())?;
+        let weights = self.variables().into_iter().map(|(name, variable)| (name, variable.to_kind(Kind::Float)));
+        write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
         let mut config = self.config.clone();
         let architecture = match config.model_type {
             ModelType::Bert => "BertModel",
@@ -211,14 +221,22 @@ impl SentenceEncoder {
         let text = serde_json::to_string_pretty(&config).expect("a configuration is JSON");
         std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
         self.tokenizer.save(dir)?;
+        let tokenizer = &self.tokenizer;
         layout::write(
             dir,
             self.pooling,
+            self.normalize,
             config.hidden_size,
-            self.tokenizer.max_seq_length(),
-            self.tokenizer.lowercase(),
+            tokenizer.max_seq_length(),
+            tokenizer.lowercase(),
         )?;
         let path = dir.join("README.md");
         std::fs::write(&path, card).map_err(Error::io(&path))
     }
+}
+
+/// Rows divided by their norms. Source: `torch.nn.functional.normalize`, with its `eps` of 1e-12.
+fn normalized(rows: &Tensor) -> Tensor {
+    let norms = rows.norm_scalaropt_dim(2, [-1], true); // (sentences, 1)
+    rows / norms.clamp_min(1e-12)
 }

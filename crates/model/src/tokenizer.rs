@@ -16,6 +16,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     config: Map<String, Value>, // of tokenizer_config.json, kept for writing it back
     max_seq_length: usize,
+    vocab_size: usize,
     lowercase: bool,
 }
 
@@ -64,10 +65,21 @@ impl Tokenizer {
                 "max_seq_length is {max_seq_length}, expected at least 3: two of them are special tokens"
             )));
         }
+        let refused = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
         inner.with_padding(None);
+        inner.with_truncation(None).map_err(refused)?;
+        // Truncation by the library leaves room for the special tokens, and takes for granted that there is some.
+        let special = inner.encode_fast("", true).map_err(refused)?.len();
+        if special >= max_seq_length {
+            let what = format!(
+                "max_seq_length is {max_seq_length}, and {special} special tokens leave no room for a sentence"
+            );
+            return Err(Error::Unusable(what));
+        }
         let truncation = TruncationParams { max_length: max_seq_length, ..TruncationParams::default() };
-        inner.with_truncation(Some(truncation)).map_err(|error| Error::Tokenizer(error.to_string()))?;
-        Ok(Self { inner, config, max_seq_length, lowercase: false })
+        inner.with_truncation(Some(truncation)).map_err(refused)?;
+        let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        Ok(Self { inner, config, max_seq_length, vocab_size, lowercase: false })
     }
 
     /// The tokenizer with every sentence brought to lower case first, whatever its own rules are.
@@ -86,7 +98,7 @@ impl Tokenizer {
 
     /// One more than the largest id, which the encoder's vocabulary has to cover.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
+        self.vocab_size
     }
 
     /// Id of the padding token, if the vocabulary has one.
@@ -103,10 +115,15 @@ impl Tokenizer {
             self.inner.encode_batch_fast(sentences.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), true)
         };
         let encodings = encodings.map_err(|error| Error::Tokenizer(error.to_string()))?;
-        if encodings.iter().any(|encoding| encoding.is_empty()) {
-            return Err(Error::Tokenizer(
-                "a sentence has no token at all: the tokenizer adds no special tokens".to_owned(),
-            ));
+        for encoding in &encodings {
+            if encoding.is_empty() {
+                let what = "a sentence has no token at all: the tokenizer adds no special tokens";
+                return Err(Error::Tokenizer(what.to_owned()));
+            }
+            // A template's special tokens carry ids of their own, which the library does not compare with the vocabulary.
+            if let Some(id) = encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab_size) {
+                return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.vocab_size)));
+            }
         }
         Ok(encodings.iter().map(|encoding| encoding.get_ids().iter().map(|&id| i64::from(id)).collect()).collect())
     }

@@ -17,6 +17,8 @@ use tokenizers::{
 };
 
 const PREFIX: &str = "##"; // of a piece that continues a word
+/// The trainer takes memory for the whole vocabulary before it looks at the text.
+const MAX_VOCAB_SIZE: usize = 1_000_000;
 /// In the order of their ids, as in klue/roberta.
 const SPECIAL_TOKENS: [&str; 5] = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"];
 
@@ -58,6 +60,9 @@ pub(crate) fn from_vocabulary(vocabulary: &str, config: &Map<String, Value>) -> 
 /// vocabulary must hold makes the result depend on the sentences alone.
 pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<Tokenizer, String> {
     let normalizer = BertNormalizer::new(true, true, None, false);
+    if vocab_size > MAX_VOCAB_SIZE {
+        return Err(format!("vocab_size {vocab_size} is beyond {MAX_VOCAB_SIZE}"));
+    }
     let (characters, continuing) = characters(sentences, &normalizer)?;
     let reserved: Vec<String> = SPECIAL_TOKENS
         .into_iter()

@@ -94,7 +94,7 @@ fn a_flipped_bit_anywhere_in_a_checkpoint_is_refused() {
         damaged[position] ^= 1;
         fs::write(&file, &damaged).unwrap();
         let message = refusal(&dir);
-        assert!(message.contains("model.safetensors") && message.contains("damaged"), "{message}");
+        assert!(message.contains("model.safetensors") && message.contains("damaged or changed"), "{message}");
     }
 }
 
@@ -182,6 +182,80 @@ fn an_unsupported_module_or_pooling_is_refused_by_name() {
 }
 
 #[test]
+fn a_normalize_module_is_applied_and_kept() {
+    let (folder, dir) = copy("st-roberta-tiny-old");
+    let plain = SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap();
+    let module = r#"{"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}"#;
+    let modules = fs::read_to_string(dir.join("modules.json")).unwrap();
+    fs::write(dir.join("modules.json"), format!("{}, {module}]", modules.trim_end().trim_end_matches(']'))).unwrap();
+    let encoder = SentenceEncoder::load(&dir, &Options::default()).unwrap();
+    let saved = folder.path().join("saved");
+    encoder.save(&saved, "").unwrap();
+    let again = SentenceEncoder::load(&saved, &Options::default()).unwrap();
+    for encoder in [encoder, again] {
+        let embedding = encoder.encode(&["비가 온다."]).unwrap();
+        assert!((embedding.norm().double_value(&[]) - 1.0).abs() < 1e-6);
+        assert!((model::similarity(&embedding, &plain).double_value(&[]) - 1.0).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn lower_case_by_sentence_transformers_is_applied() {
+    let (_folder, dir) = copy("st-roberta-tiny-old");
+    let encode = |sentence: &str| {
+        matrix(&SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&[sentence]).unwrap())
+    };
+    let (upper, lower) = (encode("KTX 2026"), encode("ktx 2026"));
+    assert_ne!(upper, lower);
+    replace(&dir.join("sentence_bert_config.json"), "\"do_lower_case\": false", "\"do_lower_case\": true");
+    assert_eq!(encode("KTX 2026"), lower);
+}
+
+#[test]
+fn a_default_prompt_is_refused_by_name() {
+    let (_folder, dir) = copy("st-roberta-tiny-old");
+    let path = dir.join("config_sentence_transformers.json");
+    replace(&path, "\"default_prompt_name\": null", "\"default_prompt_name\": \"query\"");
+    assert!(refusal(&dir).contains("the default prompt `query` is not supported"), "{}", refusal(&dir));
+}
+
+#[test]
+fn a_path_out_of_the_directory_is_refused() {
+    let (_folder, dir) = copy("st-roberta-tiny-old");
+    replace(&dir.join("modules.json"), "\"path\": \"1_Pooling\"", "\"path\": \"../1_Pooling\"");
+    assert!(refusal(&dir).contains("leads out of the directory"), "{}", refusal(&dir));
+    let (_folder, dir) = copy("roberta-tiny");
+    fs::write(dir.join("manifest.json"), r#"{"files": {"/dev/zero": {"size": 0, "sha256": ""}}}"#).unwrap();
+    assert!(refusal(&dir).contains("`/dev/zero` is not the name of a file"), "{}", refusal(&dir));
+}
+
+#[test]
+fn a_tokenizer_with_more_special_tokens_than_room_is_refused() {
+    let options = Options { max_seq_length: Some(3), ..Options::default() };
+    assert!(SentenceEncoder::load(fixture("roberta-tiny"), &options).is_ok());
+    let (_folder, dir) = copy("roberta-tiny");
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.join("tokenizer.json")).unwrap()).unwrap();
+    let cls = tokenizer["post_processor"]["single"][0].clone();
+    tokenizer["post_processor"]["single"].as_array_mut().unwrap().insert(0, cls);
+    fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let message = SentenceEncoder::load(&dir, &options).unwrap_err().to_string();
+    assert!(message.contains("max_seq_length is 3, and 3 special tokens leave no room"), "{message}");
+}
+
+#[test]
+fn a_special_token_beyond_the_vocabulary_is_refused() {
+    let (_folder, dir) = copy("roberta-tiny");
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.join("tokenizer.json")).unwrap()).unwrap();
+    tokenizer["post_processor"]["special_tokens"]["[CLS]"]["ids"][0] = 500_000.into();
+    fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let encoder = SentenceEncoder::load(&dir, &Options::default()).unwrap();
+    let message = encoder.encode(&["비가 온다."]).unwrap_err().to_string();
+    assert_eq!(message, "tokenizer: id 500000 is beyond the vocabulary of 500");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_is_refused() {
     for (from, to, expected) in [
         (
@@ -194,6 +268,7 @@ fn a_configuration_that_cannot_be_is_refused() {
         ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"", "unknown variant `silu`"),
         ("\"model_type\": \"roberta\"", "\"model_type\": \"deberta-v2\"", "unknown variant `deberta-v2`"),
         ("\"vocab_size\":", "\"vocab_sizes\":", "missing field `vocab_size`"),
+        ("\"pad_token_id\": 1", "\"pad_token_id\": -9223372036854775808", "is outside the vocabulary"),
     ] {
         let (_folder, dir) = copy("roberta-tiny");
         replace(&dir.join("config.json"), from, to);

@@ -4,8 +4,14 @@
 
 mod common;
 
+use std::fs;
+
 use common::{assert_embeddings, fixture, json, matrix, texts};
-use model::{Options, Pooling, Precision, SentenceEncoder};
+use model::{
+    Options, Pooling, Precision, SentenceEncoder,
+    weights::{read_safetensors, write_safetensors},
+};
+use tch::{Kind, Tensor};
 
 fn load(name: &str, options: Options) -> SentenceEncoder {
     SentenceEncoder::load(fixture(name), &options).unwrap()
@@ -15,8 +21,14 @@ fn assert_every_pooling(directory: &str, reference: &str) {
     let expected = json("embeddings.json");
     let sentences = texts(&expected["sentences"]);
     for (pooling, key) in [(Pooling::Mean, "mean"), (Pooling::Cls, "cls"), (Pooling::Max, "max")] {
-        let encoder =
-            load(directory, Options { max_seq_length: Some(48), pooling: Some(pooling), ..Options::default() });
+        let encoder = load(
+            directory,
+            Options {
+                max_seq_length: expected["max_seq_length"].as_u64().map(|length| length as usize),
+                pooling: Some(pooling),
+                ..Options::default()
+            },
+        );
         assert_embeddings(
             &encoder.encode(&sentences).unwrap(),
             &expected["models"][reference][key],
@@ -94,4 +106,47 @@ fn bf16_stays_close_to_f32() {
 fn no_sentence_at_all_gives_an_empty_matrix() {
     let encoder = load("roberta-tiny", Options::default());
     assert_eq!(encoder.encode(&[""; 0]).unwrap().size(), [0, 32]);
+}
+
+/// A copy of roberta-tiny with other weights and configuration, and its embeddings.
+fn rewritten(change: impl Fn(&str, Tensor) -> (String, Tensor), config: (&str, &str)) -> Vec<Vec<f64>> {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(fixture("roberta-tiny").join(file), folder.path().join(file)).unwrap();
+    }
+    let text = fs::read_to_string(fixture("roberta-tiny/config.json")).unwrap();
+    assert!(text.contains(config.0));
+    fs::write(folder.path().join("config.json"), text.replace(config.0, config.1)).unwrap();
+    let weights = read_safetensors(&fixture("roberta-tiny/model.safetensors")).unwrap();
+    let weights = weights.into_iter().map(|(name, tensor)| change(&name, tensor)).collect();
+    write_safetensors(&folder.path().join("model.safetensors"), &weights).unwrap();
+    let encoder = SentenceEncoder::load(folder.path(), &Options::default()).unwrap();
+    matrix(&encoder.encode(&texts(&json("embeddings.json")["sentences"])).unwrap())
+}
+
+fn worst(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
+    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn the_names_of_the_first_bert_releases_and_of_relatives_are_read() {
+    let same = |name: &str, tensor| (name.to_owned(), tensor);
+    let expected = rewritten(same, ("", ""));
+    let renamed = |name: &str, tensor| {
+        (name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"), tensor)
+    };
+    assert_eq!(rewritten(renamed, ("", "")), expected);
+    let relative = ("\"model_type\": \"roberta\"", "\"model_type\": \"xlm-roberta\"");
+    assert_eq!(rewritten(same, relative), expected);
+}
+
+#[test]
+fn weights_of_every_float_type_are_read() {
+    let expected = rewritten(|name, tensor| (name.to_owned(), tensor), ("", ""));
+    for (kind, tolerance) in [(Kind::Double, 0.0), (Kind::Half, 0.02), (Kind::BFloat16, 0.2)] {
+        let found = rewritten(|name, tensor| (name.to_owned(), tensor.to_kind(kind)), ("", ""));
+        let difference = worst(&found, &expected);
+        assert!(difference <= tolerance, "{kind:?}: {difference}");
+        assert!(kind == Kind::Double || difference > 0.0, "{kind:?} was not used");
+    }
 }

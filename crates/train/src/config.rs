@@ -115,6 +115,17 @@ pub enum SelectBy {
     Loss,
 }
 
+impl SelectBy {
+    /// Whether one figure is better than another; one that is undefined is worse than any.
+    pub(crate) fn is_better(self, new: Option<f64>, old: Option<f64>) -> bool {
+        match (new, old) {
+            (Some(new), Some(old)) if self == SelectBy::Loss => new < old,
+            (Some(new), Some(old)) => new > old,
+            (new, old) => new.is_some() && old.is_none(),
+        }
+    }
+}
+
 impl Config {
     /// Reads a TOML file, replaces keys by `overrides` of the form `train.epochs=2`, and validates the result.
     pub fn load(path: &Path, overrides: &[String], output: Option<PathBuf>) -> anyhow::Result<Self> {
@@ -146,10 +157,13 @@ impl Config {
             ensure!(value > 0, "{name} is 0, expected at least 1");
             Ok(())
         };
+        // The bound keeps their product, the pairs of a step, within any integer.
+        for (name, value) in [("batch_size", train.batch_size), ("gradient_accumulation", train.gradient_accumulation)]
+        {
+            ensure!((1..=1 << 20).contains(&value), "train.{name} is {value}, expected 1..=1048576");
+        }
         positive("train.epochs", train.epochs.into())?;
         positive("train.max_steps", train.max_steps.unwrap_or(1))?;
-        positive("train.batch_size", train.batch_size as u64)?;
-        positive("train.gradient_accumulation", train.gradient_accumulation as u64)?;
         positive("train.log_every_steps", train.log_every_steps)?;
         let within = |name: &str, value: f64, low: f64, high: f64| {
             ensure!((low..=high).contains(&value), "{name} is {value}, expected {low}..={high}");
@@ -178,9 +192,21 @@ impl Config {
             }
             _ => bail!("train.warmup_epochs, train.warmup_ratio and train.warmup_steps exclude each other: give one"),
         };
+        let output = raw.output.clone().context("output is missing")?;
+        if let ModelSource::Init(init) = &model {
+            // --overwrite would remove the very model that the run starts from.
+            let within = |path: &Path| {
+                path.canonicalize().is_ok_and(|path| output.canonicalize().is_ok_and(|run| path.starts_with(run)))
+            };
+            ensure!(
+                !within(init),
+                "model.init lies in the run's own output {}: choose another output",
+                output.display()
+            );
+        }
         Ok(Self {
             seed: raw.seed,
-            output: raw.output.clone().context("output is missing")?,
+            output,
             model,
             max_seq_length: raw.model.max_seq_length,
             pooling: raw.model.pooling,
@@ -204,8 +230,24 @@ impl Config {
     }
 }
 
-/// Keys of Hugging Face's `config.json` that do not shape an encoder and are passed through.
-const PASSED_THROUGH: [&str; 7] = [
+/// Keys of `[model.scratch]`: the tokenizer, those that shape the encoder, and those of Hugging Face's `config.json` that
+/// are passed through.
+const SCRATCH_KEYS: [&str; 23] = [
+    "tokenizer",
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "initializer_range",
+    "layer_norm_eps",
+    "pad_token_id",
     "bos_token_id",
     "eos_token_id",
     "classifier_dropout",
@@ -213,6 +255,7 @@ const PASSED_THROUGH: [&str; 7] = [
     "is_decoder",
     "use_cache",
     "tie_word_embeddings",
+    "architectures",
 ];
 
 fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
@@ -231,6 +274,9 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
         (Some(_), Some(_)) => bail!("model.init and [model.scratch] exclude each other: give one"),
         (None, None) => bail!("no model: give model.init, or [model.scratch] to train from fresh weights"),
     };
+    if let Some(key) = table.keys().find(|key| !SCRATCH_KEYS.contains(&key.as_str())) {
+        bail!("model.scratch: unknown key `{key}`, expected one of {}", SCRATCH_KEYS.join(", "));
+    }
     let tokenizer = match (raw.model.tokenizer.clone(), table.remove("tokenizer")) {
         (Some(_), Some(_)) => bail!("model.tokenizer and model.scratch.tokenizer are the same key: give one"),
         (None, Some(toml::Value::String(path))) => Some(path),
@@ -251,14 +297,6 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
     table.entry("model_type").or_insert_with(|| "roberta".into());
     let config: EncoderConfig = serde_path_to_error::deserialize(toml::Value::Table(table))
         .map_err(|error| anyhow::anyhow!("model.scratch: {}", one_line(&error.to_string())))?;
-    if let Some(key) = config.other.keys().find(|key| !PASSED_THROUGH.contains(&key.as_str())) {
-        bail!(
-            "model.scratch: unknown key `{key}`, expected tokenizer, model_type, vocab_size, hidden_size, num_hidden_layers, num_attention_heads, \
-             intermediate_size, hidden_act, hidden_dropout_prob, attention_probs_dropout_prob, max_position_embeddings, type_vocab_size, \
-             initializer_range, layer_norm_eps, pad_token_id, {}",
-            PASSED_THROUGH.join(", ")
-        );
-    }
     Ok(ModelSource::Scratch { config: Box::new(config), vocab_size, tokenizer })
 }
 

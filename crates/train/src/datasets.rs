@@ -14,12 +14,24 @@ pub(crate) struct Datasets {
     pub(crate) test: Vec<Dataset>,
 }
 
-/// Rows of each part, for the report.
+/// Pairs of each part, for the report.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Rows {
-    pub(crate) train: usize,
-    pub(crate) dev: Vec<(String, usize)>,
-    pub(crate) test: Vec<(String, usize)>,
+pub struct Rows {
+    /// Training pairs that are left after the dev set was drawn.
+    pub train: usize,
+    /// Dev sets.
+    pub dev: Vec<Count>,
+    /// Test sets.
+    pub test: Vec<Count>,
+}
+
+/// A dataset and its size.
+#[derive(Clone, Debug, Serialize)]
+pub struct Count {
+    /// The dataset as it was named.
+    pub data: String,
+    /// Its pairs.
+    pub pairs: usize,
 }
 
 impl Datasets {
@@ -38,7 +50,7 @@ impl Datasets {
             let pick = |rows: &[usize]| rows.iter().map(|&row| pairs[row].clone()).collect::<Vec<_>>();
             let (train, drawn) = (pick(&split.train), pick(&split.dev));
             dev.push(Dataset {
-                name: format!("{} % of train", fraction * 100.0),
+                name: format!("{} % of train", (fraction * 1e6).round() / 1e4),
                 path: Default::default(),
                 pairs: drawn,
             });
@@ -50,8 +62,8 @@ impl Datasets {
     }
 
     pub(crate) fn rows(&self) -> Rows {
-        let rows =
-            |datasets: &[Dataset]| datasets.iter().map(|dataset| (dataset.name.clone(), dataset.pairs.len())).collect();
+        let count = |dataset: &Dataset| Count { data: dataset.name.clone(), pairs: dataset.pairs.len() };
+        let rows = |datasets: &[Dataset]| datasets.iter().map(count).collect();
         Rows { train: self.train.len(), dev: rows(&self.dev), test: rows(&self.test) }
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn initial_encoder(
             let (tokenizer, rows) = match tokenizer {
                 Some(path) => {
                     let tokenizer = Tokenizer::from_file(&environment.data_dir.resolve(path), max_seq_length)
-                        .context("model.scratch.tokenizer")?;
+                        .context("model.scratch.tokenizer (without this key, one is trained)")?;
                     let rows = vocab_size.unwrap_or(tokenizer.vocab_size()); // more than it needs is the user's choice
                     (tokenizer, rows)
                 }

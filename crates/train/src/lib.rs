@@ -3,10 +3,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
 mod card;
+mod clip;
 mod config;
 mod datasets;
 mod initial;
 mod loss;
+mod meter;
 mod optimizer;
 mod pairs;
 mod progress;
@@ -17,11 +19,13 @@ mod step;
 mod trainer;
 mod validation;
 
+pub use clip::clip_grad_norm;
 pub use config::{Config, ModelSource, SelectBy, Warmup};
+pub use datasets::{Count, Rows};
 pub use loss::mse_loss;
-pub use optimizer::{AdamW, AdamWConfig, clip_grad_norm};
+pub use optimizer::{AdamW, AdamWConfig};
 pub use pairs::Batch;
-pub use report::{Epoch, Report};
+pub use report::{Best, Epoch, Report};
 pub use schedule::LinearSchedule;
 pub use step::{StepConfig, StepOutcome, training_step};
 pub use trainer::{Environment, train};

@@ -39,7 +39,8 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    command_line::exit_code(run(&Args::parse()))
+    let args = Args::parse();
+    command_line::run(|| run(&args))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {

@@ -1,11 +1,11 @@
-//! AdamW with decoupled weight decay, and gradient clipping.
+//! AdamW with decoupled weight decay.
 //!
 //! Own code, because the optimizer that tch wraps keeps its moments to itself, and a run that is to be resumed has to
 //! save them.
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Hyperparameters that stay the same through a run.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +72,9 @@ impl AdamW {
                 let _ = exp_avg.lerp_(&gradient, 1.0 - beta1);
                 let _ = exp_avg_sq.lerp_(&gradient.square(), 1.0 - beta2);
                 // p −= step_size · m / (√v / correction2 + eps), with step_size moved into the denominator, so that of
-                // all this one temporary tensor is made. Without a step, there is nothing to divide by.
-                if step_size > 0.0 {
+                // all this one temporary tensor is made. No step is nothing to divide by; neither is one that f32 has no
+                // reciprocal of.
+                if step_size > 1e-30 {
                     let mut denominator = exp_avg_sq.sqrt();
                     let _ = denominator.g_mul_scalar_(-1.0 / (correction2 * step_size));
                     let _ = denominator.g_add_scalar_(-self.config.eps / step_size);
@@ -90,11 +91,6 @@ impl AdamW {
         }
     }
 
-    /// Steps taken so far.
-    pub fn steps(&self) -> i32 {
-        self.steps
-    }
-
     /// The moments by name, for saving: `exp_avg.NAME` and `exp_avg_sq.NAME`.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let moments = |parameter: &Parameter| {
@@ -109,21 +105,4 @@ impl AdamW {
 
 fn decays(name: &str) -> bool {
     !name.ends_with("bias") && !name.contains("LayerNorm")
-}
-
-/// Scales the gradients down to a total norm of at most `max_norm` and returns their norm before. Source:
-/// `torch.nn.utils.clip_grad_norm_`.
-pub fn clip_grad_norm(variables: &BTreeMap<String, Tensor>, max_norm: f64) -> f64 {
-    let mut gradients: Vec<Tensor> = variables.values().map(Tensor::grad).filter(Tensor::defined).collect();
-    tch::no_grad(|| {
-        let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
-        let total = Tensor::stack(&norms, 0).to_kind(Kind::Float).norm().double_value(&[]);
-        let scale = max_norm / (total + 1e-6);
-        if scale < 1.0 {
-            for gradient in &mut gradients {
-                let _ = gradient.g_mul_scalar_(scale);
-            }
-        }
-        total
-    })
 }

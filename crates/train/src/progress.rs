@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use data::Dataset;
 use indicatif::{FormattedDuration, ProgressBar, ProgressStyle};
+
+use crate::meter::Meter;
 
 /// Progress over the optimizer steps of a whole run.
 pub(crate) struct Progress {
@@ -28,7 +31,8 @@ impl Progress {
     }
 
     /// The figures of the steps since the last call.
-    pub(crate) fn log(&self, loss: f64, learning_rate: f64, pairs_per_second: f64) {
+    pub(crate) fn log(&self, window: &Meter, learning_rate: f64) {
+        let (loss, pairs_per_second) = (window.loss(), window.pairs_per_second());
         let message = format!("loss {loss:.4} · lr {learning_rate:.2e} · {pairs_per_second:.1} pairs/s");
         if self.bar.is_hidden() {
             let (step, steps) = (self.bar.position(), self.bar.length().unwrap_or_default());
@@ -36,6 +40,19 @@ impl Progress {
             eprintln!("{} · step {step}/{steps} · {message} · {} left", self.bar.prefix(), FormattedDuration(left));
         }
         self.bar.set_message(message);
+    }
+
+    /// Announces the scoring of a dataset; what it returns is told of each batch of sentences that is done.
+    pub(crate) fn scoring(&self, part: &str, dataset: &Dataset) -> impl FnMut(usize) + use<> {
+        let (bar, sentences, mut done) = (self.bar.clone(), 2 * dataset.pairs.len(), 0);
+        let what = format!("{part} {}", dataset.name);
+        if bar.is_hidden() {
+            eprintln!("scoring {what}: {sentences} sentences");
+        }
+        move |count| {
+            done += count;
+            bar.set_message(format!("scoring {what}: {done}/{sentences} sentences"));
+        }
     }
 
     /// A line that stays.

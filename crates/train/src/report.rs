@@ -3,14 +3,14 @@
 use std::{fmt, fmt::Write, time::Instant};
 
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use eval::{Evaluation, Interval, Undefined};
+use eval::{Evaluation, Interval, metrics::MetricError};
 use model::runtime;
 use serde::Serialize;
 use tch::Device;
 
 use crate::{
     config::{Config, RawConfig, SelectBy},
-    datasets::Rows,
+    datasets::{Count, Rows},
     validation::DevFigures,
 };
 
@@ -20,7 +20,6 @@ pub struct Report {
     /// The run directory.
     pub output: String,
     config: RawConfig,
-    select_by: SelectBy,
     rows: Rows,
     /// One entry per epoch.
     pub epochs: Vec<Epoch>,
@@ -53,8 +52,10 @@ pub struct Epoch {
 pub struct Best {
     /// Counted from 1.
     pub epoch: u32,
-    /// Its dev figure; negated where less is better.
-    pub value: f64,
+    /// The dev figure that chooses.
+    pub select_by: SelectBy,
+    /// Its value; `None` if it was undefined in every epoch.
+    pub value: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,10 +72,9 @@ impl Report {
         Self {
             output: config.output.display().to_string(),
             config: config.raw.clone(),
-            select_by: config.select_by,
             rows,
             epochs: Vec::new(),
-            best: Best { epoch: 0, value: f64::NEG_INFINITY },
+            best: Best { epoch: 0, select_by: config.select_by, value: None },
             test: Vec::new(),
             machine: Machine {
                 version: env!("CARGO_PKG_VERSION"),
@@ -89,10 +89,11 @@ impl Report {
 
     /// Takes an epoch in; true if it is the best so far. The first of equals stays best.
     pub(crate) fn add(&mut self, epoch: Epoch) -> bool {
-        let value = epoch.dev.last().map_or(f64::NEG_INFINITY, |figures| figures.selection(self.select_by));
-        let is_best = self.epochs.is_empty() || value > self.best.value;
+        let select_by = self.best.select_by;
+        let value = epoch.dev.last().and_then(|figures| figures.figure(select_by));
+        let is_best = self.epochs.is_empty() || select_by.is_better(value, self.best.value);
         if is_best {
-            self.best = Best { epoch: epoch.epoch, value };
+            self.best = Best { epoch: epoch.epoch, select_by, value };
         }
         self.epochs.push(epoch);
         is_best
@@ -119,7 +120,7 @@ impl Report {
     }
 
     fn write_markdown(&self, out: &mut String) -> fmt::Result {
-        let select_by = format!("{:?}", self.select_by).to_lowercase();
+        let select_by = format!("{:?}", self.best.select_by).to_lowercase();
         writeln!(out, "# Training run `{}`\n", self.output)?;
         writeln!(out, "Best epoch: **{}**, chosen by {select_by} on dev.\n", self.best.epoch)?;
         writeln!(out, "## Dev figures per epoch\n")?;
@@ -144,8 +145,8 @@ impl Report {
         writeln!(out, "## Data\n\n| part | dataset | pairs |\n|---|---|---|")?;
         writeln!(out, "| train | {} | {} |", self.config.train_names().join(" + "), self.rows.train)?;
         for (part, sets) in [("dev", &self.rows.dev), ("test", &self.rows.test)] {
-            for (name, rows) in sets {
-                writeln!(out, "| {part} | {name} | {rows} |")?;
+            for Count { data, pairs } in sets {
+                writeln!(out, "| {part} | {data} | {pairs} |")?;
             }
         }
         let machine = &self.machine;
@@ -198,7 +199,7 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.dev_table())?;
         for evaluation in &self.test {
             let Some(figures) = &evaluation.figures else { continue };
-            let value = |interval: &Result<Interval, Undefined>| {
+            let value = |interval: &Result<Interval, MetricError>| {
                 correlation(interval.as_ref().ok().map(|interval| interval.value))
             };
             let (pearson, spearman) = (value(&figures.pearson), value(&figures.spearman));
@@ -230,7 +231,7 @@ pub(crate) fn correlation(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.4}"))
 }
 
-fn interval(interval: &Result<Interval, Undefined>) -> String {
+fn interval(interval: &Result<Interval, MetricError>) -> String {
     match interval {
         Ok(Interval { value, p_value, ci95: [low, high] }) => format!("{value:.4} [{low:.4}, {high:.4}] | {p_value}"),
         Err(reason) => format!("– ({reason}) | –"),

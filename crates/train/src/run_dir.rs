@@ -2,15 +2,20 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
+use data::Staged;
 use model::{SentenceEncoder, atomic::replace_dir, weights::write_safetensors};
 use serde::Serialize;
 
-use crate::{config::RawConfig, optimizer::AdamW};
+use crate::{
+    config::RawConfig,
+    optimizer::AdamW,
+    report::{Best, Epoch, Report},
+};
 
 /// A run directory under way.
 #[derive(Debug)]
@@ -24,9 +29,12 @@ pub(crate) struct RunDir {
 pub(crate) struct TrainerState {
     pub(crate) epoch: u32,
     pub(crate) step: u64,
-    pub(crate) best_epoch: u32,
-    pub(crate) best_value: f64,
+    pub(crate) best: Best,
 }
+
+/// What a run owns in its directory; other files there are never touched.
+const FILES: [&str; 4] = ["config.toml", "metrics.jsonl", "report.json", "report.md"];
+const CHECKPOINTS: [&str; 2] = ["best", "last"];
 
 impl RunDir {
     /// Fails if a run cannot be put under `path`; changes nothing.
@@ -51,10 +59,8 @@ impl RunDir {
     /// Makes the directory, in the place of the run that stood there.
     pub(crate) fn create(path: &Path, overwrite: bool, config: &RawConfig) -> anyhow::Result<Self> {
         Self::check(path, overwrite)?;
-        if path.exists() {
-            fs::remove_dir_all(path).with_context(|| path.display().to_string())?;
-        }
         fs::create_dir_all(path).with_context(|| path.display().to_string())?;
+        remove_run(path)?;
         let text = toml::to_string(config).context("the configuration cannot be written as TOML")?;
         write(&path.join("config.toml"), &text)?;
         let log_path = path.join("metrics.jsonl");
@@ -98,13 +104,41 @@ impl RunDir {
         })
     }
 
+    /// Appends an epoch to `metrics.jsonl`, its figures beside `"event": "epoch"`.
+    pub(crate) fn log_epoch(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            event: &'static str,
+            #[serde(flatten)]
+            epoch: &'a Epoch,
+        }
+        self.log(&Entry { event: "epoch", epoch })
+    }
+
     /// Writes `report.json` and `report.md`.
-    pub(crate) fn write_report(&self, json: &str, markdown: &str) -> anyhow::Result<()> {
-        write(&self.path.join("report.json"), json)?;
-        write(&self.path.join("report.md"), markdown)
+    pub(crate) fn write_report(&self, report: &Report) -> anyhow::Result<()> {
+        write(&self.path.join("report.json"), &report.to_json()?)?;
+        write(&self.path.join("report.md"), &report.to_markdown())
     }
 }
 
+fn remove_run(path: &Path) -> anyhow::Result<()> {
+    let files = FILES.into_iter().map(|name| (name, fs::remove_file as fn(PathBuf) -> io::Result<()>));
+    let checkpoints = CHECKPOINTS.into_iter().map(|name| (name, fs::remove_dir_all as fn(PathBuf) -> io::Result<()>));
+    for (name, remove) in files.chain(checkpoints) {
+        match remove(path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| path.join(name).display().to_string());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file whole or not at all.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| path.display().to_string())
+    let mut staged = Staged::create(path)?;
+    staged.file().write_all(text.as_bytes()).map_err(|cause| staged.failed(cause))?;
+    Ok(staged.commit(true)?)
 }

@@ -2,11 +2,7 @@
 
 use model::{Precision, SentenceEncoder, similarity};
 
-use crate::{
-    loss::mse_loss,
-    optimizer::{AdamW, clip_grad_norm},
-    pairs::Batch,
-};
+use crate::{clip::clip_grad_norm, loss::mse_loss, optimizer::AdamW, pairs::Batch};
 
 /// What all steps of a run have in common.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +24,17 @@ pub struct StepOutcome {
     pub grad_norm: f64,
 }
 
+impl StepOutcome {
+    /// Whether the step was taken.
+    pub fn is_finite(&self) -> bool {
+        self.loss.is_finite() && self.grad_norm.is_finite()
+    }
+}
+
 /// Takes one step along the gradient of the mean loss over all pairs of `batches`, each of which goes through the
 /// encoder in one packed pass. Splitting the pairs into more batches changes memory, not the step.
+///
+/// Where loss or gradient is not finite, no step is taken, so that the weights stay those of the step before.
 pub fn training_step(
     encoder: &SentenceEncoder,
     optimizer: &mut AdamW,
@@ -49,7 +54,10 @@ pub fn training_step(
         total += loss.double_value(&[]);
     }
     let grad_norm = clip_grad_norm(&encoder.variables(), config.max_grad_norm.unwrap_or(f64::INFINITY));
-    optimizer.step(learning_rate);
+    let outcome = StepOutcome { loss: total, grad_norm };
+    if outcome.is_finite() {
+        optimizer.step(learning_rate);
+    }
     optimizer.zero_grad();
-    StepOutcome { loss: total, grad_norm }
+    outcome
 }

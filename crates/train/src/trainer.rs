@@ -1,7 +1,5 @@
 //! The training loop.
 
-use std::time::Instant;
-
 use anyhow::ensure;
 use data::{DataDir, Dataset};
 use eval::{Evaluation, score};
@@ -14,6 +12,7 @@ use crate::{
     config::Config,
     datasets::Datasets,
     initial::initial_encoder,
+    meter::Meter,
     optimizer::{AdamW, AdamWConfig},
     pairs::{Batch, TokenizedPairs},
     progress::Progress,
@@ -57,86 +56,70 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     let mut step = 0;
     for epoch in 1..=config.epochs {
         progress.epoch(epoch, config.epochs);
-        let start = Instant::now();
-        let (mut epoch_loss, mut epoch_pairs) = (Mean::default(), 0);
-        let (mut log_loss, mut log_pairs, mut log_start) = (Mean::default(), 0, start);
+        let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
         for rows in pairs.order(config.seed, epoch).chunks(pairs_per_step) {
             let learning_rate = config.learning_rate * schedule.factor(step);
             let batches: Vec<Batch> = rows.chunks(config.batch_size).map(|rows| pairs.batch(rows)).collect();
-            let StepOutcome { loss, grad_norm } =
-                training_step(&encoder, &mut optimizer, &batches, learning_rate, &step_config);
-            ensure!(loss.is_finite(), "step {}: the loss is {loss}; a smaller train.learning_rate may help", step + 1);
+            let outcome = training_step(&encoder, &mut optimizer, &batches, learning_rate, &step_config);
+            let StepOutcome { loss, grad_norm } = outcome;
             step += 1;
-            epoch_loss.add(loss, rows.len());
-            log_loss.add(loss, rows.len());
-            (epoch_pairs, log_pairs) = (epoch_pairs + rows.len(), log_pairs + rows.len());
+            ensure!(
+                outcome.is_finite(),
+                "step {step}: the loss is {loss} and the norm of its gradient {grad_norm}; no such step is taken; \
+                 a smaller train.learning_rate may help"
+            );
+            whole.add(loss, rows.len());
+            window.add(loss, rows.len());
             progress.step(step);
             if step.is_multiple_of(config.log_every_steps) || step == total_steps {
-                let pairs_per_second = log_pairs as f64 / log_start.elapsed().as_secs_f64();
-                progress.log(log_loss.value(), learning_rate, pairs_per_second);
+                progress.log(&window, learning_rate);
                 run.log(&json!({
-                    "event": "step", "epoch": epoch, "step": step, "loss": log_loss.value(), "learning_rate": learning_rate,
-                    "grad_norm": grad_norm, "pairs_per_second": pairs_per_second,
+                    "event": "step", "epoch": epoch, "step": step, "loss": window.loss(), "learning_rate": learning_rate,
+                    "grad_norm": grad_norm, "pairs_per_second": window.pairs_per_second(),
                 }))?;
-                (log_loss, log_pairs, log_start) = (Mean::default(), 0, Instant::now());
+                window = Meter::start();
             }
             if step == total_steps {
                 break;
             }
         }
-        let seconds = start.elapsed().as_secs_f64();
-        let entry = Epoch {
-            epoch,
-            step,
-            train_loss: epoch_loss.value(),
-            pairs_per_second: epoch_pairs as f64 / seconds,
-            dev: validate(&encoder, &datasets.dev)?,
-        };
+        let (train_loss, pairs_per_second) = (whole.loss(), whole.pairs_per_second());
+        let dev = validate(&encoder, &datasets.dev, &progress)?;
+        let entry = Epoch { epoch, step, train_loss, pairs_per_second, dev };
         progress.line(&entry.to_string());
-        run.log(&json!({"event": "epoch", "epoch": &entry}))?;
+        run.log_epoch(&entry)?;
         let is_best = report.add(entry);
         let card = card::model_card(&report);
         if is_best {
             run.save_best(&encoder, &card)?;
         }
-        let (best_epoch, best_value) = (report.best.epoch, report.best.value);
-        run.save_last(&encoder, &card, &optimizer, &TrainerState { epoch, step, best_epoch, best_value })?;
+        run.save_last(&encoder, &card, &optimizer, &TrainerState { epoch, step, best: report.best })?;
         if step == total_steps {
             break; // train.max_steps ends a run within an epoch
         }
     }
-    progress.finish();
     drop((encoder, optimizer)); // their memory is the best checkpoint's now
-    report.test = test(&run, &datasets, environment)?;
+    report.test = test(&run, &datasets, environment, &progress)?;
+    progress.finish();
     report.finish();
-    run.write_report(&report.to_json()?, &report.to_markdown())?;
+    run.write_report(&report)?;
     Ok(report)
 }
 
 /// Figures of the best checkpoint, read back from the disk, on the test sets.
-fn test(run: &RunDir, datasets: &Datasets, environment: &Environment) -> anyhow::Result<Vec<Evaluation>> {
+fn test(
+    run: &RunDir,
+    datasets: &Datasets,
+    environment: &Environment,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Evaluation>> {
     if datasets.test.is_empty() {
         return Ok(Vec::new());
     }
     let best = SentenceEncoder::load(run.best(), &Options { device: environment.device, ..Options::default() })?;
-    let evaluate = |dataset: &Dataset| Ok(Evaluation::new(&dataset.name, &score(&best, dataset, &mut |_| {})?));
+    let evaluate = |dataset: &Dataset| {
+        let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
+        Ok(Evaluation::new(&dataset.name, &scored))
+    };
     datasets.test.iter().map(evaluate).collect()
-}
-
-/// A mean over pairs, of values that are means over some of them.
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    count: usize,
-}
-
-impl Mean {
-    fn add(&mut self, value: f64, count: usize) {
-        self.sum += value * count as f64;
-        self.count += count;
-    }
-
-    fn value(&self) -> f64 {
-        self.sum / self.count as f64
-    }
 }

@@ -1,4 +1,4 @@
-//! Dev figures after an epoch, and which epoch is best by them.
+//! Dev figures after an epoch.
 
 use data::Dataset;
 use eval::{
@@ -9,7 +9,7 @@ use eval::{
 use model::SentenceEncoder;
 use serde::Serialize;
 
-use crate::config::SelectBy;
+use crate::{config::SelectBy, progress::Progress};
 
 /// Figures of one dev set.
 #[derive(Clone, Debug, Serialize)]
@@ -40,22 +40,28 @@ impl DevFigures {
         }
     }
 
-    /// The figure that picks the best epoch, the higher the better; an undefined one is worse than any other.
-    pub(crate) fn selection(&self, select_by: SelectBy) -> f64 {
-        match select_by {
-            SelectBy::Pearson => self.pearson.unwrap_or(f64::NEG_INFINITY),
-            SelectBy::Spearman => self.spearman.unwrap_or(f64::NEG_INFINITY),
-            SelectBy::F1 => self.f1,
-            SelectBy::Loss => -self.loss,
-        }
+    /// The figure that picks the best epoch, `None` where it is undefined.
+    pub(crate) fn figure(&self, select_by: SelectBy) -> Option<f64> {
+        let figure = match select_by {
+            SelectBy::Pearson => self.pearson,
+            SelectBy::Spearman => self.spearman,
+            SelectBy::F1 => Some(self.f1),
+            SelectBy::Loss => Some(self.loss),
+        };
+        figure.filter(|figure| figure.is_finite())
     }
 }
 
 /// Figures of every dev set, and after them, if there are several, of all pairs merged. The last entry picks the epoch.
-pub(crate) fn validate(encoder: &SentenceEncoder, datasets: &[Dataset]) -> anyhow::Result<Vec<DevFigures>> {
+pub(crate) fn validate(
+    encoder: &SentenceEncoder,
+    datasets: &[Dataset],
+    progress: &Progress,
+) -> anyhow::Result<Vec<DevFigures>> {
     let (mut figures, mut labels, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
     for dataset in datasets {
-        let (expected, found) = (dataset.scores()?, score(encoder, dataset, &mut |_| {})?.predictions);
+        let expected = dataset.scores()?;
+        let found = score(encoder, dataset, &mut progress.scoring("dev", dataset))?.predictions;
         figures.push(DevFigures::new(&dataset.name, &expected, &found));
         labels.extend(expected);
         predictions.extend(found);

@@ -21,9 +21,6 @@ fn metrics(folder: &Folder) -> Vec<Value> {
     let mut entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for entry in &mut entries {
         entry.as_object_mut().unwrap().remove("pairs_per_second");
-        if let Some(epoch) = entry["epoch"].as_object_mut() {
-            epoch.remove("pairs_per_second");
-        }
     }
     entries
 }
@@ -40,8 +37,11 @@ fn a_run_leaves_checkpoints_log_and_report() {
     let metrics = metrics(&folder);
     assert_eq!(metrics.iter().filter(|entry| entry["event"] == "step").count(), 6);
     assert_eq!(metrics.iter().filter(|entry| entry["event"] == "epoch").count(), 2);
+    let epoch = metrics.iter().find(|entry| entry["event"] == "epoch").unwrap();
+    assert_eq!((&epoch["epoch"], &epoch["step"], &epoch["dev"][0]["pairs"]), (&1.into(), &6.into(), &12.into()));
     let report = json(&folder, "run/report.json");
     assert_eq!(report["rows"]["train"], 48);
+    assert_eq!(report["rows"]["dev"][0]["data"], "20 % of train");
     assert_eq!(report["epochs"][1]["step"], 12);
     assert_eq!(report["test"][0]["pairs"], 60);
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -81,6 +81,15 @@ fn the_best_checkpoint_gives_the_dev_figure_that_chose_it() {
     let found = pearson(&scored.labels.unwrap(), &scored.predictions).unwrap().r;
     let expected = epochs[best - 1]["dev"][1]["pearson"].as_f64().unwrap();
     assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
+}
+
+#[test]
+fn the_lowest_loss_is_the_best() {
+    let folder = Folder::new();
+    folder.trained(&["--set", "train.select_by=loss", "--set", "train.epochs=4", "--set", "train.learning_rate=1e-2"]);
+    let report = json(&folder, "run/report.json");
+    let losses = report["epochs"].as_array().unwrap().iter().map(|epoch| epoch["dev"][0]["loss"].as_f64().unwrap());
+    assert_eq!(report["best"]["value"].as_f64().unwrap(), losses.fold(f64::INFINITY, f64::min));
 }
 
 #[test]

@@ -9,8 +9,11 @@
 pub fn f1(labels: &[f64], predictions: &[f64], threshold: f64) -> f64 {
     assert_eq!(labels.len(), predictions.len(), "a prediction for every label");
     let yes = |values: &[f64]| values.iter().filter(|&&value| value >= threshold).count();
-    let both =
-        labels.iter().zip(predictions).filter(|(label, prediction)| label.min(**prediction) >= threshold).count();
+    let both = labels
+        .iter()
+        .zip(predictions)
+        .filter(|(label, prediction)| **label >= threshold && **prediction >= threshold)
+        .count();
     match yes(labels) + yes(predictions) {
         0 => 0.0,
         either => 2.0 * both as f64 / either as f64,

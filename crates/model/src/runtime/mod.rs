@@ -52,7 +52,9 @@ pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Erro
     let device = match choice {
         DeviceChoice::Cpu => Device::Cpu,
         DeviceChoice::Auto => {
-            cuda::load();
+            if let Some(Err(reason)) = cuda::load() {
+                eprintln!("warning: computing on the processor, since libtorch_cuda.so does not load: {reason}");
+            }
             Device::cuda_if_available()
         }
         DeviceChoice::Cuda(number) => {

@@ -13,7 +13,7 @@ use std::{
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::{config::EncoderConfig, error::Error};
+use crate::{config::EncoderConfig, error::Error, manifest::stays_below};
 
 pub use self::safetensors::{read as read_safetensors, write as write_safetensors};
 
@@ -116,8 +116,8 @@ impl Weights {
                     ),
                 ));
             }
-            let tensor = entry.read()?;
-            tch::no_grad(|| variable.f_copy_(&tensor))?;
+            let filled = entry.read().and_then(|tensor| Ok(tch::no_grad(|| variable.f_copy_(&tensor))?));
+            filled.map_err(|error| Error::invalid(&self.path, format!("tensor `{full}`: {error}")))?;
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ fn open_shards(dir: &Path, index: &Path) -> Result<BTreeMap<String, Entry>, Erro
     let mut entries = BTreeMap::new();
     for shard in shards {
         // A name that leads out of the folder is not a shard.
-        if Path::new(shard).components().count() != 1 || shard == ".." {
+        if !stays_below(Path::new(shard)) {
             return Err(Error::invalid(index, format!("shard `{shard}` is not a file name")));
         }
         let path = dir.join(shard);

@@ -2,7 +2,7 @@
 //!
 //! Source: CPython's `pickletools.py` for the opcodes; PyTorch's `torch/_utils.py` for what a tensor looks like.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 /// A value of the pickle.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,25 +10,38 @@ pub(super) enum Value {
     /// What the encoder's weights do not need: None, booleans, floats, hooks, classes' states.
     Other,
     Int(i64),
-    Text(String),
+    Text(Rc<str>),
     Tuple(Vec<Value>),
     List(Vec<Value>),
     Dict(Vec<(Value, Value)>),
     /// A name of a Python object, `module` and `name`; named only, never imported.
-    Global(String, String),
+    Global(Rc<str>, Rc<str>),
     /// A storage by its type and its key within the archive.
     Storage {
-        storage_type: String,
-        key: String,
+        storage_type: Rc<str>,
+        key: Rc<str>,
     },
     Tensor(Tensor),
+}
+
+impl Value {
+    /// Levels of containers, at most [`MAX_DEPTH`].
+    fn depth(&self) -> usize {
+        match self {
+            Value::Tuple(items) | Value::List(items) => 1 + items.iter().map(Value::depth).max().unwrap_or(0),
+            Value::Dict(items) => {
+                1 + items.iter().map(|(key, value)| key.depth().max(value.depth())).max().unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// Where a tensor lies within its storage; offset and strides in elements.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tensor {
-    pub(super) storage_type: String,
-    pub(super) storage_key: String,
+    pub(super) storage_type: Rc<str>,
+    pub(super) storage_key: Rc<str>,
     pub(super) storage_offset: u64,
     pub(super) shape: Vec<i64>,
     pub(super) strides: Vec<i64>,
@@ -94,11 +107,11 @@ impl Machine<'_> {
             b'}' => self.stack.push(Value::Dict(Vec::new())),
             b']' => self.stack.push(Value::List(Vec::new())),
             b't' => {
-                let items = self.pop_mark()?; // TUPLE
+                let items = shallow(self.pop_mark()?)?; // TUPLE
                 self.stack.push(Value::Tuple(items));
             }
             0x85..=0x87 => {
-                let items = self.pop_many(usize::from(opcode - 0x84))?; // TUPLE1, TUPLE2, TUPLE3
+                let items = shallow(self.pop_many(usize::from(opcode - 0x84))?)?; // TUPLE1, TUPLE2, TUPLE3
                 self.stack.push(Value::Tuple(items));
             }
             b'a' => {
@@ -174,16 +187,17 @@ impl Machine<'_> {
         Ok(array)
     }
 
-    fn line(&mut self) -> Result<String, String> {
+    fn line(&mut self) -> Result<Rc<str>, String> {
         let length = self.bytes[self.at..].iter().position(|&byte| byte == b'\n').ok_or("the pickle ends early")?;
-        let line = String::from_utf8_lossy(self.take(length)?).into_owned();
+        let line = Rc::from(String::from_utf8_lossy(self.take(length)?));
         self.at += 1;
         Ok(line)
     }
 
     fn text(&mut self, length: usize) -> Result<(), String> {
-        let text = String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text that is not UTF-8")?;
-        self.stack.push(Value::Text(text));
+        let text = std::str::from_utf8(self.take(length)?).map_err(|_| "a text that is not UTF-8")?;
+        let text = Value::Text(Rc::from(text));
+        self.stack.push(text);
         Ok(())
     }
 
@@ -212,6 +226,7 @@ impl Machine<'_> {
     }
 
     fn extend_list(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let items = shallow(items)?;
         match self.stack.last_mut() {
             Some(Value::List(list)) => list.extend(items),
             Some(Value::Other) => {}
@@ -221,6 +236,7 @@ impl Machine<'_> {
     }
 
     fn extend_dict(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let items = shallow(items)?;
         match self.stack.last_mut() {
             Some(Value::Dict(dict)) => {
                 let mut items = items.into_iter();
@@ -234,12 +250,13 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Remembers the top of the stack. Containers are memoized while still empty and state dicts never refer back to
-    /// one, so only what such a pickle does recall is kept: names, texts and small tuples.
+    /// Remembers the top of the stack, if it is what a state dict refers back to: names, storages and shapes. None of
+    /// them holds a container, so that references cannot multiply a value.
     fn memoize(&mut self, key: u32) -> Result<(), String> {
+        let is_integer = |item: &Value| matches!(item, Value::Int(_));
         let value = match self.stack.last().ok_or("an empty stack")? {
             value @ (Value::Text(_) | Value::Global(..) | Value::Int(_) | Value::Storage { .. }) => value.clone(),
-            value @ Value::Tuple(items) if items.len() <= 8 => value.clone(),
+            value @ Value::Tuple(items) if items.len() <= 8 && items.iter().all(is_integer) => value.clone(),
             _ => Value::Other,
         };
         self.memo.insert(key, value);
@@ -253,11 +270,22 @@ impl Machine<'_> {
     }
 }
 
+/// The deepest nesting of a state dict is 4: a dictionary in the metadata that is in a dictionary of attributes.
+const MAX_DEPTH: usize = 8;
+
+/// Refuses items that would make their container too deep: dropping one takes a stack frame per level.
+fn shallow(items: Vec<Value>) -> Result<Vec<Value>, String> {
+    match items.iter().all(|item| item.depth() < MAX_DEPTH) {
+        true => Ok(items),
+        false => Err(format!("containers nested more than {MAX_DEPTH} deep")),
+    }
+}
+
 /// A persistent id: `("storage", torch.FloatStorage, key, location, elements)`.
 fn storage(id: Value) -> Result<Value, String> {
     match id {
         Value::Tuple(items) => match items.as_slice() {
-            [Value::Text(tag), Value::Global(_, storage_type), Value::Text(key), ..] if tag == "storage" => {
+            [Value::Text(tag), Value::Global(_, storage_type), Value::Text(key), ..] if &**tag == "storage" => {
                 Ok(Value::Storage { storage_type: storage_type.clone(), key: key.clone() })
             }
             _ => Err("a persistent id that is no storage".to_owned()),
@@ -271,7 +299,7 @@ fn build(callable: Value, arguments: Value) -> Result<Value, String> {
     let (Value::Global(module, name), Value::Tuple(arguments)) = (callable, arguments) else {
         return Err("a call of what is no name".to_owned());
     };
-    match (module.as_str(), name.as_str()) {
+    match (&*module, &*name) {
         ("collections", "OrderedDict") => Ok(Value::Dict(Vec::new())),
         ("torch._utils", "_rebuild_parameter") => {
             arguments.into_iter().next().ok_or_else(|| "a parameter without data".to_owned())
@@ -324,6 +352,26 @@ mod tests {
         let bytes = b"\x80\x02(K\x01M,\x01J\xfe\xff\xff\xff\x8a\x06\x00\x00\x00\x00\x00\x01\x8a\x06\x00\x00\x00\x00\x00\xfftq\x00.";
         let expected = [1, 300, -2, 1 << 40, -(1 << 40)].map(Value::Int).to_vec();
         assert_eq!(parse(bytes), Ok(Value::Tuple(expected)));
+    }
+
+    #[test]
+    fn references_do_not_multiply_a_value() {
+        // ((x, x), (x, x)) and so on, 40 times doubled in 200 bytes
+        let mut bytes = b"\x80\x02)q\x00".to_vec();
+        for _ in 0..40 {
+            bytes.extend(b"h\x00h\x00\x86q\x00");
+        }
+        bytes.push(b'.');
+        assert!(parse(&bytes).is_ok());
+    }
+
+    #[test]
+    fn a_deep_nesting_is_refused() {
+        for bytes in
+            [[b")".to_vec(), vec![0x85; 1_000_000]].concat(), [vec![b']'; 1_000_000], vec![b'a'; 999_999]].concat()]
+        {
+            assert!(parse(&[&b"\x80\x02"[..], &bytes, b"."].concat()).unwrap_err().contains("nested more than 8 deep"));
+        }
     }
 
     #[test]

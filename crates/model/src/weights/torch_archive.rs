@@ -64,7 +64,7 @@ pub(super) fn index(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
             return Err(broken(format!("tensor `{name}` reaches beyond its storage of {} bytes", storage.size())));
         };
         entry.offset += first;
-        entries.insert(name, entry);
+        entries.insert(name.to_string(), entry);
     }
     Ok(entries)
 }

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
+use data::command_line::WrongUse;
 use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -124,11 +125,11 @@ impl RawConfig {
         }
         let mut table: Table = toml::from_str(&text)?;
         for assignment in overrides {
-            apply(&mut table, assignment).with_context(|| format!("--set {assignment}"))?;
+            apply(&mut table, assignment).map_err(|error| WrongUse(format!("--set {assignment}: {error}")))?;
         }
         serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
-            let key = error.path().to_string();
-            anyhow!("--set {}: {key}: {}", overrides.join(" "), one_line(error.inner().message()))
+            let (key, what) = (error.path().to_string(), one_line(error.inner().message()));
+            WrongUse(format!("--set {}: {key}: {what}", overrides.join(" "))).into()
         })
     }
 }
