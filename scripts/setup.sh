@@ -98,15 +98,24 @@ with zipfile.ZipFile(archive) as files:
 PY
 }
 
+download() {
+  python3 - "$1" "$2" << 'PY'
+import shutil, sys, urllib.request
+try:
+    with urllib.request.urlopen(sys.argv[1], timeout=60) as source, open(sys.argv[2], "wb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+except OSError as error:
+    sys.exit(f"setup: {sys.argv[1]}: {error}")
+PY
+}
+
+# Every step is chained: a function that is tried in a condition does not stop at a failed one by itself.
 from_archive() {
   say "downloading the official CPU archive of libtorch $version (about 180 MB)"
-  python3 - "$archive" "$work/libtorch.zip" << 'PY'
-import shutil, sys, urllib.request
-with urllib.request.urlopen(sys.argv[1], timeout=60) as source, open(sys.argv[2], "wb") as sink:
-    shutil.copyfileobj(source, sink, 1 << 20)
-PY
-  unpack "$work/libtorch.zip" "$work/libtorch" libtorch/ include/ lib/ build-version
-  echo "$version" > "$work/libtorch/build-version"
+  download "$archive" "$work/libtorch.zip" &&
+    unpack "$work/libtorch.zip" "$work/libtorch" libtorch/ include/ lib/ &&
+    echo "$version" > "$work/libtorch/build-version" &&
+    check "$work/libtorch" > /dev/null
 }
 
 from_wheel() {
@@ -129,7 +138,10 @@ from_wheel() {
 
 answers() { python3 -c "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='HEAD'), timeout=5)" "$1" 2> /dev/null; }
 
-{ answers "$archive" && from_archive; } || from_wheel
+if ! { answers "$archive" && from_archive; }; then
+  rm -rf "$work/libtorch" # what a failed try left
+  from_wheel
+fi
 why=$(check "$work/libtorch") || fail "what was downloaded is not usable: $why"
 python3 -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$work/libtorch/lib/libtorch_cpu.so" ||
   fail "the downloaded libtorch does not load on this machine (its message stands above)"

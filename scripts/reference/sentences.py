@@ -24,7 +24,7 @@ GROUPS: list[tuple[str, str, str, str]] = [
     ("한국 팀이 결승에서 2대 1로 이겼다.", "결승전에서 한국이 2대 1로 승리했다.", "한국 팀이 준결승에서 0대 3으로 졌다.", "결승전은 서울에서 열린다."),
 ]
 
-# (left member, right member, label) of the pairs that a group gives; None: the member is of a distant group.
+# (left member, right member, label, right member is of a distant group) of the pairs that a group gives.
 PAIRINGS: list[tuple[int, int, float, bool]] = [
     (0, 1, 4.6, False),
     (0, 2, 2.8, False),

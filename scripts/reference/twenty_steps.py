@@ -36,6 +36,11 @@ def embed(encoder: RobertaModel, tokenizer: TokenizerBase, texts: list[str]) -> 
     return pooled(encoder(**inputs).last_hidden_state, inputs.attention_mask)["mean"]  # (sentences, hidden)
 
 
+def _decays(name: str) -> bool:
+    return not name.endswith("bias") and "LayerNorm" not in name
+
+
+
 def train(directory: Path, batches: list[Batch], dtype: torch.dtype) -> tuple[dict[str, list[float]], RobertaModel]:
     """Trains the encoder in `directory` on `batches`, one step each, without dropout."""
     tokenizer = AutoTokenizer.from_pretrained(directory)
@@ -47,12 +52,11 @@ def train(directory: Path, batches: list[Batch], dtype: torch.dtype) -> tuple[di
         attention_probs_dropout_prob=0.0,
     )
     encoder = encoder.to(dtype).train()
-    decays = lambda name: not name.endswith("bias") and "LayerNorm" not in name
     named = list(encoder.named_parameters())
     optimizer = torch.optim.AdamW(
         [
-            {"params": [p for name, p in named if decays(name)], "weight_decay": HYPERPARAMETERS["weight_decay"]},
-            {"params": [p for name, p in named if not decays(name)], "weight_decay": 0.0},
+            {"params": [p for name, p in named if _decays(name)], "weight_decay": HYPERPARAMETERS["weight_decay"]},
+            {"params": [p for name, p in named if not _decays(name)], "weight_decay": 0.0},
         ],
         lr=HYPERPARAMETERS["learning_rate"],
         betas=tuple(HYPERPARAMETERS["betas"]),

@@ -205,10 +205,10 @@ fn lower_case_by_sentence_transformers_is_applied() {
     let encode = |sentence: &str| {
         matrix(&SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&[sentence]).unwrap())
     };
-    let (upper, lower) = (encode("KTX 2026"), encode("ktx 2026"));
+    let (upper, lower) = (encode("T"), encode("t"));
     assert_ne!(upper, lower);
     replace(&dir.join("sentence_bert_config.json"), "\"do_lower_case\": false", "\"do_lower_case\": true");
-    assert_eq!(encode("KTX 2026"), lower);
+    assert_eq!(encode("T"), lower);
 }
 
 #[test]
