@@ -1,7 +1,11 @@
 """Compares our encoder with transformers at full size: random weights in the shapes of klue/roberta.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/full_size.py [base] [large] [--sentences 200] [--data-dir DIR]
+    "$python" scripts/reference/full_size.py [base] [large] [--sentences 200] [--data-dir DIR] [--device cpu]
+
+On a GPU host without Rust, name a binary that was built elsewhere; it runs on the libtorch of this Python's torch:
+
+    python3 full_size.py large --device cuda:0 --encoder target/release/examples/encode --data-dir DIR
 
 Prints how far the embeddings of KorSTS test sentences are apart and what each side took; fails where f32 is beyond
 1e-5 in cosine or 1e-4 per element, relative to the embedding's norm. The weights (0.4 GB and 1.3 GB) are made once
@@ -65,13 +69,13 @@ def kor_sts_sentences(data: Path, number: int) -> list[str]:
 
 
 @torch.inference_mode()
-def encode_reference(directory: Path, texts: list[str]) -> tuple[Tensor, float]:
+def encode_reference(directory: Path, texts: list[str], device: str) -> tuple[Tensor, float]:
     """(sentences, hidden) by transformers in f32, and the seconds it took without loading."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(directory / "tokenizer.json"),
         **{f"{name}_token": f"[{name.upper()}]" for name in ("cls", "pad", "sep", "unk", "mask")},
     )
-    encoder = RobertaModel.from_pretrained(directory, add_pooling_layer=False, dtype=torch.float32).eval()
+    encoder = RobertaModel.from_pretrained(directory, add_pooling_layer=False, dtype=torch.float32).eval().to(device)
     embeddings = torch.empty(len(texts), encoder.config.hidden_size)
     start = time.perf_counter()
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]), reverse=True)
@@ -83,20 +87,26 @@ def encode_reference(directory: Path, texts: list[str]) -> tuple[Tensor, float]:
             max_length=MAX_SEQ_LENGTH,
             padding=True,
             return_tensors="pt",
-        )
-        embeddings[batch] = pooled(encoder(**inputs).last_hidden_state, inputs.attention_mask)["mean"]
+        ).to(device)
+        embeddings[batch] = pooled(encoder(**inputs).last_hidden_state, inputs.attention_mask)["mean"].cpu()
     return embeddings, time.perf_counter() - start
 
 
-def encode_ours(directory: Path, texts: list[str], precision: str) -> tuple[Tensor, float]:
-    """The same by the `encode` example of the model crate."""
+def encode_ours(
+    directory: Path, texts: list[str], precision: str, device: str, encoder: Path | None
+) -> tuple[Tensor, float]:
+    """The same by the `encode` example of the model crate, or by a build of it."""
     with tempfile.TemporaryDirectory() as folder:
         sentences, output = Path(folder, "sentences.txt"), Path(folder, "embeddings.safetensors")
         sentences.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-        command = ["cargo", "run", "--release", "-q", "-p", "model", "--example", "encode", "--", "--device", "cpu"]
-        command += ["--model", directory, "--input", sentences, "--output", output]
+        command = ["cargo", "run", "--release", "-q", "-p", "model", "--example", "encode", "--"]
+        environment = dict(os.environ)
+        if encoder is not None:
+            command = [encoder.resolve()]
+            environment["LD_LIBRARY_PATH"] = str(Path(torch.__file__).parent / "lib")
+        command += ["--device", device, "--model", directory, "--input", sentences, "--output", output]
         command += ["--precision", precision, "--max-seq-length", str(MAX_SEQ_LENGTH)]
-        report = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+        report = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         return load_file(output)["embeddings"], float(re.search(r"in ([\d.]+) s", report)[1])
 
 
@@ -113,6 +123,8 @@ def main() -> int:
     parser.add_argument("shapes", nargs="*", metavar="shape", help="base or large; default: both")
     parser.add_argument("--sentences", type=int, default=200, help="how many to encode (default: 200)")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("STS_DATA_DIR"))
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N, for both sides (default: cpu)")
+    parser.add_argument("--encoder", type=Path, help="a build of the example `encode` (default: built by cargo)")
     arguments = parser.parse_args()
     if unknown := set(arguments.shapes) - set(SHAPES):
         parser.error(f"unknown shape {', '.join(unknown)}: expected {' or '.join(SHAPES)}")
@@ -126,9 +138,9 @@ def main() -> int:
     good = True
     for shape in arguments.shapes or SHAPES:
         directory = checkpoint(shape, arguments.data_dir)
-        reference, reference_seconds = encode_reference(directory, texts)
+        reference, reference_seconds = encode_reference(directory, texts, arguments.device)
         for precision in PRECISIONS:
-            ours, seconds = encode_ours(directory, texts, precision)
+            ours, seconds = encode_ours(directory, texts, precision, arguments.device, arguments.encoder)
             cosine, element = differences(ours, reference)
             print(f"{shape:6} {precision:9} {cosine:12.1e} {element:12.1e} {seconds:8.2f} {reference_seconds:13.2f}", flush=True)
             # Not `or … > …`: NaN must fail.

@@ -103,6 +103,15 @@ fn bf16_stays_close_to_f32() {
 }
 
 #[test]
+fn dropout_acts_in_training_alone() {
+    let encoder = load("roberta-tiny", Options::default()); // its config.json asks for a dropout of 0.1
+    let ids = encoder.tokenizer().encode(&["비가 온다."]).unwrap();
+    let forward = |train| matrix(&encoder.forward(&ids, Precision::F32, train).detach());
+    assert_eq!(forward(false), forward(false));
+    assert_ne!(forward(true), forward(true));
+}
+
+#[test]
 fn no_sentence_at_all_gives_an_empty_matrix() {
     let encoder = load("roberta-tiny", Options::default());
     assert_eq!(encoder.encode(&[""; 0]).unwrap().size(), [0, 32]);

@@ -60,6 +60,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         for rows in pairs.order(config.seed, epoch).chunks(pairs_per_step) {
             let learning_rate = config.learning_rate * schedule.factor(step);
             let batches: Vec<Batch> = rows.chunks(config.batch_size).map(|rows| pairs.batch(rows)).collect();
+            runtime::manual_seed(dropout_seed(config.seed, step));
             let outcome = training_step(&encoder, &mut optimizer, &batches, learning_rate, &step_config);
             let StepOutcome { loss, grad_norm } = outcome;
             step += 1;
@@ -104,6 +105,15 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     report.finish();
     run.write_report(&report)?;
     Ok(report)
+}
+
+/// Seed of a step's dropout: a function of the run's seed and the step alone, so that a step can be had again without
+/// those before it. Source: the finalizer of SplitMix64, which leaves no two of neighbouring seeds alike.
+fn dropout_seed(seed: u64, step: u64) -> u64 {
+    let mut bits = seed.wrapping_add(step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 /// Figures of the best checkpoint, read back from the disk, on the test sets.
