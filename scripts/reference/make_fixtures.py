@@ -1,7 +1,7 @@
 """Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/make_fixtures.py [models] [tokenizer] [steps] [metrics]
+    "$python" scripts/reference/make_fixtures.py [models] [tokenizer] [steps] [losses] [metrics]
 
 Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
 sentences are stored, from --data-dir (default $STS_DATA_DIR).
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
+import losses
 import metrics
 import tiny_models
 import tokenizer_ids
@@ -21,7 +22,7 @@ import twenty_steps
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 MODELS = CRATES / "model" / "tests" / "fixtures"
-KINDS = ["models", "tokenizer", "steps", "metrics"]
+KINDS = ["models", "tokenizer", "steps", "losses", "metrics"]
 
 
 def main() -> None:
@@ -44,6 +45,8 @@ def main() -> None:
         tokenizer_ids.make(arguments.data_dir / "klue-roberta", MODELS / "klue-tokenizer-ids.json")
     if "steps" in kinds:
         twenty_steps.make(MODELS / "roberta-tiny", CRATES / "train" / "tests" / "fixtures" / "twenty-steps")
+    if "losses" in kinds:
+        losses.make(CRATES / "train" / "tests" / "fixtures" / "cosent.json")
     if "metrics" in kinds:
         metrics.make(CRATES / "eval" / "tests" / "fixtures" / "metrics.json")
 

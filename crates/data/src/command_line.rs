@@ -11,6 +11,16 @@ use crate::Error;
 #[error("{0}")]
 pub struct WrongUse(pub String);
 
+/// A command that a signal ended before its time: exit status 128 + signal, as shells have it.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {what}")]
+pub struct Interrupted {
+    /// The signal's number.
+    pub signal: u8,
+    /// What was saved, and how to go on.
+    pub what: String,
+}
+
 /// Runs a command and gives its exit status: 0 good, 1 failed, 2 wrong use. An error goes to stderr as one line.
 ///
 /// A panic is a defect, or memory that ran out within libtorch; it is one line too, with its place.
@@ -28,6 +38,9 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             let place = if is_bare { "cannot write to standard output: " } else { "" };
             // A path or a system's message may hold newlines; one error is one line.
             eprintln!("error: {place}{}", format!("{error:#}").replace(['\n', '\r'], " "));
+            if let Some(Interrupted { signal, .. }) = error.downcast_ref() {
+                return ExitCode::from(128 + signal);
+            }
             let wrong_name = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_use);
             ExitCode::from(if wrong_name || error.is::<WrongUse>() { 2 } else { 1 })
         }

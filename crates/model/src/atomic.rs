@@ -36,6 +36,11 @@ pub fn replace_dir<E: From<Error>>(target: &Path, write: impl FnOnce(&Path) -> R
     Ok(())
 }
 
+/// Compares every file of a directory that [`replace_dir`] wrote with its manifest; the error names the one that differs.
+pub fn verify(dir: &Path) -> Result<(), Error> {
+    manifest::verify_all(dir)
+}
+
 /// Puts `new` under the name `target` and what stood there under the name `new`, in one step, so that at every moment one
 /// of the two is there. Where the file system cannot do that (NFS, say), it takes two.
 fn exchange(new: &Path, target: &Path) -> Result<(), Error> {
@@ -52,16 +57,29 @@ fn exchange(new: &Path, target: &Path) -> Result<(), Error> {
     }
 }
 
+/// Removes what a process may have left beside `target` that was killed while it replaced it.
+pub fn discard_rest(target: &Path) -> Result<(), Error> {
+    let path = temporary_path(target);
+    match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn temporary_path(target: &Path) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    target.with_file_name(name)
+}
+
 /// A directory that is removed when dropped, unless it was renamed.
 struct Temporary(PathBuf);
 
 impl Temporary {
     fn new(target: &Path) -> Result<Self, Error> {
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".tmp-{}", std::process::id()));
-        let path = target.with_file_name(name);
-        // What a process that was killed left under the same number.
-        let _ = fs::remove_dir_all(&path);
+        let path = temporary_path(target);
+        // What a process left that was killed.
+        discard_rest(target)?;
         fs::create_dir(&path).map_err(Error::io(&path))?;
         Ok(Self(path))
     }

@@ -20,13 +20,13 @@ struct Manifest {
 }
 
 #[derive(PartialEq, Serialize, Deserialize)]
-struct Stamp {
-    size: u64,
-    sha256: String,
+pub(crate) struct Stamp {
+    pub(crate) size: u64,
+    pub(crate) sha256: String,
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn of(path: &Path) -> Result<Self, Error> {
         let mut file = File::open(path).map_err(Error::io(path))?;
         let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
         loop {
@@ -64,12 +64,21 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Stamp>) -> Res
     Ok(())
 }
 
-/// Files that the encoder does not read: a model card is there to be edited, and who resumes a run checks the rest.
-const NOT_THE_ENCODERS: [&str; 3] = ["README.md", "optimizer.safetensors", "trainer_state.json"];
+/// Files that the encoder does not read; whoever resumes a run does.
+const NOT_THE_ENCODERS: [&str; 2] = ["optimizer.safetensors", "trainer_state.json"];
 
-/// Checks the listed files of `dir` that are there; whoever needs one that is missing says so. A directory without a
-/// manifest (from transformers, say) passes.
-pub(crate) fn verify(dir: &Path) -> Result<(), Error> {
+/// Checks those of the listed files of `dir` that the encoder reads, as far as they are there; whoever needs one that is
+/// missing says so. A directory without a manifest (from transformers, say) passes.
+pub(crate) fn verify_encoder(dir: &Path) -> Result<(), Error> {
+    verify(dir, &NOT_THE_ENCODERS)
+}
+
+/// The same for all files of a directory that `replace_dir` wrote.
+pub(crate) fn verify_all(dir: &Path) -> Result<(), Error> {
+    verify(dir, &[])
+}
+
+fn verify(dir: &Path, but: &[&str]) -> Result<(), Error> {
     let path = dir.join(NAME);
     if !path.exists() {
         return Ok(());
@@ -79,7 +88,8 @@ pub(crate) fn verify(dir: &Path) -> Result<(), Error> {
             return Err(Error::invalid(&path, format!("`{name}` is not the name of a file in this directory")));
         }
         let file = dir.join(&name);
-        if NOT_THE_ENCODERS.contains(&name.as_str()) || !file.is_file() {
+        // A model card is there to be edited.
+        if name == "README.md" || but.contains(&name.as_str()) || !file.is_file() {
             continue;
         }
         let size = fs::metadata(&file).map_err(Error::io(&file))?.len();

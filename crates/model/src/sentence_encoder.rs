@@ -59,7 +59,7 @@ impl SentenceEncoder {
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         let path = path.as_ref();
         let layout = Layout::read(path)?;
-        manifest::verify(path)?;
+        manifest::verify_encoder(path)?;
         let dir = &layout.transformer;
         let config = EncoderConfig::load(&dir.join("config.json"))?;
         let longest = config.max_sequence_length() as usize;

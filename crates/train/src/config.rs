@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use raw::RawConfig;
 
+use crate::loss::Loss;
+
 /// A validated configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,8 +55,12 @@ pub struct Config {
     pub precision: Precision,
     /// Dev figure that picks the best epoch.
     pub select_by: SelectBy,
+    /// What training makes small.
+    pub loss: Loss,
     /// Steps between two entries of the log.
     pub log_every_steps: u64,
+    /// Steps between two saved states within an epoch; one is saved after each epoch in any case.
+    pub save_every_steps: Option<u64>,
 }
 
 /// Where the encoder comes from.
@@ -165,6 +171,7 @@ impl Config {
         positive("train.epochs", train.epochs.into())?;
         positive("train.max_steps", train.max_steps.unwrap_or(1))?;
         positive("train.log_every_steps", train.log_every_steps)?;
+        positive("train.save_every_steps", train.save_every_steps.unwrap_or(1))?;
         let within = |name: &str, value: f64, low: f64, high: f64| {
             ensure!((low..=high).contains(&value), "{name} is {value}, expected {low}..={high}");
             Ok(())
@@ -224,7 +231,9 @@ impl Config {
             max_grad_norm: (raw.train.max_grad_norm > 0.0).then_some(raw.train.max_grad_norm),
             precision: raw.train.precision,
             select_by: raw.train.select_by,
+            loss: raw.train.loss,
             log_every_steps: raw.train.log_every_steps,
+            save_every_steps: raw.train.save_every_steps,
             raw,
         })
     }

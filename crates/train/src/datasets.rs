@@ -10,6 +10,8 @@ use crate::config::Config;
 pub(crate) struct Datasets {
     pub(crate) train: Vec<SentencePair>,
     pub(crate) train_labels: Vec<f64>,
+    /// Dataset and row that each training pair comes from.
+    train_origins: Vec<(String, usize)>,
     pub(crate) dev: Vec<Dataset>,
     pub(crate) test: Vec<Dataset>,
 }
@@ -43,7 +45,11 @@ impl Datasets {
             }
             Ok(datasets)
         };
-        let mut pairs: Vec<SentencePair> = load(&config.train)?.into_iter().flat_map(|dataset| dataset.pairs).collect();
+        let (mut pairs, mut origins) = (Vec::<SentencePair>::new(), Vec::new());
+        for dataset in load(&config.train)? {
+            origins.extend((0..dataset.pairs.len()).map(|row| (dataset.name.clone(), row)));
+            pairs.extend(dataset.pairs);
+        }
         let mut dev = Vec::new();
         if let Some(fraction) = config.dev_fraction {
             let split = stratified_split(&pairs, fraction, config.seed).context("data.dev_fraction")?;
@@ -55,16 +61,23 @@ impl Datasets {
                 pairs: drawn,
             });
             pairs = train;
+            origins = split.train.iter().map(|&row| origins[row].clone()).collect();
         }
         dev.extend(load(&config.dev)?);
         let train_labels = pairs.iter().filter_map(|pair| pair.score).collect();
-        Ok(Self { train: pairs, train_labels, dev, test: load(&config.test)? })
+        Ok(Self { train: pairs, train_labels, train_origins: origins, dev, test: load(&config.test)? })
     }
 
     pub(crate) fn rows(&self) -> Rows {
         let count = |dataset: &Dataset| Count { data: dataset.name.clone(), pairs: dataset.pairs.len() };
         let rows = |datasets: &[Dataset]| datasets.iter().map(count).collect();
         Rows { train: self.train.len(), dev: rows(&self.dev), test: rows(&self.test) }
+    }
+
+    /// Names training pairs by dataset and row.
+    pub(crate) fn origins(&self, rows: &[usize]) -> String {
+        let origin = |&row: &usize| format!("{} {}", self.train_origins[row].0, self.train_origins[row].1);
+        rows.iter().map(origin).collect::<Vec<_>>().join(", ")
     }
 
     /// Both sentences of every training pair.

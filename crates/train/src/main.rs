@@ -6,10 +6,11 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::Parser;
 use data::{DataDir, command_line};
 use model::runtime::{self, DeviceChoice};
-use train::{Config, Environment, train};
+use train::{Config, Environment, Existing, Interrupt, train};
 
 /// Fine-tune a Siamese sentence encoder on scored sentence pairs.
 #[derive(Parser)]
@@ -24,6 +25,9 @@ struct Args {
     /// Run directory [default: the configuration's output, else checkpoints/ and the file's name].
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Go on with the run that the run directory holds, from its last saved state; begin it if there is none.
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
     /// Replace the run that the run directory holds.
     #[arg(long)]
     overwrite: bool,
@@ -48,7 +52,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let environment = Environment {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         data_dir: DataDir::new(args.data_dir.clone()),
-        overwrite: args.overwrite,
+        existing: match (args.resume, args.overwrite) {
+            (true, _) => Existing::Resume,
+            (false, true) => Existing::Overwrite,
+            (false, false) => Existing::Refuse,
+        },
+        interrupt: Interrupt::listen().context("cannot listen for signals")?,
     };
     let report = train(&config, &environment)?;
     writeln!(io::stdout(), "{report}")?;

@@ -2,16 +2,31 @@
 
 use std::time::Instant;
 
-/// Adds up steps from the moment it is made.
+use serde::{Deserialize, Serialize};
+
+/// Adds up steps from the moment it is made; kept with a run's state, it goes on where it stood.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Meter {
-    start: Instant,
     weighted_loss: f64, // Σ loss · pairs
     pairs: usize,
+    seconds: f64, // before `start`
+    #[serde(skip, default = "Instant::now")]
+    start: Instant,
 }
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now(), weighted_loss: 0.0, pairs: 0 }
+        Self { weighted_loss: 0.0, pairs: 0, seconds: 0.0, start: Instant::now() }
+    }
+
+    /// What to keep of it at this moment.
+    pub(crate) fn pause(&self) -> Self {
+        Self { seconds: self.seconds(), start: Instant::now(), ..*self }
+    }
+
+    /// Goes on, without the time since it was paused.
+    pub(crate) fn resume(self) -> Self {
+        Self { start: Instant::now(), ..self }
     }
 
     /// Takes in a step by its mean loss over its pairs.
@@ -26,6 +41,10 @@ impl Meter {
     }
 
     pub(crate) fn pairs_per_second(&self) -> f64 {
-        self.pairs as f64 / self.start.elapsed().as_secs_f64()
+        self.pairs as f64 / self.seconds()
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds + self.start.elapsed().as_secs_f64()
     }
 }

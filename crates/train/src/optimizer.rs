@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context, ensure};
 use tch::Tensor;
 
 /// Hyperparameters that stay the same through a run.
@@ -89,6 +90,27 @@ impl AdamW {
         for parameter in &mut self.parameters {
             parameter.variable.zero_grad();
         }
+    }
+
+    /// Takes up moments that were saved after `steps` steps; fails, naming the moment, where they are not this
+    /// optimizer's.
+    pub fn restore(&mut self, mut state: BTreeMap<String, Tensor>, steps: u64) -> anyhow::Result<()> {
+        for parameter in &mut self.parameters {
+            let moments = [("exp_avg", &mut parameter.exp_avg), ("exp_avg_sq", &mut parameter.exp_avg_sq)];
+            for (kind, moment) in moments {
+                let name = format!("{kind}.{}", parameter.name);
+                let saved = state.remove(&name).with_context(|| format!("moment `{name}` is missing"))?;
+                ensure!(
+                    saved.size() == moment.size(),
+                    "moment `{name}` has shape {:?}, expected {:?}",
+                    saved.size(),
+                    moment.size()
+                );
+                moment.f_copy_(&saved).with_context(|| format!("moment `{name}`"))?;
+            }
+        }
+        self.steps = i32::try_from(steps)?;
+        Ok(())
     }
 
     /// The moments by name, for saving: `exp_avg.NAME` and `exp_avg_sq.NAME`.

@@ -11,15 +11,17 @@ use crate::meter::Meter;
 pub(crate) struct Progress {
     bar: ProgressBar,
     start: Instant,
+    first: u64, // step at `start`
 }
 
 impl Progress {
-    pub(crate) fn new(total_steps: u64) -> Self {
+    /// Starts at `step`, which is 0 unless a run goes on.
+    pub(crate) fn new(step: u64, total_steps: u64) -> Self {
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} steps · {msg} · {eta} left")
             .expect("a valid template");
-        let bar = ProgressBar::new(total_steps).with_style(style);
+        let bar = ProgressBar::new(total_steps).with_style(style).with_position(step);
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, start: Instant::now() }
+        Self { bar, start: Instant::now(), first: step }
     }
 
     pub(crate) fn epoch(&self, epoch: u32, epochs: u32) {
@@ -36,7 +38,8 @@ impl Progress {
         let message = format!("loss {loss:.4} · lr {learning_rate:.2e} · {pairs_per_second:.1} pairs/s");
         if self.bar.is_hidden() {
             let (step, steps) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            let left = self.start.elapsed().mul_f64(steps.saturating_sub(step) as f64 / step.max(1) as f64);
+            let left =
+                self.start.elapsed().mul_f64(steps.saturating_sub(step) as f64 / (step - self.first).max(1) as f64);
             eprintln!("{} · step {step}/{steps} · {message} · {} left", self.bar.prefix(), FormattedDuration(left));
         }
         self.bar.set_message(message);

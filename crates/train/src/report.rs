@@ -5,12 +5,14 @@ use std::{fmt, fmt::Write, time::Instant};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use eval::{Evaluation, Interval, metrics::MetricError};
 use model::runtime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::{
     config::{Config, RawConfig, SelectBy},
     datasets::{Count, Rows},
+    meter::Meter,
+    state::TrainerState,
     validation::DevFigures,
 };
 
@@ -33,7 +35,7 @@ pub struct Report {
 }
 
 /// What one epoch gave.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Epoch {
     /// Counted from 1.
     pub epoch: u32,
@@ -48,7 +50,7 @@ pub struct Epoch {
 }
 
 /// The best epoch so far.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Best {
     /// Counted from 1.
     pub epoch: u32,
@@ -99,8 +101,31 @@ impl Report {
         is_best
     }
 
+    /// Where the run stands after a step.
+    pub(crate) fn state(&self, step: u64, whole: &Meter, window: &Meter, log_bytes: u64) -> TrainerState {
+        TrainerState {
+            step,
+            epochs: self.epochs.clone(),
+            best: self.best,
+            whole: whole.pause(),
+            window: window.pause(),
+            log_bytes,
+            seconds: self.seconds(),
+        }
+    }
+
+    /// Takes up what a run found out before it was interrupted.
+    pub(crate) fn restore(&mut self, epochs: Vec<Epoch>, best: Best, seconds: f64) {
+        (self.epochs, self.best, self.machine.seconds) = (epochs, best, seconds);
+    }
+
+    /// Time that the run has taken, interruptions left out.
+    fn seconds(&self) -> f64 {
+        self.machine.seconds + self.start.elapsed().as_secs_f64()
+    }
+
     pub(crate) fn finish(&mut self) {
-        self.machine.seconds = self.start.elapsed().as_secs_f64();
+        self.machine.seconds = self.seconds();
         self.machine.peak_memory_bytes = runtime::peak_memory();
     }
 

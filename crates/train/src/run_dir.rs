@@ -1,21 +1,39 @@
 //! The directory of a run: its configuration, its log, its checkpoints and its report.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use data::Staged;
-use model::{SentenceEncoder, atomic::replace_dir, weights::write_safetensors};
+use model::{
+    SentenceEncoder,
+    atomic::{discard_rest, replace_dir},
+    weights::{read_safetensors, write_safetensors},
+};
 use serde::Serialize;
+use toml::{Table, Value};
 
 use crate::{
     config::RawConfig,
     optimizer::AdamW,
-    report::{Best, Epoch, Report},
+    report::{Epoch, Report},
+    state::TrainerState,
 };
+
+/// What to do with a run that the directory holds already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it alone and fail.
+    #[default]
+    Refuse,
+    /// Put the new run in its place.
+    Overwrite,
+    /// Go on with it from its last saved state.
+    Resume,
+}
 
 /// A run directory under way.
 #[derive(Debug)]
@@ -24,21 +42,16 @@ pub(crate) struct RunDir {
     log: File,
 }
 
-/// Where a run stands, beside weights and moments.
-#[derive(Debug, Serialize)]
-pub(crate) struct TrainerState {
-    pub(crate) epoch: u32,
-    pub(crate) step: u64,
-    pub(crate) best: Best,
-}
-
 /// What a run owns in its directory; other files there are never touched.
 const FILES: [&str; 4] = ["config.toml", "metrics.jsonl", "report.json", "report.md"];
 const CHECKPOINTS: [&str; 2] = ["best", "last"];
 
+/// Keys that may differ between a run and its continuation, since they change nothing that is computed.
+const FREE_KEYS: [&str; 3] = ["output", "train.log_every_steps", "train.save_every_steps"];
+
 impl RunDir {
     /// Fails if a run cannot be put under `path`; changes nothing.
-    pub(crate) fn check(path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    pub(crate) fn check(path: &Path, existing: Existing) -> anyhow::Result<()> {
         let name = path.display();
         if !path.exists() {
             return Ok(());
@@ -49,23 +62,59 @@ impl RunDir {
             let holds_run = path.join("config.toml").exists() && path.join("metrics.jsonl").exists();
             ensure!(holds_run, "{name}: is not empty and holds no run; choose another output");
             ensure!(
-                overwrite,
-                "{name}: holds another run; choose another --output, or give --overwrite to replace that run"
+                existing != Existing::Refuse,
+                "{name}: holds another run; choose another --output, go on with that run by --resume, or replace it by \
+                 --overwrite"
             );
         }
         Ok(())
     }
 
-    /// Makes the directory, in the place of the run that stood there.
-    pub(crate) fn create(path: &Path, overwrite: bool, config: &RawConfig) -> anyhow::Result<Self> {
-        Self::check(path, overwrite)?;
+    /// Where a run is to be resumed and has saved a state, that state.
+    pub(crate) fn saved_state(path: &Path, config: &RawConfig) -> anyhow::Result<Option<TrainerState>> {
+        let config_path = path.join("config.toml");
+        if !config_path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&config_path).with_context(|| config_path.display().to_string())?;
+        let old: Table = toml::from_str(&text).with_context(|| config_path.display().to_string())?;
+        let new = Table::try_from(config).context("the configuration cannot be written as TOML")?;
+        if let Some(what) = difference("", &Value::Table(old), &Value::Table(new)) {
+            bail!("{}: {what}; a run is resumed with the configuration that it began with", config_path.display());
+        }
+        let state_path = path.join("last/trainer_state.json");
+        if !state_path.exists() {
+            return Ok(None); // ended before its first state was saved
+        }
+        model::atomic::verify(&path.join("last"))?;
+        let text = fs::read_to_string(&state_path).with_context(|| state_path.display().to_string())?;
+        Ok(Some(serde_json::from_str(&text).with_context(|| state_path.display().to_string())?))
+    }
+
+    /// Makes the directory for a new run, in the place of a run that stood there.
+    pub(crate) fn create(path: &Path, config: &RawConfig) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| path.display().to_string())?;
         remove_run(path)?;
         let text = toml::to_string(config).context("the configuration cannot be written as TOML")?;
-        write(&path.join("config.toml"), &text)?;
         let log_path = path.join("metrics.jsonl");
         let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
+        write(&path.join("config.toml"), &text)?;
         Ok(Self { path: path.to_owned(), log })
+    }
+
+    /// Opens the directory of a run that goes on from `state`, and takes back what its log says beyond that.
+    pub(crate) fn reopen(path: &Path, state: &TrainerState) -> anyhow::Result<Self> {
+        for name in CHECKPOINTS {
+            discard_rest(&path.join(name))?;
+        }
+        let log_path = path.join("metrics.jsonl");
+        let open = || -> io::Result<File> {
+            let mut log = OpenOptions::new().write(true).open(&log_path)?;
+            log.set_len(state.log_bytes)?;
+            log.seek(SeekFrom::End(0))?;
+            Ok(log)
+        };
+        Ok(Self { path: path.to_owned(), log: open().with_context(|| log_path.display().to_string())? })
     }
 
     /// The checkpoint of the best epoch.
@@ -73,7 +122,7 @@ impl RunDir {
         self.path.join("best")
     }
 
-    /// The checkpoint of the last epoch, with what resuming needs.
+    /// The checkpoint of the last saved state, with what resuming needs.
     pub(crate) fn last(&self) -> PathBuf {
         self.path.join("last")
     }
@@ -82,6 +131,23 @@ impl RunDir {
     pub(crate) fn log(&mut self, entry: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string(entry)? + "\n";
         self.log.write_all(text.as_bytes()).with_context(|| self.path.join("metrics.jsonl").display().to_string())
+    }
+
+    /// Appends an epoch to `metrics.jsonl`, its figures beside `"event": "epoch"`.
+    pub(crate) fn log_epoch(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            event: &'static str,
+            #[serde(flatten)]
+            epoch: &'a Epoch,
+        }
+        self.log(&Entry { event: "epoch", epoch })
+    }
+
+    /// Length of the log, once it has reached the disk.
+    pub(crate) fn log_bytes(&mut self) -> anyhow::Result<u64> {
+        let length = self.log.sync_data().and_then(|()| self.log.stream_position());
+        length.with_context(|| self.path.join("metrics.jsonl").display().to_string())
     }
 
     /// Saves the checkpoint of the best epoch.
@@ -104,15 +170,10 @@ impl RunDir {
         })
     }
 
-    /// Appends an epoch to `metrics.jsonl`, its figures beside `"event": "epoch"`.
-    pub(crate) fn log_epoch(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
-        #[derive(Serialize)]
-        struct Entry<'a> {
-            event: &'static str,
-            #[serde(flatten)]
-            epoch: &'a Epoch,
-        }
-        self.log(&Entry { event: "epoch", epoch })
+    /// Takes up the moments of the last saved state.
+    pub(crate) fn restore(&self, optimizer: &mut AdamW, state: &TrainerState) -> anyhow::Result<()> {
+        let path = self.last().join("optimizer.safetensors");
+        optimizer.restore(read_safetensors(&path)?, state.step).with_context(|| path.display().to_string())
     }
 
     /// Writes `report.json` and `report.md`.
@@ -120,6 +181,25 @@ impl RunDir {
         write(&self.path.join("report.json"), &report.to_json()?)?;
         write(&self.path.join("report.md"), &report.to_markdown())
     }
+}
+
+/// The first key whose value differs, with both values.
+fn difference(path: &str, old: &Value, new: &Value) -> Option<String> {
+    if FREE_KEYS.contains(&path) || old == new {
+        return None;
+    }
+    let (Value::Table(old), Value::Table(new)) = (old, new) else {
+        return Some(format!("{path} was {old} and is {new}"));
+    };
+    old.keys().chain(new.keys()).find_map(|key| {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (old.get(key), new.get(key)) {
+            (Some(old), Some(new)) => difference(&path, old, new),
+            _ if FREE_KEYS.contains(&path.as_str()) => None,
+            (Some(old), None) => Some(format!("{path} was {old} and is not given")),
+            (None, new) => new.map(|new| format!("{path} was not given and is {new}")),
+        }
+    })
 }
 
 fn remove_run(path: &Path) -> anyhow::Result<()> {

@@ -2,11 +2,13 @@
 
 use model::{Precision, SentenceEncoder, similarity};
 
-use crate::{clip::clip_grad_norm, loss::mse_loss, optimizer::AdamW, pairs::Batch};
+use crate::{clip::clip_grad_norm, loss::Loss, optimizer::AdamW, pairs::Batch};
 
 /// What all steps of a run have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct StepConfig {
+    /// What the step makes smaller.
+    pub loss: Loss,
     /// Number format of the layers; weights, gradients and moments are f32.
     pub precision: Precision,
     /// Bound on the norm of the gradient; `None` leaves it alone.
@@ -32,7 +34,8 @@ impl StepOutcome {
 }
 
 /// Takes one step along the gradient of the mean loss over all pairs of `batches`, each of which goes through the
-/// encoder in one packed pass. Splitting the pairs into more batches changes memory, not the step.
+/// encoder in one packed pass. With a loss that is a mean over pairs, splitting them into more batches changes memory and
+/// not the step; a ranking loss compares pairs within their batch alone.
 ///
 /// Where loss or gradient is not finite, no step is taken, so that the weights stay those of the step before.
 pub fn training_step(
@@ -49,7 +52,7 @@ pub fn training_step(
         let embeddings = encoder.forward(&batch.sentences, config.precision, config.dropout); // (2 · pairs, hidden)
         let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count)); // (pairs)
         let share = count as f64 / pairs as f64;
-        let loss = mse_loss(&cosines, &batch.labels.to_device(encoder.device())) * share;
+        let loss = config.loss.forward(&cosines, &batch.labels.to_device(encoder.device())) * share;
         loss.backward();
         total += loss.double_value(&[]);
     }

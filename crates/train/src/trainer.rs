@@ -1,7 +1,9 @@
 //! The training loop.
 
+use std::path::Path;
+
 use anyhow::ensure;
-use data::{DataDir, Dataset};
+use data::{DataDir, Dataset, command_line::Interrupted};
 use eval::{Evaluation, score};
 use model::{Options, SentenceEncoder, runtime};
 use serde_json::json;
@@ -12,12 +14,13 @@ use crate::{
     config::Config,
     datasets::Datasets,
     initial::initial_encoder,
+    interrupt::Interrupt,
     meter::Meter,
     optimizer::{AdamW, AdamWConfig},
     pairs::{Batch, TokenizedPairs},
     progress::Progress,
     report::{Epoch, Report},
-    run_dir::{RunDir, TrainerState},
+    run_dir::{Existing, RunDir},
     schedule::LinearSchedule,
     step::{StepConfig, StepOutcome, training_step},
     validation::validate,
@@ -30,16 +33,25 @@ pub struct Environment {
     pub device: Device,
     /// Where named datasets lie.
     pub data_dir: DataDir,
-    /// Whether a run that the output directory holds is replaced.
-    pub overwrite: bool,
+    /// What to do with a run that the output directory holds.
+    pub existing: Existing,
+    /// Asks the run to end.
+    pub interrupt: Interrupt,
 }
 
 /// Trains as the configuration says, and leaves a run directory behind.
 pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Report> {
-    RunDir::check(&config.output, environment.overwrite)?;
+    RunDir::check(&config.output, environment.existing)?;
+    let saved = match environment.existing {
+        Existing::Resume => RunDir::saved_state(&config.output, &config.raw)?,
+        _ => None,
+    };
     let datasets = Datasets::load(config, &environment.data_dir)?;
     runtime::manual_seed(config.seed);
-    let encoder = initial_encoder(config, &datasets, environment)?;
+    let encoder = match &saved {
+        Some(_) => load(&config.output.join("last"), environment)?,
+        None => initial_encoder(config, &datasets, environment)?,
+    };
     let pairs = TokenizedPairs::new(&datasets.train, &datasets.train_labels, encoder.tokenizer())?;
 
     let pairs_per_step = config.batch_size * config.gradient_accumulation;
@@ -48,40 +60,57 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     let schedule = LinearSchedule { warmup_steps: config.warmup.steps(steps_per_epoch, total_steps)?, total_steps };
     let mut optimizer =
         AdamW::new(encoder.variables(), AdamWConfig { weight_decay: config.weight_decay, ..AdamWConfig::default() });
-    let step_config = StepConfig { precision: config.precision, max_grad_norm: config.max_grad_norm, dropout: true };
-    let mut run = RunDir::create(&config.output, environment.overwrite, &config.raw)?;
+    let (loss, precision, max_grad_norm) = (config.loss, config.precision, config.max_grad_norm);
+    let step_config = StepConfig { loss, precision, max_grad_norm, dropout: true };
     let mut report = Report::new(config, environment.device, datasets.rows());
-    let progress = Progress::new(total_steps);
+    let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
+    let (mut run, mut step) = match saved {
+        None => (RunDir::create(&config.output, &config.raw)?, 0),
+        Some(state) => {
+            let run = RunDir::reopen(&config.output, &state)?;
+            run.restore(&mut optimizer, &state)?;
+            report.restore(state.epochs, state.best, state.seconds);
+            (whole, window) = (state.whole.resume(), state.window.resume());
+            (run, state.step)
+        }
+    };
+    let progress = Progress::new(step, total_steps);
 
-    let mut step = 0;
-    for epoch in 1..=config.epochs {
+    let first_epoch = report.epochs.len() as u32 + 1;
+    for epoch in first_epoch..=config.epochs {
+        if report.epochs.last().is_some_and(|last| last.step == total_steps) {
+            break; // train.max_steps ended the run within that epoch
+        }
         progress.epoch(epoch, config.epochs);
-        let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
-        for rows in pairs.order(config.seed, epoch).chunks(pairs_per_step) {
+        let taken = (step - steps_per_epoch * u64::from(epoch - 1)) as usize; // of this epoch, before a resumption
+        for rows in pairs.order(config.seed, epoch).chunks(pairs_per_step).skip(taken) {
+            if step == total_steps {
+                break;
+            }
             let learning_rate = config.learning_rate * schedule.factor(step);
             let batches: Vec<Batch> = rows.chunks(config.batch_size).map(|rows| pairs.batch(rows)).collect();
             runtime::manual_seed(dropout_seed(config.seed, step));
             let outcome = training_step(&encoder, &mut optimizer, &batches, learning_rate, &step_config);
-            let StepOutcome { loss, grad_norm } = outcome;
             step += 1;
-            ensure!(
-                outcome.is_finite(),
-                "step {step}: the loss is {loss} and the norm of its gradient {grad_norm}; no such step is taken; \
-                 a smaller train.learning_rate may help"
-            );
-            whole.add(loss, rows.len());
-            window.add(loss, rows.len());
+            ensure!(outcome.is_finite(), "{}", not_finite(step, outcome, &datasets.origins(rows), &run));
+            whole.add(outcome.loss, rows.len());
+            window.add(outcome.loss, rows.len());
             progress.step(step);
             if step.is_multiple_of(config.log_every_steps) || step == total_steps {
                 progress.log(&window, learning_rate);
                 run.log(&json!({
                     "event": "step", "epoch": epoch, "step": step, "loss": window.loss(), "learning_rate": learning_rate,
-                    "grad_norm": grad_norm, "pairs_per_second": window.pairs_per_second(),
+                    "grad_norm": outcome.grad_norm, "pairs_per_second": window.pairs_per_second(),
                 }))?;
                 window = Meter::start();
             }
-            if step == total_steps {
-                break;
+            let signal = environment.interrupt.signal();
+            if signal.is_some() || config.save_every_steps.is_some_and(|every| step.is_multiple_of(every)) {
+                let state = report.state(step, &whole, &window, run.log_bytes()?);
+                run.save_last(&encoder, &card::model_card(&report), &optimizer, &state)?;
+            }
+            if let Some(signal) = signal {
+                return Err(interrupted(signal, step));
             }
         }
         let (train_loss, pairs_per_second) = (whole.loss(), whole.pairs_per_second());
@@ -94,9 +123,11 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         if is_best {
             run.save_best(&encoder, &card)?;
         }
-        run.save_last(&encoder, &card, &optimizer, &TrainerState { epoch, step, best: report.best })?;
-        if step == total_steps {
-            break; // train.max_steps ends a run within an epoch
+        (whole, window) = (Meter::start(), Meter::start());
+        let state = report.state(step, &whole, &window, run.log_bytes()?);
+        run.save_last(&encoder, &card, &optimizer, &state)?;
+        if let Some(signal) = environment.interrupt.signal() {
+            return Err(interrupted(signal, step));
         }
     }
     drop((encoder, optimizer)); // their memory is the best checkpoint's now
@@ -105,6 +136,24 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     report.finish();
     run.write_report(&report)?;
     Ok(report)
+}
+
+fn interrupted(signal: u8, step: u64) -> anyhow::Error {
+    Interrupted { signal, what: format!("saved after step {step}; go on by --resume") }.into()
+}
+
+/// What to say of a step that was not taken, with the pairs that it saw.
+fn not_finite(step: u64, outcome: StepOutcome, rows: &str, run: &RunDir) -> String {
+    let (StepOutcome { loss, grad_norm }, kept) = (outcome, run.last());
+    let kept = if kept.exists() {
+        format!("the last good state is kept in {}", kept.display())
+    } else {
+        "nothing was saved yet".to_owned()
+    };
+    format!(
+        "step {step}: the loss is {loss} and the norm of its gradient {grad_norm}, so the step is not taken; {kept}; a smaller \
+         train.learning_rate may help; its rows, counted from 0: {rows}"
+    )
 }
 
 /// Seed of a step's dropout: a function of the run's seed and the step alone, so that a step can be had again without
@@ -126,10 +175,14 @@ fn test(
     if datasets.test.is_empty() {
         return Ok(Vec::new());
     }
-    let best = SentenceEncoder::load(run.best(), &Options { device: environment.device, ..Options::default() })?;
+    let best = load(&run.best(), environment)?;
     let evaluate = |dataset: &Dataset| {
         let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
         Ok(Evaluation::new(&dataset.name, &scored))
     };
     datasets.test.iter().map(evaluate).collect()
+}
+
+fn load(path: &Path, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
+    Ok(SentenceEncoder::load(path, &Options { device: environment.device, ..Options::default() })?)
 }

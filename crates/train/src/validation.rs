@@ -7,12 +7,12 @@ use eval::{
     score,
 };
 use model::SentenceEncoder;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{config::SelectBy, progress::Progress};
 
 /// Figures of one dev set.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DevFigures {
     /// The dev set; `merged` stands for all of them together.
     pub data: String,

@@ -113,7 +113,10 @@ fn an_output_folder_with_another_run_is_kept() {
     folder.trained(&[]);
     let before = fs::read(folder.path("run/best/model.safetensors")).unwrap();
     let line = only_line(&folder.train(&["--set", "seed=8"]));
-    assert!(line.starts_with("run: holds another run; choose another --output, or give --overwrite"), "{line}");
+    assert!(
+        line.starts_with("run: holds another run; choose another --output, go on with that run by --resume"),
+        "{line}"
+    );
     assert_eq!(fs::read(folder.path("run/best/model.safetensors")).unwrap(), before);
     folder.trained(&["--set", "seed=8", "--overwrite"]);
     assert_ne!(fs::read(folder.path("run/best/model.safetensors")).unwrap(), before);

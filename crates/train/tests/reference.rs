@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use model::{Options, Precision, SentenceEncoder, weights::read_safetensors};
 use serde_json::Value;
 use tch::{Kind, Tensor};
-use train::{AdamW, AdamWConfig, Batch, LinearSchedule, StepConfig, StepOutcome, training_step};
+use train::{AdamW, AdamWConfig, Batch, LinearSchedule, Loss, StepConfig, StepOutcome, training_step};
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/twenty-steps").join(name)
@@ -45,7 +45,7 @@ fn run(encoder: &SentenceEncoder, steps: &Value, batch_size: usize) -> Vec<StepO
     let mut optimizer = AdamW::new(encoder.variables(), config);
     let schedule = LinearSchedule { warmup_steps: value("warmup_steps") as u64, total_steps: value("steps") as u64 };
     let max_grad_norm = Some(value("max_grad_norm"));
-    let step_config = StepConfig { precision: Precision::F32, max_grad_norm, dropout: false };
+    let step_config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm, dropout: false };
     let step = |(index, rows): (usize, &Value)| {
         let learning_rate = value("learning_rate") * schedule.factor(index as u64);
         assert!((learning_rate - steps["learning_rates"][index].as_f64().unwrap()).abs() < 1e-12);
@@ -62,7 +62,7 @@ fn no_step_is_taken_along_a_gradient_that_is_not_finite() {
     let mut batches = batches(&encoder, &steps["batches"][0], 8);
     batches[0].labels = &batches[0].labels * f64::NAN;
     let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
-    let config = StepConfig { precision: Precision::F32, max_grad_norm: Some(1.0), dropout: false };
+    let config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm: Some(1.0), dropout: false };
     let outcome = training_step(&encoder, &mut optimizer, &batches, 1e-3, &config);
     assert!(!outcome.is_finite());
     assert!(copies().iter().zip(&before).all(|(after, before)| after == before));
@@ -131,7 +131,7 @@ fn bf16_training_follows_f32() {
     let losses = |precision| -> Vec<f64> {
         let encoder = encoder();
         let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
-        let config = StepConfig { precision, max_grad_norm: Some(1.0), dropout: false };
+        let config = StepConfig { loss: Loss::Mse, precision, max_grad_norm: Some(1.0), dropout: false };
         let mut step = |rows| training_step(&encoder, &mut optimizer, &batches(&encoder, rows, 8), 1e-3, &config).loss;
         steps["batches"].as_array().unwrap().iter().map(&mut step).collect()
     };
@@ -155,4 +155,26 @@ fn the_schedule_equals_transformers() {
             assert!((found - factor).abs() < 1e-12, "{schedule:?}, step {step}: {found} and {factor}");
         }
     }
+}
+
+#[test]
+fn cosent_equals_sentence_transformers() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cosent.json");
+    let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in cases.as_array().unwrap() {
+        let cosines = Tensor::from_slice(&numbers(&case["cosines"])).to_kind(Kind::Float).set_requires_grad(true);
+        let labels = Tensor::from_slice(&numbers(&case["labels"])).to_kind(Kind::Float);
+        let loss = Loss::Cosent.forward(&cosines, &labels);
+        loss.backward();
+        let expected = case["loss"].as_f64().unwrap();
+        assert!((loss.double_value(&[]) - expected).abs() < 1e-5 * expected, "{loss:?} and {expected}");
+        let gradient = Tensor::from_slice(&numbers(&case["gradient"]));
+        assert!(relative_difference(&cosines.grad(), &gradient) < 1e-5);
+    }
+}
+
+#[test]
+fn a_batch_without_an_order_has_no_ranking_loss() {
+    let labels = Tensor::from_slice(&[3.0f32, 3.0]);
+    assert_eq!(Loss::Cosent.forward(&Tensor::from_slice(&[0.1f32, 0.9]), &labels).double_value(&[]), 0.0);
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{SelectBy, one_line};
+use crate::loss::Loss;
 
 /// A configuration file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub(super) struct RawTrain {
     pub(super) precision: Precision,
     pub(super) select_by: SelectBy,
     pub(super) log_every_steps: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) save_every_steps: Option<u64>,
 }
 
 impl Default for RawTrain {
@@ -94,14 +97,9 @@ impl Default for RawTrain {
             precision: Precision::F32,
             select_by: SelectBy::Pearson,
             log_every_steps: 10,
+            save_every_steps: None,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Loss {
-    Mse,
 }
 
 fn default_seed() -> u64 {

@@ -1,0 +1,27 @@
+//! Where a run stands, beside weights and moments: all that going on with it takes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    meter::Meter,
+    report::{Best, Epoch},
+};
+
+/// The state of a run after some steps. Data order and dropout are functions of seed, epoch and step, so they need no
+/// state of their own.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TrainerState {
+    /// Optimizer steps taken.
+    pub(crate) step: u64,
+    /// The epochs that are complete, with their dev figures.
+    pub(crate) epochs: Vec<Epoch>,
+    pub(crate) best: Best,
+    /// Over the epoch that is under way.
+    pub(crate) whole: Meter,
+    /// Over the steps since the last entry of the log.
+    pub(crate) window: Meter,
+    /// Length of `metrics.jsonl` at this point; what stands beyond is of steps that will be taken again.
+    pub(crate) log_bytes: u64,
+    /// Time that the run has taken.
+    pub(crate) seconds: f64,
+}
