@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use raw::RawConfig;
 
-use crate::loss::Loss;
+use crate::{loss::Loss, trials::Trials};
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Config {
     pub train: Vec<String>,
     /// Share of the training pairs that is set aside as a dev set.
     pub dev_fraction: Option<f64>,
+    /// The training datasets that share is drawn from; all of them if none is named.
+    pub dev_from: Vec<String>,
     /// Dev datasets.
     pub dev: Vec<String>,
     /// Datasets that the best epoch is measured on.
@@ -132,20 +134,36 @@ impl SelectBy {
     }
 }
 
-impl Config {
+/// What a configuration file asks for.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// One run.
+    Run(Box<Config>),
+    /// One run for each `[[trial]]`.
+    Trials(Trials),
+}
+
+impl Plan {
     /// Reads a TOML file, replaces keys by `overrides` of the form `train.epochs=2`, and validates the result.
     pub fn load(path: &Path, overrides: &[String], output: Option<PathBuf>) -> anyhow::Result<Self> {
-        let mut raw = RawConfig::load(path, overrides)?;
-        if let Some(output) = output {
-            raw.output = Some(output);
+        let mut trials = Vec::new();
+        let mut folder = PathBuf::new();
+        for (name, mut raw) in RawConfig::load(path, overrides)? {
+            let stem = path.file_stem().context("the configuration has no file name")?;
+            folder = output.clone().or(raw.output).unwrap_or_else(|| Path::new("checkpoints").join(stem));
+            raw.output = Some(name.as_ref().map_or(folder.clone(), |name| folder.join(name)));
+            let place = name.as_ref().map_or(String::new(), |name| format!(": trial `{name}`"));
+            let config = Config::validate(raw).with_context(|| format!("{}{place}", path.display()))?;
+            match name {
+                Some(name) => trials.push((name, config)),
+                None => return Ok(Plan::Run(Box::new(config))),
+            }
         }
-        if raw.output.is_none() {
-            let name = path.file_stem().context("the configuration has no file name")?;
-            raw.output = Some(Path::new("checkpoints").join(name));
-        }
-        Self::validate(raw).with_context(|| path.display().to_string())
+        Ok(Plan::Trials(Trials { output: folder, trials }))
     }
+}
 
+impl Config {
     fn validate(mut raw: RawConfig) -> anyhow::Result<Self> {
         let model = model_source(&mut raw)?;
         let (data, train) = (&mut raw.data, &mut raw.train);
@@ -158,6 +176,9 @@ impl Config {
                 fraction > 0.0 && fraction < 1.0,
                 "data.dev_fraction is {fraction}, expected more than 0 and less than 1"
             );
+        }
+        if let Some(name) = data.dev_from.iter().find(|name| !data.train.contains(name)) {
+            bail!("data.dev_from names {name:?}, which is none of data.train");
         }
         let positive = |name: &str, value: u64| {
             ensure!(value > 0, "{name} is 0, expected at least 1");
@@ -219,6 +240,7 @@ impl Config {
             pooling: raw.model.pooling,
             train: raw.data.train.clone(),
             dev_fraction: raw.data.dev_fraction,
+            dev_from: raw.data.dev_from.clone(),
             dev: raw.data.dev.clone(),
             test: raw.data.test.clone(),
             epochs: raw.train.epochs,

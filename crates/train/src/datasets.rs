@@ -1,5 +1,7 @@
 //! The datasets of a run: training pairs merged, dev sets drawn or named, test sets.
 
+use std::collections::HashSet;
+
 use anyhow::Context;
 use data::{DataDir, Dataset, SentencePair, stratified_split};
 use serde::Serialize;
@@ -36,6 +38,10 @@ pub struct Count {
     pub pairs: usize,
 }
 
+fn pick<T: Clone>(items: &[T], rows: &[usize]) -> Vec<T> {
+    rows.iter().map(|&row| items[row].clone()).collect()
+}
+
 impl Datasets {
     pub(crate) fn load(config: &Config, dir: &DataDir) -> anyhow::Result<Self> {
         let load = |specs: &[String]| -> anyhow::Result<Vec<Dataset>> {
@@ -52,16 +58,17 @@ impl Datasets {
         }
         let mut dev = Vec::new();
         if let Some(fraction) = config.dev_fraction {
-            let split = stratified_split(&pairs, fraction, config.seed).context("data.dev_fraction")?;
-            let pick = |rows: &[usize]| rows.iter().map(|&row| pairs[row].clone()).collect::<Vec<_>>();
-            let (train, drawn) = (pick(&split.train), pick(&split.dev));
-            dev.push(Dataset {
-                name: format!("{} % of train", (fraction * 1e6).round() / 1e4),
-                path: Default::default(),
-                pairs: drawn,
-            });
-            pairs = train;
-            origins = split.train.iter().map(|&row| origins[row].clone()).collect();
+            let all = config.dev_from.is_empty();
+            let source: Vec<usize> =
+                (0..pairs.len()).filter(|&row| all || config.dev_from.contains(&origins[row].0)).collect();
+            let candidates: Vec<SentencePair> = source.iter().map(|&row| pairs[row].clone()).collect();
+            let split = stratified_split(&candidates, fraction, config.seed).context("data.dev_fraction")?;
+            let drawn: HashSet<usize> = split.dev.iter().map(|&place| source[place]).collect();
+            let (percent, name) = ((fraction * 1e6).round() / 1e4, config.dev_from.join(" + "));
+            let name = format!("{percent} % of {}", if all { "train" } else { &name });
+            let (dev_rows, rows): (Vec<usize>, Vec<usize>) = (0..pairs.len()).partition(|row| drawn.contains(row));
+            dev.push(Dataset { name, path: Default::default(), pairs: pick(&pairs, &dev_rows) });
+            (pairs, origins) = (pick(&pairs, &rows), pick(&origins, &rows));
         }
         dev.extend(load(&config.dev)?);
         let train_labels = pairs.iter().filter_map(|pair| pair.score).collect();

@@ -19,10 +19,11 @@ mod schedule;
 mod state;
 mod step;
 mod trainer;
+mod trials;
 mod validation;
 
 pub use clip::clip_grad_norm;
-pub use config::{Config, ModelSource, SelectBy, Warmup};
+pub use config::{Config, ModelSource, Plan, SelectBy, Warmup};
 pub use datasets::{Count, Rows};
 pub use interrupt::Interrupt;
 pub use loss::Loss;
@@ -33,4 +34,5 @@ pub use run_dir::Existing;
 pub use schedule::LinearSchedule;
 pub use step::{StepConfig, StepOutcome, training_step};
 pub use trainer::{Environment, train};
+pub use trials::{Failed, Ranked, Ranking, Trials, run_trials};
 pub use validation::DevFigures;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Parser;
 use data::{DataDir, command_line};
 use model::runtime::{self, DeviceChoice};
-use train::{Config, Environment, Existing, Interrupt, train};
+use train::{Environment, Existing, Interrupt, Plan, run_trials, train};
 
 /// Fine-tune a Siamese sentence encoder on scored sentence pairs.
 #[derive(Parser)]
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let config = Config::load(&args.config, &args.set, args.output.clone())?;
+    let plan = Plan::load(&args.config, &args.set, args.output.clone())?;
     let environment = Environment {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         data_dir: DataDir::new(args.data_dir.clone()),
@@ -59,7 +59,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
         },
         interrupt: Interrupt::listen().context("cannot listen for signals")?,
     };
-    let report = train(&config, &environment)?;
-    writeln!(io::stdout(), "{report}")?;
+    match plan {
+        Plan::Run(config) => writeln!(io::stdout(), "{}", train(&config, &environment)?)?,
+        Plan::Trials(trials) => {
+            let ranking = run_trials(&trials, &environment)?;
+            writeln!(io::stdout(), "{ranking}")?;
+            ranking.check()?;
+        }
+    }
     Ok(())
 }

@@ -217,7 +217,7 @@ fn remove_run(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut staged = Staged::create(path)?;
     staged.file().write_all(text.as_bytes()).map_err(|cause| staged.failed(cause))?;
     Ok(staged.commit(true)?)

@@ -84,6 +84,17 @@ fn the_best_checkpoint_gives_the_dev_figure_that_chose_it() {
 }
 
 #[test]
+fn a_dev_set_can_be_drawn_from_some_of_the_training_sets() {
+    let folder = Folder::new();
+    fs::copy(folder.path("pairs.csv"), folder.path("others.csv")).unwrap();
+    let sets = ["--set", "data.train=[\"pairs.csv\", \"others.csv\"]", "--set", "data.dev_from=[\"others.csv\"]"];
+    folder.trained(&sets);
+    let rows = &json(&folder, "run/report.json")["rows"];
+    assert_eq!((&rows["train"], &rows["dev"][0]["pairs"]), (&108.into(), &12.into()));
+    assert_eq!(rows["dev"][0]["data"], "20 % of others.csv");
+}
+
+#[test]
 fn the_lowest_loss_is_the_best() {
     let folder = Folder::new();
     folder.trained(&["--set", "train.select_by=loss", "--set", "train.epochs=4", "--set", "train.learning_rate=1e-2"]);

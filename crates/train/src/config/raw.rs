@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use data::command_line::WrongUse;
 use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub(crate) struct RawConfig {
     pub(super) data: RawData,
     #[serde(default)]
     pub(super) train: RawTrain,
+    /// Keys that a trial replaces, under its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) trial: Vec<Table>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -51,6 +54,8 @@ pub(super) struct RawData {
     pub(super) train: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dev_fraction: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) dev_from: Vec<String>,
     pub(super) dev: Vec<String>,
     pub(super) test: Vec<String>,
 }
@@ -112,24 +117,78 @@ impl RawConfig {
         &self.data.train
     }
 
-    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Self> {
+    /// Reads a file: one configuration without a name, or one for each `[[trial]]`.
+    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Vec<(Option<String>, Self)>> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("{}: the configuration cannot be read", path.display()))?;
         // First the file alone, whose errors have a line.
         let alone: Result<Self, _> = toml::from_str(&text);
-        if let Err(error) = alone {
+        let trials = alone.map(|alone| alone.trial).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            bail!("{}:{line}: {}", path.display(), one_line(error.message()));
-        }
+            anyhow!("{}:{line}: {}", path.display(), one_line(error.message()))
+        })?;
         let mut table: Table = toml::from_str(&text)?;
-        for assignment in overrides {
-            apply(&mut table, assignment).map_err(|error| WrongUse(format!("--set {assignment}: {error}")))?;
+        table.remove("trial");
+        if trials.is_empty() {
+            override_keys(&mut table, overrides)?;
+            let place = format!("--set {}", overrides.join(" "));
+            return Ok(vec![(None, from_table(table).map_err(|error| WrongUse(format!("{place}: {error}")))?)]);
         }
-        serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
-            let (key, what) = (error.path().to_string(), one_line(error.inner().message()));
-            WrongUse(format!("--set {}: {key}: {what}", overrides.join(" "))).into()
-        })
+        let mut named = Vec::<(Option<String>, Self)>::new();
+        for mut trial in trials {
+            let name = trial_name(trial.remove("name")).with_context(|| path.display().to_string())?;
+            let place = format!("{}: trial `{name}`", path.display());
+            ensure!(named.iter().all(|(other, _)| other.as_ref() != Some(&name)), "{place}: the name is taken twice");
+            let mut merged = table.clone();
+            merge(&mut merged, trial);
+            override_keys(&mut merged, overrides)?; // the command line has the last word
+            named.push((Some(name), from_table(merged).map_err(|error| anyhow!("{place}: {error}"))?));
+        }
+        Ok(named)
     }
+}
+
+fn from_table(table: Table) -> Result<RawConfig, String> {
+    serde_path_to_error::deserialize(Value::Table(table))
+        .map_err(|error| format!("{}: {}", error.path(), one_line(error.inner().message())))
+}
+
+fn override_keys(table: &mut Table, overrides: &[String]) -> anyhow::Result<()> {
+    for assignment in overrides {
+        apply(table, assignment).map_err(|error| WrongUse(format!("--set {assignment}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// The name becomes a folder's.
+fn trial_name(name: Option<Value>) -> anyhow::Result<String> {
+    let Some(Value::String(name)) = name else { bail!("a [[trial]] has no name, such as name = \"v1\"") };
+    let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
+    ensure!(
+        is_plain && name.starts_with(|first: char| first.is_ascii_alphanumeric()),
+        "trial name {name:?}: expected letters, digits, `-`, `_` and `.`"
+    );
+    Ok(name)
+}
+
+/// Puts the values of one table over those of another.
+fn merge(table: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(over)) => merge(inner, over),
+            (_, value) => insert(table, &key, value),
+        }
+    }
+}
+
+/// Sets a key, and removes those that it excludes.
+fn insert(table: &mut Table, key: &str, value: Value) {
+    for group in [["warmup_epochs", "warmup_ratio", "warmup_steps"].as_slice(), &["init", "scratch"]] {
+        if group.contains(&key) {
+            table.retain(|other, _| !group.contains(&other));
+        }
+    }
+    table.insert(key.to_owned(), value);
 }
 
 /// Sets `a.b=value` in a table. The value is TOML; what is not is a text, so that no shell needs two kinds of quotes.
@@ -145,12 +204,6 @@ fn apply(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
         let entry = inner.entry(key).or_insert_with(|| Value::Table(Table::new()));
         inner = entry.as_table_mut().with_context(|| format!("`{key}` is a value, not a table"))?;
     }
-    // Keys that exclude each other: the command line's replaces the file's.
-    for group in [["warmup_epochs", "warmup_ratio", "warmup_steps"].as_slice(), &["init", "scratch"]] {
-        if group.contains(&last) {
-            inner.retain(|key, _| !group.contains(&key));
-        }
-    }
-    inner.insert(last.to_owned(), value);
+    insert(inner, last, value);
     Ok(())
 }
