@@ -21,6 +21,7 @@ mod error;
 mod fetch;
 mod histogram;
 mod pair;
+pub mod picture;
 mod reader;
 mod sources;
 mod spec;

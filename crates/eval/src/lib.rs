@@ -4,11 +4,13 @@
 
 mod figures;
 pub mod metrics;
+mod plots;
 mod predictions;
 mod report;
 mod scoring;
 
 pub use figures::{Figures, Interval, THRESHOLD};
+pub use plots::Plots;
 pub use predictions::write_predictions;
 pub use report::{Evaluation, Report};
 pub use scoring::{LABEL_SCALE, Scored, score};

@@ -12,20 +12,24 @@ use data::{
     DataDir, Dataset, Staged,
     command_line::{self, WrongUse},
 };
-use eval::{Evaluation, Report, score, write_predictions};
+use eval::{Evaluation, Plots, Report, score, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
     Options, Precision, SentenceEncoder,
+    hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
+
+const LONGEST_NAME: usize = 60; // characters that a dataset's name gives to a file's
 
 /// Evaluate a sentence encoder: Pearson and Spearman correlation with 95 % bootstrap intervals, F1 and mean squared
 /// error of 5 · cosine against the labels.
 #[derive(Parser)]
 #[command(name = "eval", version)]
 struct Args {
-    /// Model directory, in sentence-transformers' or Hugging Face's layout.
-    #[arg(long, value_name = "DIR")]
+    /// Model directory, in sentence-transformers' or Hugging Face's layout, or a model's id on the Hugging Face hub, as
+    /// owner/name or owner/name@revision.
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
     model: PathBuf,
     /// Dataset: klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}, or a .json, .tsv or .csv file
     /// with the columns sentence1, sentence2 and score or label. A file without labels is scored all the same. May be
@@ -54,6 +58,10 @@ struct Args {
     /// the dataset's before its extension.
     #[arg(long, value_name = "FILE.csv")]
     predictions: Option<PathBuf>,
+    /// Write two SVG pictures per dataset into a folder: label against prediction (NAME.scatter.svg), and the
+    /// histograms of both (NAME.histogram.svg). Of a dataset without labels, only the histogram of predictions.
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -70,7 +78,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         max_seq_length: args.max_seq_length.map(|length| length as usize),
         ..Options::default()
     };
-    let encoder = SentenceEncoder::load(&args.model, &options)?;
+    let model = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
+    let encoder = SentenceEncoder::load(model, &options)?;
 
     // Every output is started before the long work, so that a path that cannot be written fails at once.
     let json = args.json.as_deref().map(Staged::create).transpose()?;
@@ -80,19 +89,31 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         None => Vec::new(),
     };
+    let plots = match &args.plots {
+        Some(dir) => {
+            let names = file_names(&datasets, "--plots")?;
+            let files = datasets.iter().zip(&names);
+            files.map(|(dataset, name)| Plots::create(dir, name, dataset.is_labelled())).collect::<Result<_, _>>()?
+        }
+        None => Vec::new(),
+    };
     let mut results = Vec::new();
-    let mut predictions = predictions.into_iter();
+    let (mut predictions, mut plots) = (predictions.into_iter(), plots.into_iter());
     for dataset in &datasets {
         let bar = progress_bar(dataset);
         let scored = score(&encoder, dataset, &mut |sentences| bar.inc(sentences as u64))?;
         bar.finish_and_clear();
-        results.push(Evaluation::new(&dataset.name, &scored));
+        let evaluation = Evaluation::new(&dataset.name, &scored);
         if let Some(mut file) = predictions.next() {
             let path = file.target().to_owned();
             write_predictions(file.file(), dataset, &scored.predictions).with_context(|| path.display().to_string())?;
             file.commit(true)?;
             eprintln!("predictions: {}", path.display());
         }
+        if let Some(plots) = plots.next() {
+            plots.write(&evaluation, &scored)?;
+        }
+        results.push(evaluation);
     }
     let report = Report { model: args.model.display().to_string(), precision: args.precision, results };
     if let Some(mut file) = json {
@@ -101,6 +122,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
         file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
         file.commit(true)?;
         eprintln!("figures: {}", path.display());
+    }
+    if let Some(dir) = &args.plots {
+        eprintln!("plots: {}", dir.display());
     }
     writeln!(io::stdout(), "{report}")?;
     Ok(())
@@ -111,19 +135,27 @@ fn predictions_paths(path: &Path, datasets: &[Dataset]) -> anyhow::Result<Vec<Pa
     if datasets.len() == 1 {
         return Ok(vec![path.to_owned()]);
     }
-    let mut paths = Vec::new();
+    let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+    let names = file_names(datasets, "--predictions")?;
+    Ok(names.iter().map(|name| path.with_extension(format!("{name}{extension}"))).collect())
+}
+
+/// What the files of each dataset are named after: `kor-sts-test` for `kor-sts:test`.
+fn file_names(datasets: &[Dataset], option: &str) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
     for dataset in datasets {
         let letter = |letter: char| if letter.is_alphanumeric() || letter == '-' { letter } else { '-' };
-        let name: String = dataset.name.chars().map(letter).collect();
-        let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
-        let path = path.with_extension(format!("{name}{}", extension.unwrap_or_default()));
-        if paths.contains(&path) {
-            let what = format!("--predictions: two datasets would go to {}: evaluate them one by one", path.display());
+        // Of a long path the end: a file's name cannot be of any length.
+        let start = dataset.name.chars().count().saturating_sub(LONGEST_NAME);
+        let name: String = dataset.name.chars().skip(start).map(letter).collect();
+        let name = name.trim_matches('-').to_owned();
+        if names.contains(&name) {
+            let what = format!("{option}: two datasets would have files named {name}: evaluate them one by one");
             return Err(WrongUse(what).into());
         }
-        paths.push(path);
+        names.push(name);
     }
-    Ok(paths)
+    Ok(names)
 }
 
 /// A bar on a terminal, a line elsewhere.

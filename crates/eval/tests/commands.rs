@@ -105,6 +105,21 @@ fn several_datasets_have_a_file_of_predictions_each() {
 }
 
 #[test]
+fn every_dataset_has_its_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("{}/pairs.csv", "./".repeat(200)); // longer than a file's name may be
+    fs::write(folder.path().join("pairs.csv"), "sentence1,sentence2\n비가 온다.,비가 내린다.\n밥,책\n").unwrap();
+    succeeded(eval(&folder, &["--data", "sample:test", "--data", &long, "--plots", "new/plots"]));
+    let plots = folder.path().join("new/plots");
+    let mut names: Vec<_> = fs::read_dir(&plots).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["pairs-csv.histogram.svg", "sample-test.histogram.svg", "sample-test.scatter.svg"]);
+    let scatter = fs::read_to_string(plots.join("sample-test.scatter.svg")).unwrap();
+    assert_eq!(scatter.matches("<circle").count(), 80);
+    assert!(scatter.trim_end().ends_with("</svg>"));
+}
+
+#[test]
 fn a_file_without_labels_is_scored_without_figures() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("pairs.csv"), "sentence1,sentence2\n비가 온다.,비가 내린다.\n밥,책\n").unwrap();
@@ -137,6 +152,11 @@ fn bad_input_is_one_line_and_leaves_nothing() {
         (vec!["--data", "bad.csv", "--json", "f.json"], "bad.csv:2: score \"abc\" is not a number"),
         (vec!["--data", "sample:dev", "--json", "file/f.json"], "file"),
         (vec!["--data", "sample:dev", "--json", "/proc/f.json"], "/proc"),
+        (vec!["--data", "sample:dev", "--plots", "file"], "file: cannot make the folder"),
+        (
+            vec!["--data", "sample:dev", "--data", "sample:dev", "--plots", "plots"],
+            "--plots: two datasets would have files named sample-dev",
+        ),
         (vec!["--data", "sample:dev", "--max-seq-length", "100000"], "beyond the encoder's 64 positions"),
     ] {
         let line = refusal(&folder, &arguments);
@@ -166,4 +186,18 @@ fn a_model_that_is_not_there_is_named() {
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with("error: nowhere/at/all: no such directory") && stderr.lines().count() == 1, "{stderr}");
+
+    let output = Command::new(env!("CARGO_BIN_EXE_eval"))
+        .args(["--data", "sample:dev", "--model", "klue/roberta-larg"])
+        .env("STS_DATA_DIR", sample())
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_HUB_CACHE", "nowhere")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        stderr,
+        "error: klue/roberta-larg: no such directory, and no whole copy in the cache nowhere: unset HF_HUB_OFFLINE to \
+         download it\n"
+    );
 }

@@ -24,6 +24,14 @@ pub enum Error {
     /// A value that came from no file (a flag, a configuration key) does not serve.
     #[error("{0}")]
     Unusable(String),
+    /// A model of the hub could not be had.
+    #[error("{model}: {what}")]
+    Hub {
+        /// Its id.
+        model: String,
+        /// What is in the way, and what to do.
+        what: String,
+    },
     /// The tokenizer library refused an input.
     #[error("tokenizer: {0}")]
     Tokenizer(String),

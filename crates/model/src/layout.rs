@@ -29,8 +29,8 @@ pub(crate) struct Layout {
 }
 
 #[derive(Deserialize)]
-struct Module {
-    path: String,
+pub(crate) struct Module {
+    pub(crate) path: String,
     #[serde(rename = "type")]
     class: String,
 }
@@ -38,7 +38,10 @@ struct Module {
 impl Layout {
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
         if !dir.is_dir() {
-            return Err(Error::Unusable(no_directory(dir)));
+            return Err(Error::invalid(
+                dir,
+                "no such directory; expected a model in Hugging Face's or sentence-transformers' layout",
+            ));
         }
         let modules_path = dir.join("modules.json");
         if !modules_path.exists() {
@@ -78,13 +81,16 @@ impl Layout {
             return Err(Error::invalid(&prompts_path, format!("the default prompt `{prompt}` is not supported")));
         }
         let transformer = transformer.ok_or_else(|| Error::invalid(&modules_path, "no module of type Transformer"))?;
+        let pooling = pooling.ok_or_else(|| Error::invalid(&modules_path, "no module of type Pooling"))?;
         let own: Map<String, Value> = read_if_there(&transformer.join("sentence_bert_config.json"))?;
+        refuse_other_outputs(&own)
+            .map_err(|what| Error::invalid(&transformer.join("sentence_bert_config.json"), what))?;
         let tokenizer: Map<String, Value> = read_if_there(&transformer.join("tokenizer_config.json"))?;
         let length = own.get("max_seq_length").and_then(Value::as_u64);
         let length = length.or_else(|| tokenizer.get("model_max_length").and_then(Value::as_u64));
         Ok(Self {
             transformer,
-            pooling: pooling.unwrap_or_default(),
+            pooling,
             normalize,
             // Without any, the positions are the bound, as in sentence-transformers.
             max_seq_length: length.map_or(usize::MAX, |length| length as usize),
@@ -97,15 +103,24 @@ fn read_if_there(path: &Path) -> Result<Map<String, Value>, Error> {
     if path.exists() { read_json(path) } else { Ok(Map::new()) }
 }
 
-fn no_directory(dir: &Path) -> String {
-    let name = dir.display();
-    if dir.components().count() == 2 && dir.is_relative() && !dir.starts_with(".") {
-        format!(
-            "{name}: no such directory; a model of the Hugging Face hub has to be downloaded first: \
-             `hf download {name} --local-dir DIR`, then name DIR"
-        )
-    } else {
-        format!("{name}: no such directory; expected a model in Hugging Face's or sentence-transformers' layout")
+/// Refuses what the newer layout can ask of the transformer beside the hidden states of a text.
+fn refuse_other_outputs(own: &Map<String, Value>) -> Result<(), String> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let output = own.get("modality_config").and_then(|modalities| modalities.get("text"));
+    let asked = [
+        ("transformer_task", text(own.get("transformer_task")), "feature-extraction"),
+        ("method_output_name", text(output.and_then(|output| output.get("method_output_name"))), "last_hidden_state"),
+    ];
+    for (key, value, expected) in asked {
+        if let Some(value) = value.filter(|value| value != expected) {
+            return Err(format!("{key} `{value}` is not supported, expected {expected}"));
+        }
+    }
+    match own.get("processing_kwargs").and_then(Value::as_object) {
+        Some(settings) if !settings.is_empty() => {
+            Err(format!("processing_kwargs {} are not supported", own["processing_kwargs"]))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -121,7 +136,8 @@ fn read_pooling(path: &Path) -> Result<Pooling, Error> {
         }
     };
     match modes[..] {
-        ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
+        // No mode at all is the mean, as in sentence-transformers.
+        [] | ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
         ["cls" | "cls_token"] => Ok(Pooling::Cls),
         ["max" | "max_tokens"] => Ok(Pooling::Max),
         _ => Err(Error::invalid(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use tokenizers::TruncationParams;
+use tokenizers::{TruncationDirection, TruncationParams};
 
 use crate::{
     error::{Error, read_json, read_text},
@@ -76,7 +76,11 @@ impl Tokenizer {
             );
             return Err(Error::Unusable(what));
         }
-        let truncation = TruncationParams { max_length: max_seq_length, ..TruncationParams::default() };
+        let direction = match config.get("truncation_side").and_then(Value::as_str) {
+            Some("left") => TruncationDirection::Left,
+            _ => TruncationDirection::Right,
+        };
+        let truncation = TruncationParams { max_length: max_seq_length, direction, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(refused)?;
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
         Ok(Self { inner, config, max_seq_length, vocab_size, lowercase: false })
@@ -147,6 +151,10 @@ impl Tokenizer {
             config.extend(defaults.into_iter().filter(|(key, token)| {
                 key == "tokenizer_class" || token.as_str().is_some_and(|token| self.inner.token_to_id(token).is_some())
             }));
+        }
+        // What transformers 5 calls the class that transformers 4 and 5 both know by this name.
+        if config.get("tokenizer_class").and_then(Value::as_str) == Some("TokenizersBackend") {
+            config.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
         }
         config.insert("model_max_length".to_owned(), self.max_seq_length.into());
         let path = dir.join("tokenizer_config.json");

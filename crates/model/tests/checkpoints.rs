@@ -212,6 +212,48 @@ fn lower_case_by_sentence_transformers_is_applied() {
 }
 
 #[test]
+fn what_the_newer_layout_asks_beyond_hidden_states_is_refused_by_name() {
+    for (from, to, expected) in [
+        ("feature-extraction", "fill-mask", "transformer_task `fill-mask` is not supported"),
+        ("last_hidden_state", "pooler_output", "method_output_name `pooler_output` is not supported"),
+        (
+            "{\n    \"transformer_task\"",
+            "{\"processing_kwargs\": {\"text\": {\"max_length\": 10}},\n \"transformer_task\"",
+            "processing_kwargs",
+        ),
+    ] {
+        let (_folder, dir) = copy("st-roberta-tiny-new");
+        replace(&dir.join("sentence_bert_config.json"), from, to);
+        assert!(refusal(&dir).contains(expected), "{}", refusal(&dir));
+    }
+}
+
+#[test]
+fn truncation_on_the_left_keeps_the_end() {
+    let (_folder, dir) = copy("roberta-tiny");
+    let options = Options { max_seq_length: Some(5), ..Options::default() };
+    let ids = |sentence: &str| {
+        SentenceEncoder::load(&dir, &options).unwrap().tokenizer().encode(&[sentence]).unwrap().remove(0)
+    };
+    let (start, end) = (ids("1 2 3"), ids("2 3 5"));
+    assert_eq!(ids("1 2 3 5"), start);
+    replace(&dir.join("tokenizer_config.json"), "{", "{\"truncation_side\": \"left\",");
+    assert_eq!(ids("1 2 3 5"), end);
+}
+
+#[test]
+fn every_user_can_read_a_checkpoint() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("best");
+    SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().save(&dir, "").unwrap();
+    for entry in fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o444, 0o444, "{}", path.display());
+    }
+}
+
+#[test]
 fn a_default_prompt_is_refused_by_name() {
     let (_folder, dir) = copy("st-roberta-tiny-old");
     let path = dir.join("config_sentence_transformers.json");
@@ -311,6 +353,7 @@ fn a_tokenizer_beyond_the_vocabulary_is_refused() {
 }
 
 #[test]
-fn a_hub_id_that_is_no_directory_says_how_to_get_the_model() {
-    assert!(refusal(Path::new("klue/roberta-large")).contains("hf download klue/roberta-large --local-dir"));
+fn what_is_no_directory_is_named() {
+    let line = refusal(Path::new("klue/roberta-large"));
+    assert!(line.starts_with("klue/roberta-large: no such directory; expected a model in Hugging Face's or"), "{line}");
 }

@@ -68,7 +68,7 @@ pub struct Config {
 /// Where the encoder comes from.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
-    /// A model directory.
+    /// A model directory, or a model's id on the hub.
     Init(PathBuf),
     /// Fresh weights.
     Scratch {

@@ -1,7 +1,10 @@
 //! The encoder that a run starts from.
 
 use anyhow::Context;
-use model::{Options, Pooling, SentenceEncoder, Tokenizer};
+use model::{
+    Options, Pooling, SentenceEncoder, Tokenizer,
+    hub::{self, Hub},
+};
 
 use crate::{
     config::{Config, ModelSource},
@@ -20,10 +23,11 @@ pub(crate) fn initial_encoder(
 ) -> anyhow::Result<SentenceEncoder> {
     let device = environment.device;
     match &config.model {
-        ModelSource::Init(path) => {
+        ModelSource::Init(model) => {
+            let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
             let (max_seq_length, pooling) = (config.max_seq_length, config.pooling);
             let options = Options { device, max_seq_length, pooling, ..Options::default() };
-            SentenceEncoder::load(path, &options).context("model.init")
+            SentenceEncoder::load(dir, &options).context("model.init")
         }
         ModelSource::Scratch { config: shape, vocab_size, tokenizer } => {
             let max_seq_length = config.max_seq_length.unwrap_or(DEFAULT_MAX_SEQ_LENGTH);

@@ -13,14 +13,16 @@ use model::{
     atomic::{discard_rest, replace_dir},
     weights::{read_safetensors, write_safetensors},
 };
-use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::{
     config::RawConfig,
+    curves,
+    log::{Entry, StepPoint, read_steps},
     optimizer::AdamW,
     report::{Epoch, Report},
     state::TrainerState,
+    tensorboard::EventWriter,
 };
 
 /// What to do with a run that the directory holds already.
@@ -40,11 +42,13 @@ pub enum Existing {
 pub(crate) struct RunDir {
     path: PathBuf,
     log: File,
+    events: EventWriter,
 }
 
 /// What a run owns in its directory; other files there are never touched.
-const FILES: [&str; 4] = ["config.toml", "metrics.jsonl", "report.json", "report.md"];
+const FILES: [&str; 5] = ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg"];
 const CHECKPOINTS: [&str; 2] = ["best", "last"];
+const EVENTS: &str = "tensorboard";
 
 /// Keys that may differ between a run and its continuation, since they change nothing that is computed.
 const FREE_KEYS: [&str; 3] = ["output", "train.log_every_steps", "train.save_every_steps"];
@@ -99,7 +103,7 @@ impl RunDir {
         let log_path = path.join("metrics.jsonl");
         let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
         write(&path.join("config.toml"), &text)?;
-        Ok(Self { path: path.to_owned(), log })
+        Ok(Self { path: path.to_owned(), log, events: EventWriter::create(&path.join(EVENTS), 0)? })
     }
 
     /// Opens the directory of a run that goes on from `state`, and takes back what its log says beyond that.
@@ -114,7 +118,8 @@ impl RunDir {
             log.seek(SeekFrom::End(0))?;
             Ok(log)
         };
-        Ok(Self { path: path.to_owned(), log: open().with_context(|| log_path.display().to_string())? })
+        let log = open().with_context(|| log_path.display().to_string())?;
+        Ok(Self { path: path.to_owned(), log, events: EventWriter::create(&path.join(EVENTS), state.step)? })
     }
 
     /// The checkpoint of the best epoch.
@@ -127,21 +132,21 @@ impl RunDir {
         self.path.join("last")
     }
 
-    /// Appends one object to `metrics.jsonl`.
-    pub(crate) fn log(&mut self, entry: &impl Serialize) -> anyhow::Result<()> {
-        let text = serde_json::to_string(entry)? + "\n";
-        self.log.write_all(text.as_bytes()).with_context(|| self.path.join("metrics.jsonl").display().to_string())
+    /// Logs some steps.
+    pub(crate) fn log_steps(&mut self, point: StepPoint) -> anyhow::Result<()> {
+        self.events.step(&point)?;
+        self.log(&Entry::Step(point))
     }
 
-    /// Appends an epoch to `metrics.jsonl`, its figures beside `"event": "epoch"`.
+    /// Logs an epoch.
     pub(crate) fn log_epoch(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
-        #[derive(Serialize)]
-        struct Entry<'a> {
-            event: &'static str,
-            #[serde(flatten)]
-            epoch: &'a Epoch,
-        }
-        self.log(&Entry { event: "epoch", epoch })
+        self.events.epoch(epoch)?;
+        self.log(&Entry::Epoch(epoch.clone()))
+    }
+
+    fn log(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        let text = serde_json::to_string(entry)? + "\n";
+        self.log.write_all(text.as_bytes()).with_context(|| self.path.join("metrics.jsonl").display().to_string())
     }
 
     /// Length of the log, once it has reached the disk.
@@ -176,10 +181,13 @@ impl RunDir {
         optimizer.restore(read_safetensors(&path)?, state.step).with_context(|| path.display().to_string())
     }
 
-    /// Writes `report.json` and `report.md`.
+    /// Writes `report.json`, `report.md` and `curves.svg`.
     pub(crate) fn write_report(&self, report: &Report) -> anyhow::Result<()> {
-        write(&self.path.join("report.json"), &report.to_json()?)?;
-        write(&self.path.join("report.md"), &report.to_markdown())
+        let steps = read_steps(&self.path.join("metrics.jsonl"))?;
+        let run = self.path.display().to_string();
+        curves::write(&self.path.join("curves.svg"), &run, &steps, &report.epochs, report.best)?;
+        write(&self.path.join("report.md"), &report.to_markdown())?;
+        write(&self.path.join("report.json"), &report.to_json()?) // last: a run that has it is finished
     }
 }
 
@@ -204,7 +212,8 @@ fn difference(path: &str, old: &Value, new: &Value) -> Option<String> {
 
 fn remove_run(path: &Path) -> anyhow::Result<()> {
     let files = FILES.into_iter().map(|name| (name, fs::remove_file as fn(PathBuf) -> io::Result<()>));
-    let checkpoints = CHECKPOINTS.into_iter().map(|name| (name, fs::remove_dir_all as fn(PathBuf) -> io::Result<()>));
+    let checkpoints =
+        CHECKPOINTS.into_iter().chain([EVENTS]).map(|name| (name, fs::remove_dir_all as fn(PathBuf) -> io::Result<()>));
     for (name, remove) in files.chain(checkpoints) {
         match remove(path.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

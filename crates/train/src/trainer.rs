@@ -6,7 +6,6 @@ use anyhow::ensure;
 use data::{DataDir, Dataset, command_line::Interrupted};
 use eval::{Evaluation, score};
 use model::{Options, SentenceEncoder, runtime};
-use serde_json::json;
 use tch::Device;
 
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
     datasets::Datasets,
     initial::initial_encoder,
     interrupt::Interrupt,
+    log::StepPoint,
     meter::Meter,
     optimizer::{AdamW, AdamWConfig},
     pairs::{Batch, TokenizedPairs},
@@ -98,10 +98,9 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             progress.step(step);
             if step.is_multiple_of(config.log_every_steps) || step == total_steps {
                 progress.log(&window, learning_rate);
-                run.log(&json!({
-                    "event": "step", "epoch": epoch, "step": step, "loss": window.loss(), "learning_rate": learning_rate,
-                    "grad_norm": outcome.grad_norm, "pairs_per_second": window.pairs_per_second(),
-                }))?;
+                let (loss, pairs_per_second) = (window.loss(), window.pairs_per_second());
+                let grad_norm = outcome.grad_norm;
+                run.log_steps(StepPoint { epoch, step, loss, learning_rate, grad_norm, pairs_per_second })?;
                 window = Meter::start();
             }
             let signal = environment.interrupt.signal();

@@ -144,10 +144,18 @@ fn a_run_that_cannot_replace_another_keeps_it() {
 }
 
 #[test]
-fn a_model_directory_that_is_none_is_named() {
+fn a_model_that_is_neither_a_directory_nor_on_the_hub_is_named() {
     let folder = Folder::new();
+    let line = folder.refusal(&["--set", "model.init=./klue/roberta-large"]);
+    assert!(
+        line.contains("model.init: ./klue/roberta-large: no such directory; expected one, or a model's id"),
+        "{line}"
+    );
     let line = folder.refusal(&["--set", "model.init=klue/roberta-large"]);
-    assert!(line.contains("klue/roberta-large: no such directory") && line.contains("hf download"), "{line}");
+    assert!(
+        line.contains("model.init: klue/roberta-large: no such directory, and no whole copy in the cache"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -178,6 +186,6 @@ fn no_space_left_while_saving_keeps_what_is_whole_and_leaves_no_rest() {
     let line = stderr.lines().last().unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(line.contains("optimizer.safetensors") && line.contains("the file needs"), "{line}");
-    assert_eq!(folder.names("full"), ["best", "config.toml", "metrics.jsonl"]);
+    assert_eq!(folder.names("full"), ["best", "config.toml", "metrics.jsonl", "tensorboard"]);
     SentenceEncoder::load(folder.path("full/best"), &Options::default()).unwrap();
 }

@@ -29,7 +29,10 @@ fn metrics(folder: &Folder) -> Vec<Value> {
 fn a_run_leaves_checkpoints_log_and_report() {
     let folder = Folder::new();
     let output = folder.trained(&[]);
-    assert_eq!(folder.names("run"), ["best", "config.toml", "last", "metrics.jsonl", "report.json", "report.md"]);
+    assert_eq!(
+        folder.names("run"),
+        ["best", "config.toml", "curves.svg", "last", "metrics.jsonl", "report.json", "report.md", "tensorboard"]
+    );
     for file in ["model.safetensors", "optimizer.safetensors", "trainer_state.json", "modules.json", "manifest.json"] {
         assert!(folder.path("run/last").join(file).exists(), "{file}");
     }

@@ -5,7 +5,7 @@ mod safetensors;
 mod torch_archive;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -16,6 +16,14 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 use crate::{config::EncoderConfig, error::Error, manifest::stays_below};
 
 pub use self::safetensors::{read as read_safetensors, write as write_safetensors};
+
+/// The files that may hold a model's weights, the preferred one first, and whether it is an index of shards.
+pub(crate) const FILES: [(&str, bool); 4] = [
+    ("model.safetensors", false),
+    ("model.safetensors.index.json", true),
+    ("pytorch_model.bin", false),
+    ("pytorch_model.bin.index.json", true),
+];
 
 /// Where one tensor lies.
 #[derive(Clone, Debug)]
@@ -54,13 +62,7 @@ impl Weights {
     /// Finds the weights of a Hugging Face directory: `model.safetensors`, whole or sharded, else `pytorch_model.bin`,
     /// likewise.
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
-        let candidates = [
-            ("model.safetensors", false),
-            ("model.safetensors.index.json", true),
-            ("pytorch_model.bin", false),
-            ("pytorch_model.bin.index.json", true),
-        ];
-        let (name, sharded) = candidates.into_iter().find(|(name, _)| dir.join(name).exists()).ok_or_else(|| {
+        let (name, sharded) = FILES.into_iter().find(|(name, _)| dir.join(name).exists()).ok_or_else(|| {
             Error::invalid(
                 dir,
                 "no weights: expected model.safetensors or pytorch_model.bin, or the index of their shards",
@@ -136,27 +138,29 @@ fn open_file(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
 }
 
 fn open_shards(dir: &Path, index: &Path) -> Result<BTreeMap<String, Entry>, Error> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let map = crate::error::read_json::<Index>(index)?.weight_map;
-    let mut shards: Vec<&String> = map.values().collect();
-    shards.sort();
-    shards.dedup();
     let mut entries = BTreeMap::new();
-    for shard in shards {
-        // A name that leads out of the folder is not a shard.
-        if !stays_below(Path::new(shard)) {
-            return Err(Error::invalid(index, format!("shard `{shard}` is not a file name")));
-        }
-        let path = dir.join(shard);
+    for shard in shards(index)? {
+        let path = dir.join(&shard);
         if !path.exists() {
             return Err(Error::invalid(index, format!("shard `{shard}` is missing")));
         }
         entries.extend(open_file(&path)?);
     }
     Ok(entries)
+}
+
+/// The files that an index names, each once.
+pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let shards: BTreeSet<_> = crate::error::read_json::<Index>(index)?.weight_map.into_values().collect();
+    // A name that leads out of the folder is not a shard.
+    match shards.iter().find(|shard| !stays_below(Path::new(shard))) {
+        Some(shard) => Err(Error::invalid(index, format!("shard `{shard}` is not a file name"))),
+        None => Ok(shards),
+    }
 }
 
 /// Copies a tensor's elements, in row-major order, into bytes.

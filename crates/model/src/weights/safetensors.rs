@@ -3,8 +3,9 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    fs::File,
+    fs::{File, Permissions},
     io::Read,
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
@@ -69,7 +70,9 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), Erro
     // transformers refuses a file that does not say which framework its tensors are laid out for.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     serialize_to_file(views, Some(metadata), path)
-        .map_err(|error| Error::invalid(path, format!("{error} (the file needs {:.1} MB)", needed as f64 / 1e6)))
+        .map_err(|error| Error::invalid(path, format!("{error} (the file needs {:.1} MB)", needed as f64 / 1e6)))?;
+    // The library makes files that only their owner can read; a server may run under another name.
+    std::fs::set_permissions(path, Permissions::from_mode(0o644)).map_err(Error::io(path))
 }
 
 /// A tensor with its shape and type in the terms of the `safetensors` crate.

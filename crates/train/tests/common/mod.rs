@@ -63,6 +63,8 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
         // One thread: the tests of a binary run side by side, and OpenMP's threads spin while they wait.
         command.current_dir(self.dir.path()).args(["--device", "cpu", "--threads", "1"]).env_remove("STS_DATA_DIR");
+        // No test asks the network, or this machine's own cache.
+        command.env("HF_HUB_OFFLINE", "1").env("HF_HUB_CACHE", self.path("hub"));
         command
     }
 

@@ -1,0 +1,219 @@
+"""Saves tiny random models with this environment's sentence-transformers and transformers, and their embeddings.
+
+    PYTHONPATH=scripts/reference "$python" scripts/interchange/make_models.py DIR
+
+Writes the models below DIR and DIR/rows.json. Embeddings come from the model in memory, not from what was saved.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import sentence_transformers
+import torch
+import transformers
+from sentence_transformers import SentenceTransformer, models
+from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
+from tokenizers import models as tokenizer_models
+from transformers import (
+    AutoModelForMaskedLM,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
+
+import sentences
+from rows import OURS, Row, quiet, save_rows, save_vectors
+from texts import KOREAN, LOWERED
+from tiny_models import make_bert, make_roberta, randomize
+
+ST = f"sentence-transformers {sentence_transformers.__version__}"
+HF = f"transformers {transformers.__version__}"
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+def encode(model: SentenceTransformer, texts: list[str]) -> torch.Tensor:
+    return model.encode(texts, convert_to_tensor=True)  # (sentences, hidden)
+
+
+def slug(what: str) -> str:
+    return re.sub("[^A-Za-z0-9_]+", "-", what)
+
+
+def transformer(base: Path, **options: object) -> models.Transformer:
+    return models.Transformer(str(base), **options)
+
+
+def assembled(*modules: torch.nn.Module) -> SentenceTransformer:
+    return SentenceTransformer(modules=list(modules), device="cpu").eval()
+
+
+def hidden(module: models.Transformer) -> int:
+    return module.auto_model.config.hidden_size
+
+
+def tokenizer_of(kind: str) -> Tokenizer:
+    """A tokenizer with the parts of roberta-base's (`byte-level`) or xlm-roberta-base's (`unigram`)."""
+    corpus = [text for group in sentences.GROUPS for text in group]
+    if kind == "byte-level":
+        tokenizer = Tokenizer(tokenizer_models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=500, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        )
+    else:
+        tokenizer = Tokenizer(tokenizer_models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=500, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
+        )
+    tokenizer.train_from_iterator(corpus, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+def make_with_tokenizer(directory: Path, kind: str) -> None:
+    """A RoBERTa with another tokenizer than WordPiece."""
+    names = zip(("cls", "pad", "sep", "unk", "mask"), SPECIAL, strict=True)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer_of(kind), model_max_length=64, **{f"{name}_token": token for name, token in names}
+    )
+    classes = {"byte-level": (RobertaConfig, RobertaModel), "unigram": (XLMRobertaConfig, XLMRobertaModel)}
+    config_class, model_class = classes[kind]
+    config = config_class(vocab_size=len(tokenizer), max_position_embeddings=66, type_vocab_size=1, pad_token_id=1, **SMALL)
+    model = model_class(config)
+    randomize(model, seed=4)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def copy_beside(source: Path, directory: Path) -> None:
+    """The tokenizer's files and, where there is none yet, the configuration."""
+    for name in ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "config.json"):
+        if (source / name).exists() and not (directory / name).exists():
+            (directory / name).write_bytes((source / name).read_bytes())
+
+
+def plain_models(folder: Path, roberta: Path, bert: Path) -> Iterator[tuple[str, Path]]:
+    """What transformers saves: with and without head, with and without prefix, safetensors and pickle."""
+    for base, model_class in ((roberta, RobertaModel), (bert, BertModel)):
+        masked = AutoModelForMaskedLM.from_pretrained(base)
+        encoder = model_class.from_pretrained(base)
+        for model in (encoder, masked):
+            name = type(model).__name__
+            saved = folder / f"{name}-safetensors"
+            model.save_pretrained(saved)
+            copy_beside(base, saved)
+            yield f"{name}, model.safetensors", saved
+            pickled = folder / f"{name}-bin"
+            pickled.mkdir(parents=True)
+            model.config.save_pretrained(pickled)
+            torch.save(model.state_dict(), pickled / "pytorch_model.bin")
+            copy_beside(base, pickled)
+            yield f"{name}, pytorch_model.bin", pickled
+
+
+def sentence_models(bases: dict[str, Path]) -> Iterator[tuple[str, SentenceTransformer]]:
+    for name in ("RoBERTa", "BERT"):
+        for mode in ("mean", "cls", "max"):
+            for normalize in (False, True):
+                encoder = transformer(bases[name], max_seq_length=48)
+                modules = [encoder, models.Pooling(hidden(encoder), pooling_mode=mode)]
+                modules += [models.Normalize()] if normalize else []
+                yield f"{name}, {mode}" + (", Normalize" if normalize else ""), assembled(*modules)
+        encoder = transformer(bases[name], max_seq_length=12)
+        yield f"{name}, 12 tokens", assembled(encoder, models.Pooling(hidden(encoder)))
+    encoder = transformer(bases["RoBERTa"], max_seq_length=12)
+    encoder.tokenizer.truncation_side = "left"
+    yield "RoBERTa, the last 12 tokens", assembled(encoder, models.Pooling(hidden(encoder)))
+    encoder = transformer(bases["RoBERTa"], do_lower_case=True)
+    yield "RoBERTa, do_lower_case", assembled(encoder, models.Pooling(hidden(encoder)))
+    for name in ("byte-level", "unigram"):
+        encoder = transformer(bases[name])
+        yield f"{type(encoder.auto_model).__name__}, {name} tokens", assembled(encoder, models.Pooling(hidden(encoder)))
+
+
+def unsupported_models(bases: dict[str, Path]) -> Iterator[tuple[str, str, SentenceTransformer]]:
+    """A name, what a refusal has to say, and the model."""
+    for mode in ("mean_sqrt_len_tokens", "weightedmean", "lasttoken"):
+        encoder = transformer(bases["RoBERTa"])
+        yield f"pooling {mode}", mode, assembled(encoder, models.Pooling(hidden(encoder), pooling_mode=mode))
+    encoder = transformer(bases["RoBERTa"])
+    # 5.0 takes several modes only as flags, and later versions still do.
+    both = models.Pooling(hidden(encoder), pooling_mode_mean_tokens=True, pooling_mode_max_tokens=True)
+    yield "pooling mean and max", "max", assembled(encoder, both)
+    modules = {"Dense": models.Dense(32, 16), "LayerNorm": models.LayerNorm(32), "Dropout": models.Dropout(0.1)}
+    for name, module in modules.items():
+        encoder = transformer(bases["RoBERTa"])
+        yield f"module {name}", name, assembled(encoder, models.Pooling(hidden(encoder)), module)
+    encoder = transformer(bases["RoBERTa"])
+    yield "module CNN", "CNN", assembled(encoder, models.CNN(32, 8), models.Pooling(8 * 3))
+    yield "module StaticEmbedding", "StaticEmbedding", assembled(
+        models.StaticEmbedding(tokenizer_of("unigram"), embedding_dim=16)
+    )
+    encoder = transformer(bases["RoBERTa"])
+    prompted = assembled(encoder, models.Pooling(hidden(encoder)))
+    prompted.prompts, prompted.default_prompt_name = {"query": "질문: "}, "query"
+    yield "default prompt", "query", prompted
+    if "transformer_task" in models.Transformer.config_keys:  # what the layers' output is read from; since 5.4
+        encoder = transformer(bases["RoBERTa"], transformer_task="fill-mask")
+        vocabulary = encoder.auto_model.config.vocab_size
+        yield "transformer task fill-mask", "fill-mask", assembled(encoder, models.Pooling(vocabulary))
+        output = {"text": {"method": "forward", "method_output_name": "pooler_output"}}
+        encoder = transformer(bases["RoBERTa"], modality_config=output, module_output_name="sentence_embedding")
+        yield "pooler's output", "pooler_output", assembled(encoder)
+    if "processing_kwargs" in models.Transformer.config_keys:
+        encoder = transformer(bases["RoBERTa"], processing_kwargs={"text": {"max_length": 10}})
+        yield "processing_kwargs", "processing_kwargs", assembled(encoder, models.Pooling(hidden(encoder)))
+    encoder = transformer(bases["DistilBERT"])
+    yield "encoder DistilBERT", "distilbert", assembled(encoder, models.Pooling(hidden(encoder)))
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    quiet()
+    bases = {name: folder / "base" / name for name in ("RoBERTa", "BERT", "byte-level", "unigram", "DistilBERT")}
+    sharded = folder / "base" / "BERT-sharded"
+    for directory in (*bases.values(), sharded):
+        directory.mkdir(parents=True)
+    make_roberta(bases["RoBERTa"])
+    make_bert(bases["BERT"], sharded)
+    for name in ("byte-level", "unigram"):
+        make_with_tokenizer(bases[name], name)
+    config = DistilBertConfig(vocab_size=500, dim=32, n_layers=1, n_heads=4, hidden_dim=64, max_position_embeddings=64)
+    DistilBertModel(config).save_pretrained(bases["DistilBERT"])
+    copy_beside(bases["RoBERTa"], bases["DistilBERT"])
+
+    rows: list[Row] = []
+    shards = [("BertModel, sharded safetensors", sharded)]
+    for what, path in [*plain_models(folder / "plain", bases["RoBERTa"], bases["BERT"]), *shards]:
+        vectors = encode(SentenceTransformer(str(path), device="cpu"), KOREAN)
+        rows.append(Row(HF, what, OURS, str(path), **save_vectors(path, KOREAN, vectors)))
+    for what, model in sentence_models(bases):
+        path = folder / "sentence" / slug(what)
+        model.save_pretrained(str(path), create_model_card=False)
+        texts = LOWERED if "lower" in what else KOREAN
+        rows.append(Row(ST, what, OURS, str(path), **save_vectors(path, texts, encode(model, texts))))
+    for what, named, model in unsupported_models(bases):
+        path = folder / "unsupported" / slug(what)
+        model.save_pretrained(str(path), create_model_card=False)
+        rows.append(Row(ST, what, OURS, str(path), refused=named))
+    save_rows(folder / "rows.json", rows)
+
+
+if __name__ == "__main__":
+    main()
