@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh
+# Where the Python of scripts/reference is installed, the tests that need one use it.
+reference="${KO_STS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ko-sts}/reference-venv/bin/python"
+if [ -x "$reference" ]; then export REFERENCE_PYTHON="${REFERENCE_PYTHON:-$reference}"; fi
 cargo fmt --all --check
 cargo clippy --release --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps

@@ -1,7 +1,7 @@
 """Shows that TensorBoard reads the event files of a run: every value logged is there, at its step.
 
-    python3 -m venv /tmp/tensorboard && /tmp/tensorboard/bin/pip install tensorboard==2.21.0
-    /tmp/tensorboard/bin/python scripts/reference/read_events.py checkpoints/quickstart
+    python3 -m venv VENV && VENV/bin/pip install tensorboard==2.21.0
+    VENV/bin/python scripts/reference/read_events.py checkpoints/quickstart
 
 Needs tensorboard alone, in an environment of its own. Compares RUN/tensorboard with RUN/metrics.jsonl and prints a line
 per series; exits with 1 where a value is missing, too many, or off by more than an f32 is.

@@ -18,7 +18,7 @@ pub struct SentencePair {
 
 impl SentencePair {
     /// The two sentences in an order of their own, so that a pair equals its mirror image.
-    pub(crate) fn unordered(&self) -> (&str, &str) {
+    pub fn unordered(&self) -> (&str, &str) {
         let (a, b) = (self.sentence1.as_str(), self.sentence2.as_str());
         if a <= b { (a, b) } else { (b, a) }
     }

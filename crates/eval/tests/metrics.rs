@@ -1,7 +1,7 @@
 //! Correlations, p-values, F1, errors and intervals against scipy, scikit-learn and mpmath.
 //!
 //! `fixtures/metrics.json` is written by `scripts/reference/make_fixtures.py metrics`.
-#![allow(clippy::unwrap_used)] // helpers outside of test functions
+#![allow(clippy::unwrap_used)] // A test may panic.
 
 use eval::metrics::{Correlation, MetricError, PValue, Statistic, bootstrap_ci95, f1, mse, pearson, spearman};
 use serde::Deserialize;

@@ -57,8 +57,17 @@ fn exchange(new: &Path, target: &Path) -> Result<(), Error> {
     }
 }
 
+/// Brings back what a process had put aside that was killed while it replaced `target` in two steps.
+pub fn recover(target: &Path) -> Result<(), Error> {
+    let aside = temporary_path(&temporary_path(target));
+    if !target.exists() && aside.exists() {
+        fs::rename(&aside, target).map_err(Error::io(target))?;
+    }
+    Ok(())
+}
+
 /// Removes what a process may have left beside `target` that was killed while it replaced it.
-pub fn discard_rest(target: &Path) -> Result<(), Error> {
+fn discard_rest(target: &Path) -> Result<(), Error> {
     let path = temporary_path(target);
     match fs::remove_dir_all(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path)(error)),

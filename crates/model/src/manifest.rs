@@ -67,8 +67,7 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Stamp>) -> Res
 /// Files that the encoder does not read; whoever resumes a run does.
 const NOT_THE_ENCODERS: [&str; 2] = ["optimizer.safetensors", "trainer_state.json"];
 
-/// Checks those of the listed files of `dir` that the encoder reads, as far as they are there; whoever needs one that is
-/// missing says so. A directory without a manifest (from transformers, say) passes.
+/// Checks those of the listed files of `dir` that the encoder reads. A directory without a manifest (from transformers, say) passes.
 pub(crate) fn verify_encoder(dir: &Path) -> Result<(), Error> {
     verify(dir, &NOT_THE_ENCODERS)
 }
@@ -89,8 +88,11 @@ fn verify(dir: &Path, but: &[&str]) -> Result<(), Error> {
         }
         let file = dir.join(&name);
         // A model card is there to be edited.
-        if name == "README.md" || but.contains(&name.as_str()) || !file.is_file() {
+        if name == "README.md" || but.contains(&name.as_str()) {
             continue;
+        }
+        if !file.is_file() {
+            return Err(Error::invalid(&file, format!("missing, though {NAME} lists it")));
         }
         let size = fs::metadata(&file).map_err(Error::io(&file))?.len();
         let remedy = format!("restore it, or remove {NAME} if the change is meant");

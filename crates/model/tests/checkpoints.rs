@@ -115,6 +115,15 @@ fn a_flipped_bit_in_a_header_without_a_manifest_does_not_panic() {
 }
 
 #[test]
+fn a_file_that_the_manifest_lists_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("best");
+    SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().save(&dir, "").unwrap();
+    fs::remove_file(dir.join("sentence_bert_config.json")).unwrap(); // without it, another length would be taken
+    assert!(refusal(&dir).contains("sentence_bert_config.json: missing, though manifest.json lists it"));
+}
+
+#[test]
 fn a_damaged_pytorch_archive_is_refused() {
     let (_folder, dir) = copy("bert-tiny");
     let file = dir.join("pytorch_model.bin");

@@ -6,10 +6,14 @@ use crate::report::{Report, correlation};
 pub(crate) fn model_card(report: &Report) -> String {
     let (output, epoch) = (&report.output, report.epochs.len());
     let mut figures = String::new();
+    if epoch > 0 {
+        let head = "| data | pairs | Pearson | Spearman | F1 ≥ 3 | MSE |\n|---|---|---|---|---|---|";
+        figures = format!(" Figures of its best epoch, {}, on dev:\n\n{head}", report.best.epoch);
+    }
     for dev in report.best_dev() {
         let (pearson, spearman) = (correlation(dev.pearson), correlation(dev.spearman));
         figures +=
-            &format!("| {} | {} | {pearson} | {spearman} | {:.4} | {:.4} |\n", dev.data, dev.pairs, dev.f1, dev.loss);
+            &format!("\n| {} | {} | {pearson} | {spearman} | {:.4} | {:.4} |", dev.data, dev.pairs, dev.f1, dev.loss);
     }
     format!(
         r#"---
@@ -25,11 +29,8 @@ tags:
 # Korean sentence encoder
 
 Fine-tuned by ko-sts as a Siamese sentence encoder: the cosine of two sentences' embeddings, times 5, is their similarity
-score. Run `{output}`, saved after epoch {epoch}; figures of its best epoch, {best}, on dev:
+score. Run `{output}`, after {epoch} epochs.{figures}
 
-| data | pairs | Pearson | Spearman | F1 ≥ 3 | MSE |
-|---|---|---|---|---|---|
-{figures}
 ```python
 from sentence_transformers import SentenceTransformer
 
@@ -37,7 +38,6 @@ model = SentenceTransformer("DIR")
 embeddings = model.encode(["비가 온다.", "비가 내린다."])
 print(5 * model.similarity(embeddings[:1], embeddings[1:]))
 ```
-"#,
-        best = report.best.epoch,
+"#
     )
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::Context;
 use data::{DataDir, Dataset, SentencePair, stratified_split};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 
@@ -67,6 +68,9 @@ impl Datasets {
             let (percent, name) = ((fraction * 1e6).round() / 1e4, config.dev_from.join(" + "));
             let name = format!("{percent} % of {}", if all { "train" } else { &name });
             let (dev_rows, rows): (Vec<usize>, Vec<usize>) = (0..pairs.len()).partition(|row| drawn.contains(row));
+            // A copy of a dev pair in a training set that the dev set is not drawn from would be trained on.
+            let in_dev: HashSet<_> = dev_rows.iter().map(|&row| pairs[row].unordered()).collect();
+            let rows: Vec<usize> = rows.into_iter().filter(|&row| !in_dev.contains(&pairs[row].unordered())).collect();
             dev.push(Dataset { name, path: Default::default(), pairs: pick(&pairs, &dev_rows) });
             (pairs, origins) = (pick(&pairs, &rows), pick(&origins, &rows));
         }
@@ -79,6 +83,23 @@ impl Datasets {
         let count = |dataset: &Dataset| Count { data: dataset.name.clone(), pairs: dataset.pairs.len() };
         let rows = |datasets: &[Dataset]| datasets.iter().map(count).collect();
         Rows { train: self.train.len(), dev: rows(&self.dev), test: rows(&self.test) }
+    }
+
+    /// A digest of every sentence and score, by which a resumed run knows its data again.
+    pub(crate) fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        let sets = [&self.train].into_iter().chain(self.dev.iter().chain(&self.test).map(|dataset| &dataset.pairs));
+        for pairs in sets {
+            hash.update((pairs.len() as u64).to_le_bytes());
+            for SentencePair { sentence1, sentence2, score } in pairs {
+                for sentence in [sentence1, sentence2] {
+                    hash.update((sentence.len() as u64).to_le_bytes());
+                    hash.update(sentence);
+                }
+                hash.update(score.unwrap_or(f64::NAN).to_le_bytes());
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Names training pairs by dataset and row.

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use data::command_line::Interrupted;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -33,5 +34,13 @@ impl Interrupt {
     /// The signal that came, if one did.
     pub fn signal(&self) -> Option<u8> {
         u8::try_from(self.signal.load(Ordering::Relaxed)).ok().filter(|&signal| signal != 0)
+    }
+
+    /// Fails if a signal came; `what` says what was saved and how to go on.
+    pub(crate) fn check(&self, what: &str) -> anyhow::Result<()> {
+        match self.signal() {
+            Some(signal) => Err(Interrupted { signal, what: what.to_owned() }.into()),
+            None => Ok(()),
+        }
     }
 }

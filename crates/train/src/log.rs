@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     path::Path,
 };
 
@@ -36,17 +36,23 @@ pub(crate) struct StepPoint {
     pub(crate) pairs_per_second: f64,
 }
 
+/// Every line of a log.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Entry>> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let entry = |(index, line): (usize, io::Result<String>)| {
+        let place = || format!("{}:{}", path.display(), index + 1);
+        serde_json::from_str(&line.with_context(place)?).with_context(place)
+    };
+    BufReader::new(file).lines().enumerate().map(entry).collect()
+}
+
 /// The steps that a log holds.
 pub(crate) fn read_steps(path: &Path) -> anyhow::Result<Vec<StepPoint>> {
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut steps = Vec::new();
-    for (index, line) in BufReader::new(file).lines().enumerate() {
-        let place = || format!("{}:{}", path.display(), index + 1);
-        if let Entry::Step(point) = serde_json::from_str(&line.with_context(place)?).with_context(place)? {
-            steps.push(point);
-        }
-    }
-    Ok(steps)
+    let point = |entry| match entry {
+        Entry::Step(point) => Some(point),
+        Entry::Epoch(_) => None,
+    };
+    Ok(read(path)?.into_iter().filter_map(point).collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tch::Device;
 
 use crate::{
     config::{Config, RawConfig, SelectBy},
-    datasets::{Count, Rows},
+    datasets::{Count, Datasets, Rows},
     meter::Meter,
     state::TrainerState,
     validation::DevFigures,
@@ -30,6 +30,8 @@ pub struct Report {
     /// Figures of the best epoch on the test sets.
     pub test: Vec<Evaluation>,
     machine: Machine,
+    /// Digest of every sentence and score of all datasets.
+    data_sha256: String,
     #[serde(skip)]
     start: Instant,
 }
@@ -70,11 +72,12 @@ struct Machine {
 }
 
 impl Report {
-    pub(crate) fn new(config: &Config, device: Device, rows: Rows) -> Self {
+    pub(crate) fn new(config: &Config, device: Device, datasets: &Datasets) -> Self {
         Self {
             output: config.output.display().to_string(),
             config: config.raw.clone(),
-            rows,
+            rows: datasets.rows(),
+            data_sha256: datasets.sha256(),
             epochs: Vec::new(),
             best: Best { epoch: 0, select_by: config.select_by, value: None },
             test: Vec::new(),
@@ -101,9 +104,14 @@ impl Report {
         is_best
     }
 
+    pub(crate) fn data_sha256(&self) -> &str {
+        &self.data_sha256
+    }
+
     /// Where the run stands after a step.
     pub(crate) fn state(&self, step: u64, whole: &Meter, window: &Meter, log_bytes: u64) -> TrainerState {
         TrainerState {
+            data_sha256: self.data_sha256.clone(),
             step,
             epochs: self.epochs.clone(),
             best: self.best,

@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use data::Staged;
 use model::{
     SentenceEncoder,
-    atomic::{discard_rest, replace_dir},
+    atomic::{recover, replace_dir},
     weights::{read_safetensors, write_safetensors},
 };
 use toml::{Table, Value};
@@ -18,7 +18,7 @@ use toml::{Table, Value};
 use crate::{
     config::RawConfig,
     curves,
-    log::{Entry, StepPoint, read_steps},
+    log::{self, Entry, StepPoint},
     optimizer::AdamW,
     report::{Epoch, Report},
     state::TrainerState,
@@ -61,9 +61,9 @@ impl RunDir {
             return Ok(());
         }
         ensure!(path.is_dir(), "{name}: exists and is no directory; choose another output");
-        let mut entries = fs::read_dir(path).with_context(|| name.to_string())?;
-        if entries.next().is_some() {
-            let holds_run = path.join("config.toml").exists() && path.join("metrics.jsonl").exists();
+        if fs::read_dir(path).with_context(|| name.to_string())?.next().is_some() {
+            // A run that ended while it was begun may have left any part of what it owns.
+            let holds_run = path.join("config.toml").exists() || holds_nothing_else(path)?;
             ensure!(holds_run, "{name}: is not empty and holds no run; choose another output");
             ensure!(
                 existing != Existing::Refuse,
@@ -74,17 +74,28 @@ impl RunDir {
         Ok(())
     }
 
-    /// Where a run is to be resumed and has saved a state, that state.
-    pub(crate) fn saved_state(path: &Path, config: &RawConfig) -> anyhow::Result<Option<TrainerState>> {
+    /// Whether the directory holds a run with this configuration; fails where it holds one with another.
+    pub(crate) fn holds(path: &Path, config: &RawConfig) -> anyhow::Result<bool> {
         let config_path = path.join("config.toml");
         if !config_path.exists() {
-            return Ok(None);
+            return Ok(false);
         }
         let text = fs::read_to_string(&config_path).with_context(|| config_path.display().to_string())?;
         let old: Table = toml::from_str(&text).with_context(|| config_path.display().to_string())?;
         let new = Table::try_from(config).context("the configuration cannot be written as TOML")?;
         if let Some(what) = difference("", &Value::Table(old), &Value::Table(new)) {
             bail!("{}: {what}; a run is resumed with the configuration that it began with", config_path.display());
+        }
+        Ok(true)
+    }
+
+    /// Where a run is to be resumed and has saved a state, that state.
+    pub(crate) fn saved_state(path: &Path, config: &RawConfig) -> anyhow::Result<Option<TrainerState>> {
+        if !Self::holds(path, config)? {
+            return Ok(None);
+        }
+        for name in CHECKPOINTS {
+            recover(&path.join(name))?;
         }
         let state_path = path.join("last/trainer_state.json");
         if !state_path.exists() {
@@ -99,18 +110,17 @@ impl RunDir {
     pub(crate) fn create(path: &Path, config: &RawConfig) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| path.display().to_string())?;
         remove_run(path)?;
+        // First the configuration: a directory that has it is known as a run's.
         let text = toml::to_string(config).context("the configuration cannot be written as TOML")?;
+        write(&path.join("config.toml"), &text)?;
         let log_path = path.join("metrics.jsonl");
         let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
-        write(&path.join("config.toml"), &text)?;
-        Ok(Self { path: path.to_owned(), log, events: EventWriter::create(&path.join(EVENTS), 0)? })
+        Ok(Self { path: path.to_owned(), log, events: EventWriter::create(&path.join(EVENTS))? })
     }
 
     /// Opens the directory of a run that goes on from `state`, and takes back what its log says beyond that.
     pub(crate) fn reopen(path: &Path, state: &TrainerState) -> anyhow::Result<Self> {
-        for name in CHECKPOINTS {
-            discard_rest(&path.join(name))?;
-        }
+        discard_rests(path)?;
         let log_path = path.join("metrics.jsonl");
         let open = || -> io::Result<File> {
             let mut log = OpenOptions::new().write(true).open(&log_path)?;
@@ -119,7 +129,16 @@ impl RunDir {
             Ok(log)
         };
         let log = open().with_context(|| log_path.display().to_string())?;
-        Ok(Self { path: path.to_owned(), log, events: EventWriter::create(&path.join(EVENTS), state.step)? })
+        // The events again from the log, so that the two agree whatever was written last.
+        remove(&path.join(EVENTS))?;
+        let mut events = EventWriter::create(&path.join(EVENTS))?;
+        for entry in log::read(&log_path)? {
+            match entry {
+                Entry::Step(point) => events.step(&point)?,
+                Entry::Epoch(epoch) => events.epoch(&epoch)?,
+            }
+        }
+        Ok(Self { path: path.to_owned(), log, events })
     }
 
     /// The checkpoint of the best epoch.
@@ -183,7 +202,7 @@ impl RunDir {
 
     /// Writes `report.json`, `report.md` and `curves.svg`.
     pub(crate) fn write_report(&self, report: &Report) -> anyhow::Result<()> {
-        let steps = read_steps(&self.path.join("metrics.jsonl"))?;
+        let steps = log::read_steps(&self.path.join("metrics.jsonl"))?;
         let run = self.path.display().to_string();
         curves::write(&self.path.join("curves.svg"), &run, &steps, &report.epochs, report.best)?;
         write(&self.path.join("report.md"), &report.to_markdown())?;
@@ -210,19 +229,53 @@ fn difference(path: &str, old: &Value, new: &Value) -> Option<String> {
     })
 }
 
-fn remove_run(path: &Path) -> anyhow::Result<()> {
-    let files = FILES.into_iter().map(|name| (name, fs::remove_file as fn(PathBuf) -> io::Result<()>));
-    let checkpoints =
-        CHECKPOINTS.into_iter().chain([EVENTS]).map(|name| (name, fs::remove_dir_all as fn(PathBuf) -> io::Result<()>));
-    for (name, remove) in files.chain(checkpoints) {
-        match remove(path.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| path.join(name).display().to_string());
-            }
-            _ => {}
+/// Whether every entry of a directory is a run's own.
+fn holds_nothing_else(path: &Path) -> anyhow::Result<bool> {
+    let owned = |name: &str| {
+        let kept = FILES.into_iter().chain(CHECKPOINTS).chain([EVENTS]).any(|owned| owned == name);
+        kept || is_rest(name)
+    };
+    let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
+    let mut names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+    let all = names.try_fold(true, |all, name| name.map(|name| all && owned(&name.to_string_lossy())));
+    all.with_context(|| path.display().to_string())
+}
+
+/// Whether a name is that of something that a killed process did not finish.
+fn is_rest(name: &str) -> bool {
+    let temporary = CHECKPOINTS
+        .into_iter()
+        .any(|checkpoint| name.strip_prefix(checkpoint).is_some_and(|rest| rest.starts_with(".tmp")));
+    temporary || name.starts_with(".incomplete-")
+}
+
+fn discard_rests(path: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(path).with_context(|| path.display().to_string())? {
+        let entry = entry.with_context(|| path.display().to_string())?;
+        if is_rest(&entry.file_name().to_string_lossy()) {
+            remove(&entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Removes what a run owns, its configuration last: as long as that is there, the directory is known as a run's.
+fn remove_run(path: &Path) -> anyhow::Result<()> {
+    discard_rests(path)?;
+    let (config, others) = FILES.split_first().expect("a run owns files");
+    for name in others.iter().chain(&CHECKPOINTS).chain(&[EVENTS, config]) {
+        remove(&path.join(name))?;
+    }
+    Ok(())
+}
+
+/// Removes a file or a directory, if it is there.
+fn remove(path: &Path) -> anyhow::Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).with_context(|| path.display().to_string()),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file whole or not at all.

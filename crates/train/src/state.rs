@@ -11,6 +11,8 @@ use crate::{
 /// state of their own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TrainerState {
+    /// Digest of the data that the run is on.
+    pub(crate) data_sha256: String,
     /// Optimizer steps taken.
     pub(crate) step: u64,
     /// The epochs that are complete, with their dev figures.

@@ -24,9 +24,8 @@ pub(crate) struct EventWriter {
 }
 
 impl EventWriter {
-    /// Starts a file in `dir`, which is made if it is missing, for what follows after `step` optimizer steps. Where
-    /// earlier files of `dir` go beyond that step, as those of a run that is resumed may, readers drop what does.
-    pub(crate) fn create(dir: &Path, step: u64) -> anyhow::Result<Self> {
+    /// Starts a file in `dir`, which is made if it is missing.
+    pub(crate) fn create(dir: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         // Readers take a folder's files in the order of their names.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -34,8 +33,6 @@ impl EventWriter {
         let file = File::create_new(&path).with_context(|| path.display().to_string())?;
         let mut writer = Self { path, file: BufWriter::new(file) };
         writer.write(0, &Content::FileVersion)?;
-        // TensorBoard takes the first start of all to void nothing, so the first file has one too.
-        writer.write(step + 1, &Content::SessionStart)?;
         writer.flush()?;
         Ok(writer)
     }
@@ -88,8 +85,6 @@ impl EventWriter {
 enum Content<'a> {
     /// The first of a file.
     FileVersion,
-    /// A run starts or goes on: what was said before of this event's step and later ones is void.
-    SessionStart,
     Scalar(&'a str, f32),
 }
 
@@ -121,7 +116,6 @@ fn event(wall_time: f64, step: u64, content: &Content<'_>) -> Vec<u8> {
     }
     match content {
         Content::FileVersion => message(&mut event, 3, b"brain.Event:2"),
-        Content::SessionStart => message(&mut event, 7, &[key(1, 0), 1]), // session_log { status: START }
         Content::Scalar(tag, number) => {
             let mut value = Vec::new();
             message(&mut value, 1, tag.as_bytes());
@@ -201,13 +195,12 @@ mod tests {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283); // the check value of CRC-32/ISCSI
     }
 
-    // from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    // from tensorboard.compat.proto.event_pb2 import Event
     // from tensorboard.compat.proto.summary_pb2 import Summary
     // from tensorboard.summary.writer.record_writer import RecordWriter
     // def record(event):
     //     file = io.BytesIO(); RecordWriter(file).write(event.SerializeToString()); return file.getvalue().hex()
     // record(Event(wall_time=1.5, file_version="brain.Event:2"))
-    // record(Event(wall_time=1.5, step=300, session_log=SessionLog(status=SessionLog.START)))
     // record(Event(wall_time=1.5, step=300, summary=Summary(value=[Summary.Value(tag="train/loss", simple_value=0.1)])))
     #[test]
     fn a_record_has_the_bytes_of_tensorboards_own_writer() {
@@ -218,7 +211,6 @@ mod tests {
             hex(Content::FileVersion, 0),
             "1800000000000000a37f4b2209000000000000f83f1a0d627261696e2e4576656e743a322a28646c"
         );
-        assert_eq!(hex(Content::SessionStart, 300), "100000000000000095fbfe1809000000000000f83f10ac023a020801713b788a");
         assert_eq!(
             hex(Content::Scalar("train/loss", 0.1), 300),
             "2100000000000000017becf609000000000000f83f10ac022a130a110a0a747261696e2f6c6f737315cdcccc3dc67fe0f6"
@@ -228,7 +220,7 @@ mod tests {
     #[test]
     fn the_figures_of_a_step_and_of_an_epoch_can_be_read_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = EventWriter::create(&folder.path().join("new/events"), 0).unwrap();
+        let mut writer = EventWriter::create(&folder.path().join("new/events")).unwrap();
         let path = writer.path.clone();
         let (loss, learning_rate, grad_norm, pairs_per_second) = (0.5, 2e-5, 1.25, 200.0);
         let point = StepPoint { epoch: 1, step: 70_000, loss, learning_rate, grad_norm, pairs_per_second };
@@ -254,15 +246,5 @@ mod tests {
             ("dev/kor-sts:dev/loss", 1.5, 70_001),
         ];
         assert_eq!(scalars(&path), expected.map(|(tag, value, step)| (tag.to_owned(), value, step)));
-    }
-
-    #[test]
-    fn a_run_that_goes_on_voids_the_steps_after_the_one_it_was_saved_at() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = EventWriter::create(folder.path(), 0).unwrap();
-        let second = EventWriter::create(folder.path(), 20).unwrap();
-        assert!(first.path < second.path);
-        let start = vec![0x3a, 2, 8, 1]; // session_log { status: START }
-        assert_eq!((&events(&first.path)[1], &events(&second.path)[1]), (&(1, start.clone()), &(21, start)));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use data::{DataDir, Dataset, command_line::Interrupted};
+use data::{DataDir, Dataset};
 use eval::{Evaluation, score};
 use model::{Options, SentenceEncoder, runtime};
 use tch::Device;
@@ -47,6 +47,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         _ => None,
     };
     let datasets = Datasets::load(config, &environment.data_dir)?;
+    environment.interrupt.check("nothing was changed yet")?;
     runtime::manual_seed(config.seed);
     let encoder = match &saved {
         Some(_) => load(&config.output.join("last"), environment)?,
@@ -62,15 +63,21 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         AdamW::new(encoder.variables(), AdamWConfig { weight_decay: config.weight_decay, ..AdamWConfig::default() });
     let (loss, precision, max_grad_norm) = (config.loss, config.precision, config.max_grad_norm);
     let step_config = StepConfig { loss, precision, max_grad_norm, dropout: true };
-    let mut report = Report::new(config, environment.device, datasets.rows());
+    let mut report = Report::new(config, environment.device, &datasets);
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
     let (mut run, mut step) = match saved {
         None => (RunDir::create(&config.output, &config.raw)?, 0),
         Some(state) => {
+            let same = state.data_sha256 == report.data_sha256();
+            ensure!(same, "{}: the datasets are not those that the run began with", config.output.display());
             let run = RunDir::reopen(&config.output, &state)?;
             run.restore(&mut optimizer, &state)?;
             report.restore(state.epochs, state.best, state.seconds);
             (whole, window) = (state.whole.resume(), state.window.resume());
+            if report.epochs.last().is_some_and(|last| last.step == state.step && last.epoch == report.best.epoch) {
+                // The run may have ended between saving this state and its best checkpoint; the weights are the same.
+                run.save_best(&encoder, &card::model_card(&report))?;
+            }
             (run, state.step)
         }
     };
@@ -96,7 +103,8 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             whole.add(outcome.loss, rows.len());
             window.add(outcome.loss, rows.len());
             progress.step(step);
-            if step.is_multiple_of(config.log_every_steps) || step == total_steps {
+            let ends_epoch = step.is_multiple_of(steps_per_epoch) || step == total_steps;
+            if step.is_multiple_of(config.log_every_steps) || ends_epoch {
                 progress.log(&window, learning_rate);
                 let (loss, pairs_per_second) = (window.loss(), window.pairs_per_second());
                 let grad_norm = outcome.grad_norm;
@@ -108,26 +116,30 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
                 let state = report.state(step, &whole, &window, run.log_bytes()?);
                 run.save_last(&encoder, &card::model_card(&report), &optimizer, &state)?;
             }
-            if let Some(signal) = signal {
-                return Err(interrupted(signal, step));
-            }
+            environment.interrupt.check(&saved_after(step))?;
         }
         let (train_loss, pairs_per_second) = (whole.loss(), whole.pairs_per_second());
         let dev = validate(&encoder, &datasets.dev, &progress)?;
         let entry = Epoch { epoch, step, train_loss, pairs_per_second, dev };
+        for figures in &entry.dev {
+            let (set, loss) = (&figures.data, figures.loss);
+            ensure!(
+                loss.is_finite(),
+                "epoch {epoch}: the loss on {set} is {loss}; the last good state is kept in {}",
+                run.last().display()
+            );
+        }
         progress.line(&entry.to_string());
         run.log_epoch(&entry)?;
         let is_best = report.add(entry);
         let card = card::model_card(&report);
-        if is_best {
-            run.save_best(&encoder, &card)?;
-        }
         (whole, window) = (Meter::start(), Meter::start());
         let state = report.state(step, &whole, &window, run.log_bytes()?);
         run.save_last(&encoder, &card, &optimizer, &state)?;
-        if let Some(signal) = environment.interrupt.signal() {
-            return Err(interrupted(signal, step));
+        if is_best {
+            run.save_best(&encoder, &card)?;
         }
+        environment.interrupt.check(&saved_after(step))?;
     }
     drop((encoder, optimizer)); // their memory is the best checkpoint's now
     report.test = test(&run, &datasets, environment, &progress)?;
@@ -137,8 +149,8 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     Ok(report)
 }
 
-fn interrupted(signal: u8, step: u64) -> anyhow::Error {
-    Interrupted { signal, what: format!("saved after step {step}; go on by --resume") }.into()
+fn saved_after(step: u64) -> String {
+    format!("saved after step {step}; go on by --resume")
 }
 
 /// What to say of a step that was not taken, with the pairs that it saw.
@@ -176,6 +188,7 @@ fn test(
     }
     let best = load(&run.best(), environment)?;
     let evaluate = |dataset: &Dataset| {
+        environment.interrupt.check("the epochs are saved; go on by --resume")?;
         let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
         Ok(Evaluation::new(&dataset.name, &scored))
     };

@@ -71,9 +71,12 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
     if let Some((name, _)) = trials.trials.iter().find(|(_, config)| config.select_by != select_by) {
         bail!("trial `{name}` has a train.select_by of its own: one figure has to rank all trials");
     }
+    let single = trials.output.join("metrics.jsonl");
+    ensure!(!single.exists(), "{}: holds a single run, not trials; choose another output", trials.output.display());
     let mut ranking = Ranking { output: trials.output.clone(), select_by, ranking: Vec::new(), failed: Vec::new() };
     let count = trials.trials.len();
     for (index, (name, config)) in trials.trials.iter().enumerate() {
+        environment.interrupt.check("the trials so far are kept; the same command goes on")?;
         eprintln!("trial {}/{count}: {name}", index + 1);
         match run_trial(config, environment) {
             Ok(epochs) => ranking.add(name, epochs),
@@ -95,7 +98,7 @@ fn run_trial(config: &Config, environment: &Environment) -> anyhow::Result<Vec<E
         Existing::Refuse | Existing::Resume => Existing::Resume,
     };
     let report = config.output.join("report.json");
-    if existing == Existing::Resume && report.exists() && RunDir::saved_state(&config.output, &config.raw)?.is_some() {
+    if existing == Existing::Resume && report.exists() && RunDir::holds(&config.output, &config.raw)? {
         eprintln!("{} is finished", config.output.display());
         let text = fs::read_to_string(&report).with_context(|| report.display().to_string())?;
         return Ok(serde_json::from_str::<Finished>(&text).with_context(|| report.display().to_string())?.epochs);

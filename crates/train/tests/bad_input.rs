@@ -3,7 +3,12 @@
 
 mod common;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
 
 use common::{CONFIG, Folder, only_line};
 use model::{Options, SentenceEncoder};
@@ -171,21 +176,36 @@ fn overwriting_a_run_touches_no_other_file_and_never_the_model_it_starts_from() 
 }
 
 #[test]
-fn no_space_left_while_saving_keeps_what_is_whole_and_leaves_no_rest() {
+fn no_space_left_while_saving_keeps_the_last_state_and_leaves_no_rest() {
+    let folder = Folder::new();
+    let arguments = "--config config.toml --set train.epochs=60";
+    let bash = |before: &str, after: &str| {
+        let binary = env!("CARGO_BIN_EXE_train");
+        let script = format!("{before} exec {binary} --device cpu --threads 1 {arguments} {after}");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).current_dir(folder.dir.path()).env_remove("STS_DATA_DIR");
+        command
+    };
+    // A first part, ended by a signal once a state is saved.
+    let mut first = bash("", "").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !folder.path("run/best").exists() {
+        sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").arg(first.id().to_string()).status().unwrap().success());
+    assert_eq!(first.wait().unwrap().code(), Some(143));
+    let state = fs::read(folder.path("run/last/trainer_state.json")).unwrap();
     // A limit on the size of a file fails a write as a full disk does, without one: with SIGXFSZ ignored, the system
     // answers «file too large». Weights stay below this one, the optimizer's two moments do not.
-    let folder = Folder::new();
-    folder.trained(&["--output", "free", "--set", "train.epochs=1"]);
-    let size = |name: &str| fs::metadata(folder.path("free/last").join(name)).unwrap().len() / 1024;
+    let size = |name: &str| fs::metadata(folder.path("run/last").join(name)).unwrap().len() / 1024;
     let limit = (size("model.safetensors") + size("optimizer.safetensors")) / 2;
-    let binary = env!("CARGO_BIN_EXE_train");
-    let command = format!("{binary} --device cpu --threads 1 --config config.toml --output full");
-    let script = format!("trap '' XFSZ; ulimit -f {limit}; exec {command}");
-    let output = Command::new("bash").args(["-c", &script]).current_dir(folder.dir.path()).output().unwrap();
+    let output = bash(&format!("trap '' XFSZ; ulimit -f {limit};"), "--resume").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     let line = stderr.lines().last().unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(line.contains("optimizer.safetensors") && line.contains("the file needs"), "{line}");
-    assert_eq!(folder.names("full"), ["best", "config.toml", "metrics.jsonl", "tensorboard"]);
-    SentenceEncoder::load(folder.path("full/best"), &Options::default()).unwrap();
+    assert_eq!(folder.names("run"), ["best", "config.toml", "last", "metrics.jsonl", "tensorboard"]);
+    assert_eq!(fs::read(folder.path("run/last/trainer_state.json")).unwrap(), state);
+    for checkpoint in ["run/best", "run/last"] {
+        SentenceEncoder::load(folder.path(checkpoint), &Options::default()).unwrap();
+    }
 }

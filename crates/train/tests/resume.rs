@@ -29,11 +29,14 @@ fn assert_same(folder: &Folder, run: &str, reference: &str) {
         assert_eq!(read(run), read(reference), "{file}");
     }
     assert_eq!(metrics(folder, run), metrics(folder, reference));
-    let test = |run: &str| {
+    let report = |run: &str| {
         let text = fs::read_to_string(folder.path(run).join("report.json")).unwrap();
-        serde_json::from_str::<Value>(&text).unwrap()["test"][0]["pearson"].clone()
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let losses = |epoch: &Value| (epoch["train_loss"].clone(), epoch["dev"].clone());
+        let epochs: Vec<_> = report["epochs"].as_array().unwrap().iter().map(losses).collect();
+        (epochs, report["best"].clone(), report["test"][0]["pearson"].clone())
     };
-    assert_eq!(test(run), test(reference));
+    assert_eq!(report(run), report(reference));
 }
 
 #[test]
@@ -59,8 +62,7 @@ fn a_run_killed_twenty_times_ends_as_one_that_never_was() {
         }
         folder.trained(&arguments);
         assert_same(&folder, &run, "whole");
-        let names = folder.names(&run);
-        assert!(names.iter().all(|name| !name.contains("tmp")), "a rest was left: {names:?}");
+        assert_eq!(folder.names(&run), folder.names("whole"), "a rest was left");
     }
 }
 
@@ -107,6 +109,31 @@ fn max_steps_and_resumption_agree() {
     folder.trained(&[&arguments[..], &["--resume"]].concat());
     assert_eq!(metrics(&folder, "run"), before);
     assert_eq!(before.iter().filter(|entry| entry["event"] == "epoch").count(), 2);
+}
+
+#[test]
+fn other_data_do_not_continue_a_run() {
+    let folder = Folder::new();
+    folder.trained(&[]);
+    let text = fs::read_to_string(folder.path("pairs.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(folder.path("pairs.csv"), lines[..lines.len() - 1].join("\n")).unwrap();
+    let line = only_line(&folder.train(&["--resume"]));
+    assert_eq!(line, "run: the datasets are not those that the run began with");
+}
+
+#[test]
+fn a_run_that_was_killed_before_it_began_is_begun() {
+    let folder = Folder::new();
+    for rest in [&["metrics.jsonl"][..], &[".incomplete-x"], &["config.toml.x"]] {
+        let _ = fs::remove_dir_all(folder.path("run"));
+        fs::create_dir(folder.path("run")).unwrap();
+        for name in rest {
+            fs::write(folder.path("run").join(name), "").unwrap();
+        }
+        let output = folder.train(&["--resume"]);
+        assert_eq!(output.status.success(), rest != ["config.toml.x"], "{rest:?}");
+    }
 }
 
 #[test]

@@ -87,14 +87,15 @@ fn the_best_checkpoint_gives_the_dev_figure_that_chose_it() {
 }
 
 #[test]
-fn a_dev_set_can_be_drawn_from_some_of_the_training_sets() {
+fn a_dev_set_drawn_from_one_training_set_leaves_no_copy_in_another() {
     let folder = Folder::new();
-    fs::copy(folder.path("pairs.csv"), folder.path("others.csv")).unwrap();
-    let sets = ["--set", "data.train=[\"pairs.csv\", \"others.csv\"]", "--set", "data.dev_from=[\"others.csv\"]"];
+    fs::copy(folder.path("pairs.csv"), folder.path("copies.csv")).unwrap();
+    let sets = ["--set", "data.train=[\"pairs.csv\", \"copies.csv\"]", "--set", "data.dev_from=[\"copies.csv\"]"];
     folder.trained(&sets);
     let rows = &json(&folder, "run/report.json")["rows"];
-    assert_eq!((&rows["train"], &rows["dev"][0]["pairs"]), (&108.into(), &12.into()));
-    assert_eq!(rows["dev"][0]["data"], "20 % of others.csv");
+    // 60 pairs twice: 12 are drawn from the copies, and their 12 twins leave the other set.
+    assert_eq!((&rows["train"], &rows["dev"][0]["pairs"]), (&96.into(), &12.into()));
+    assert_eq!(rows["dev"][0]["data"], "20 % of copies.csv");
 }
 
 #[test]

@@ -70,6 +70,15 @@ fn a_rerun_skips_what_is_finished_and_goes_on_with_the_rest() {
 }
 
 #[test]
+fn trials_do_not_write_over_a_single_run() {
+    let folder = folder("");
+    folder.trained(&[]);
+    fs::write(folder.path("config.toml"), format!("{CONFIG}warmup_epochs = 1.0\n{TRIALS}")).unwrap();
+    let line = only_line(&folder.train(&["--overwrite"]));
+    assert!(line.starts_with("run: holds a single run, not trials"), "{line}");
+}
+
+#[test]
 fn a_trial_that_fails_is_reported_and_the_others_go_on() {
     let folder = folder(&format!("[[trial]]\nname = \"broken\"\ndata.train = [\"no.csv\"]\n{TRIALS}"));
     let output = folder.train(&[]);
@@ -86,6 +95,7 @@ fn a_trial_that_cannot_be_is_named() {
     for (trials, expected) in [
         ("[[trial]]\ntrain.epochs = 3\n", "config.toml: a [[trial]] has no name"),
         ("[[trial]]\nname = \"../x\"\n", "trial name \"../x\": expected letters"),
+        ("[[trial]]\nname = \"report.md\"\n", "and no name of a report"),
         ("[[trial]]\nname = \"a\"\n[[trial]]\nname = \"a\"\n", "config.toml: trial `a`: the name is taken twice"),
         ("[[trial]]\nname = \"a\"\ntrain.epoch = 3\n", "config.toml: trial `a`: train.epoch: unknown field `epoch`"),
         ("[[trial]]\nname = \"a\"\ntrain.epochs = 0\n", "config.toml: trial `a`: train.epochs is 0"),

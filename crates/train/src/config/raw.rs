@@ -141,8 +141,11 @@ impl RawConfig {
             ensure!(named.iter().all(|(other, _)| other.as_ref() != Some(&name)), "{place}: the name is taken twice");
             let mut merged = table.clone();
             merge(&mut merged, trial);
+            from_table(merged.clone()).map_err(|error| anyhow!("{place}: {error}"))?;
             override_keys(&mut merged, overrides)?; // the command line has the last word
-            named.push((Some(name), from_table(merged).map_err(|error| anyhow!("{place}: {error}"))?));
+            let raw =
+                from_table(merged).map_err(|error| WrongUse(format!("--set {}: {error}", overrides.join(" "))))?;
+            named.push((Some(name), raw));
         }
         Ok(named)
     }
@@ -165,8 +168,8 @@ fn trial_name(name: Option<Value>) -> anyhow::Result<String> {
     let Some(Value::String(name)) = name else { bail!("a [[trial]] has no name, such as name = \"v1\"") };
     let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
     ensure!(
-        is_plain && name.starts_with(|first: char| first.is_ascii_alphanumeric()),
-        "trial name {name:?}: expected letters, digits, `-`, `_` and `.`"
+        is_plain && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && !name.starts_with("report."),
+        "trial name {name:?}: expected letters, digits, `-`, `_` and `.`, and no name of a report"
     );
     Ok(name)
 }
