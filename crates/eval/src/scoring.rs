@@ -21,6 +21,16 @@ pub struct Scored {
 }
 
 impl Scored {
+    /// The scores of several datasets as those of one, which has labels if each of them has.
+    pub fn merge(parts: Vec<Scored>) -> Scored {
+        let labels: Option<Vec<Vec<f64>>> = parts.iter().map(|part| part.labels.clone()).collect();
+        Scored {
+            labels: labels.map(|labels| labels.concat()),
+            elapsed: parts.iter().map(|part| part.elapsed).sum(),
+            predictions: parts.into_iter().flat_map(|part| part.predictions).collect(),
+        }
+    }
+
     /// Sentences encoded per second; a pair has two.
     pub fn sentences_per_second(&self) -> f64 {
         2.0 * self.predictions.len() as f64 / self.elapsed.as_secs_f64()

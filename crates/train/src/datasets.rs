@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::Context;
-use data::{DataDir, Dataset, SentencePair, stratified_split};
+use data::{DataDir, Dataset, Histogram, SentencePair, stratified_split};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -24,6 +24,8 @@ pub(crate) struct Datasets {
 pub struct Rows {
     /// Training pairs that are left after the dev set was drawn.
     pub train: usize,
+    /// Their scores.
+    pub train_scores: Histogram,
     /// Dev sets.
     pub dev: Vec<Count>,
     /// Test sets.
@@ -37,6 +39,8 @@ pub struct Count {
     pub data: String,
     /// Its pairs.
     pub pairs: usize,
+    /// Their scores.
+    pub scores: Histogram,
 }
 
 fn pick<T: Clone>(items: &[T], rows: &[usize]) -> Vec<T> {
@@ -80,9 +84,14 @@ impl Datasets {
     }
 
     pub(crate) fn rows(&self) -> Rows {
-        let count = |dataset: &Dataset| Count { data: dataset.name.clone(), pairs: dataset.pairs.len() };
+        let scores = |pairs: &[SentencePair]| Histogram::of(pairs.iter().filter_map(|pair| pair.score));
+        let count = |dataset: &Dataset| {
+            let (data, pairs) = (dataset.name.clone(), dataset.pairs.len());
+            Count { data, pairs, scores: scores(&dataset.pairs) }
+        };
         let rows = |datasets: &[Dataset]| datasets.iter().map(count).collect();
-        Rows { train: self.train.len(), dev: rows(&self.dev), test: rows(&self.test) }
+        let (train, train_scores) = (self.train.len(), scores(&self.train));
+        Rows { train, train_scores, dev: rows(&self.dev), test: rows(&self.test) }
     }
 
     /// A digest of every sentence and score, by which a resumed run knows its data again.

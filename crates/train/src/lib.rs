@@ -11,6 +11,7 @@ mod initial;
 mod interrupt;
 mod log;
 mod loss;
+mod machine;
 mod meter;
 mod optimizer;
 mod pairs;

@@ -1,6 +1,8 @@
-//! The report of a run: `report.json`, `report.md`, and the table at its end.
+//! The report of a run: `report.json`, and the table at its end.
 
-use std::{fmt, fmt::Write, time::Instant};
+mod markdown;
+
+use std::{fmt, time::Instant};
 
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use eval::{Evaluation, Interval, metrics::MetricError};
@@ -10,7 +12,8 @@ use tch::Device;
 
 use crate::{
     config::{Config, RawConfig, SelectBy},
-    datasets::{Count, Datasets, Rows},
+    datasets::{Datasets, Rows},
+    machine::Machine,
     meter::Meter,
     state::TrainerState,
     validation::DevFigures,
@@ -30,6 +33,8 @@ pub struct Report {
     /// Figures of the best epoch on the test sets.
     pub test: Vec<Evaluation>,
     machine: Machine,
+    seconds: f64, // interruptions left out
+    peak_memory_bytes: Option<u64>,
     /// Digest of every sentence and score of all datasets.
     data_sha256: String,
     #[serde(skip)]
@@ -62,15 +67,6 @@ pub struct Best {
     pub value: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Machine {
-    version: &'static str,
-    device: String,
-    threads: usize,
-    seconds: f64,
-    peak_memory_bytes: Option<u64>,
-}
-
 impl Report {
     pub(crate) fn new(config: &Config, device: Device, datasets: &Datasets) -> Self {
         Self {
@@ -81,13 +77,9 @@ impl Report {
             epochs: Vec::new(),
             best: Best { epoch: 0, select_by: config.select_by, value: None },
             test: Vec::new(),
-            machine: Machine {
-                version: env!("CARGO_PKG_VERSION"),
-                device: format!("{device:?}").to_lowercase(),
-                threads: tch::get_num_threads() as usize,
-                seconds: 0.0,
-                peak_memory_bytes: None,
-            },
+            machine: Machine::new(device),
+            seconds: 0.0,
+            peak_memory_bytes: None,
             start: Instant::now(),
         }
     }
@@ -124,17 +116,17 @@ impl Report {
 
     /// Takes up what a run found out before it was interrupted.
     pub(crate) fn restore(&mut self, epochs: Vec<Epoch>, best: Best, seconds: f64) {
-        (self.epochs, self.best, self.machine.seconds) = (epochs, best, seconds);
+        (self.epochs, self.best, self.seconds) = (epochs, best, seconds);
     }
 
     /// Time that the run has taken, interruptions left out.
     fn seconds(&self) -> f64 {
-        self.machine.seconds + self.start.elapsed().as_secs_f64()
+        self.seconds + self.start.elapsed().as_secs_f64()
     }
 
     pub(crate) fn finish(&mut self) {
-        self.machine.seconds = self.seconds();
-        self.machine.peak_memory_bytes = runtime::peak_memory();
+        self.seconds = self.seconds();
+        self.peak_memory_bytes = runtime::peak_memory();
     }
 
     /// The dev figures of the best epoch.
@@ -144,55 +136,6 @@ impl Report {
 
     pub(crate) fn to_json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-
-    pub(crate) fn to_markdown(&self) -> String {
-        let mut text = String::new();
-        self.write_markdown(&mut text).expect("writing to a string does not fail");
-        text
-    }
-
-    fn write_markdown(&self, out: &mut String) -> fmt::Result {
-        let select_by = format!("{:?}", self.best.select_by).to_lowercase();
-        writeln!(out, "# Training run `{}`\n", self.output)?;
-        writeln!(out, "Best epoch: **{}**, chosen by {select_by} on dev.\n", self.best.epoch)?;
-        writeln!(out, "## Dev figures per epoch\n")?;
-        writeln!(out, "{}\n", self.dev_table())?;
-        if !self.test.is_empty() {
-            writeln!(out, "## Test figures of epoch {}\n\nBrackets hold 95 % bootstrap intervals.\n", self.best.epoch)?;
-            writeln!(
-                out,
-                "| data | pairs | Pearson | p | Spearman | p | F1 ≥ 3 | MSE |\n|---|---|---|---|---|---|---|---|"
-            )?;
-            for evaluation in &self.test {
-                let Some(figures) = &evaluation.figures else { continue };
-                let (pearson, spearman) = (interval(&figures.pearson), interval(&figures.spearman));
-                writeln!(
-                    out,
-                    "| {} | {} | {pearson} | {spearman} | {:.4} | {:.4} |",
-                    evaluation.data, evaluation.pairs, figures.f1, figures.mse
-                )?;
-            }
-            writeln!(out)?;
-        }
-        writeln!(out, "## Data\n\n| part | dataset | pairs |\n|---|---|---|")?;
-        writeln!(out, "| train | {} | {} |", self.config.train_names().join(" + "), self.rows.train)?;
-        for (part, sets) in [("dev", &self.rows.dev), ("test", &self.rows.test)] {
-            for Count { data, pairs } in sets {
-                writeln!(out, "| {part} | {data} | {pairs} |")?;
-            }
-        }
-        let machine = &self.machine;
-        writeln!(out, "\n## Settings\n\n```toml\n{}```\n", toml::to_string(&self.config).unwrap_or_default())?;
-        writeln!(
-            out,
-            "## Machine\n\nko-sts {}, device {}, {} threads, {:.0} s",
-            machine.version, machine.device, machine.threads, machine.seconds
-        )?;
-        if let Some(bytes) = machine.peak_memory_bytes {
-            writeln!(out, "Peak memory: {:.2} GiB", bytes as f64 / f64::from(1 << 30))?;
-        }
-        Ok(())
     }
 
     /// The dev figures of every epoch as a Markdown table, which reads well on a terminal too; a star marks the best.
@@ -262,11 +205,4 @@ impl fmt::Display for Epoch {
 /// A correlation, or a dash where it is undefined.
 pub(crate) fn correlation(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.4}"))
-}
-
-fn interval(interval: &Result<Interval, MetricError>) -> String {
-    match interval {
-        Ok(Interval { value, p_value, ci95: [low, high] }) => format!("{value:.4} [{low:.4}, {high:.4}] | {p_value}"),
-        Err(reason) => format!("– ({reason}) | –"),
-    }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use data::{DataDir, Dataset};
-use eval::{Evaluation, score};
+use data::DataDir;
+use eval::{Evaluation, Scored, score};
 use model::{Options, SentenceEncoder, runtime};
 use tch::Device;
 
@@ -176,7 +176,7 @@ fn dropout_seed(seed: u64, step: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Figures of the best checkpoint, read back from the disk, on the test sets.
+/// Figures of the best checkpoint, read back from the disk, on each test set, and if there are several, on all merged.
 fn test(
     run: &RunDir,
     datasets: &Datasets,
@@ -187,12 +187,17 @@ fn test(
         return Ok(Vec::new());
     }
     let best = load(&run.best(), environment)?;
-    let evaluate = |dataset: &Dataset| {
+    let (mut evaluations, mut all) = (Vec::new(), Vec::new());
+    for dataset in &datasets.test {
         environment.interrupt.check("the epochs are saved; go on by --resume")?;
         let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
-        Ok(Evaluation::new(&dataset.name, &scored))
-    };
-    datasets.test.iter().map(evaluate).collect()
+        evaluations.push(Evaluation::new(&dataset.name, &scored));
+        all.push(scored);
+    }
+    if all.len() > 1 {
+        evaluations.push(Evaluation::new("merged", &Scored::merge(all)));
+    }
+    Ok(evaluations)
 }
 
 fn load(path: &Path, environment: &Environment) -> anyhow::Result<SentenceEncoder> {

@@ -99,6 +99,25 @@ fn a_dev_set_drawn_from_one_training_set_leaves_no_copy_in_another() {
 }
 
 #[test]
+fn several_test_sets_have_figures_each_and_merged() {
+    let folder = Folder::new();
+    fs::copy(folder.path("pairs.csv"), folder.path("others.csv")).unwrap();
+    folder.trained(&["--set", "data.test=[\"pairs.csv\", \"others.csv\"]", "--set", "train.epochs=1"]);
+    let report = json(&folder, "run/report.json");
+    let test = report["test"].as_array().unwrap();
+    let of = |index: usize, key: &str| test[index][key].clone();
+    assert_eq!(
+        (of(0, "data"), of(1, "data"), of(2, "data")),
+        ("pairs.csv".into(), "others.csv".into(), "merged".into())
+    );
+    assert_eq!((of(2, "pairs"), of(2, "f1")), (120.into(), of(0, "f1"))); // the same pairs twice
+    let markdown = fs::read_to_string(folder.path("run/report.md")).unwrap();
+    for expected in ["## Published figures", "| train | pairs.csv | 48 |", "| libtorch | 2.11.0 |", "[model.scratch]"] {
+        assert!(markdown.contains(expected), "{expected} is missing:\n{markdown}");
+    }
+}
+
+#[test]
 fn the_lowest_loss_is_the_best() {
     let folder = Folder::new();
     folder.trained(&["--set", "train.select_by=loss", "--set", "train.epochs=4", "--set", "train.learning_rate=1e-2"]);

@@ -1,0 +1,58 @@
+//! What a run was made by: program, library, device.
+
+use std::process::Command;
+
+use serde::Serialize;
+use tch::Device;
+
+/// The libtorch that the pinned `tch` binds; its build script refuses another.
+const LIBTORCH: &str = "2.11.0";
+
+/// The machine and the program of a run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Machine {
+    version: &'static str,
+    /// Of the checkout in which the run was started, if it was one.
+    commit: Option<String>,
+    libtorch: &'static str,
+    device: String,
+    processor: Option<String>,
+    threads: usize,
+}
+
+impl Machine {
+    pub(crate) fn new(device: Device) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: commit(),
+            libtorch: LIBTORCH,
+            device: format!("{device:?}").to_lowercase(),
+            processor: processor(),
+            threads: tch::get_num_threads() as usize,
+        }
+    }
+
+    /// Name and value of each part, for a table.
+    pub(crate) fn parts(&self) -> [(&'static str, String); 5] {
+        let commit = self.commit.as_ref().map_or(String::new(), |commit| format!(", commit {commit}"));
+        [
+            ("ko-sts", format!("{}{commit}", self.version)),
+            ("libtorch", self.libtorch.to_owned()),
+            ("device", self.device.clone()),
+            ("processor", self.processor.clone().unwrap_or_else(|| "unknown".to_owned())),
+            ("threads", self.threads.to_string()),
+        ]
+    }
+}
+
+fn commit() -> Option<String> {
+    let output = Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let name = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+    Some(name.trim_start_matches([' ', '\t', ':']).to_owned())
+}
