@@ -108,7 +108,7 @@ impl RunDir {
 
     /// Makes the directory for a new run, in the place of a run that stood there.
     pub(crate) fn create(path: &Path, config: &RawConfig) -> anyhow::Result<Self> {
-        fs::create_dir_all(path).with_context(|| path.display().to_string())?;
+        fs::create_dir_all(path).with_context(|| format!("{}: the run directory cannot be made", path.display()))?;
         remove_run(path)?;
         // First the configuration: a directory that has it is known as a run's.
         let text = toml::to_string(config).context("the configuration cannot be written as TOML")?;

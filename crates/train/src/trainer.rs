@@ -150,7 +150,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
 }
 
 fn saved_after(step: u64) -> String {
-    format!("saved after step {step}; go on by --resume")
+    format!("saved after step {step}; go on by the same command with --resume")
 }
 
 /// What to say of a step that was not taken, with the pairs that it saw.
@@ -189,7 +189,7 @@ fn test(
     let best = load(&run.best(), environment)?;
     let (mut evaluations, mut all) = (Vec::new(), Vec::new());
     for dataset in &datasets.test {
-        environment.interrupt.check("the epochs are saved; go on by --resume")?;
+        environment.interrupt.check("the epochs are saved; go on by the same command with --resume")?;
         let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
         evaluations.push(Evaluation::new(&dataset.name, &scored));
         all.push(scored);

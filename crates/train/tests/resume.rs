@@ -85,7 +85,7 @@ fn a_signal_lets_the_step_end_and_saves() {
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{stderr}");
-        assert!(stderr.lines().last().unwrap().contains("go on by --resume"), "{stderr}");
+        assert!(stderr.lines().last().unwrap().contains("go on by the same command with --resume"), "{stderr}");
         folder.trained(&[&LONG[..], &["--output", &run, "--resume"]].concat());
         assert_same(&folder, &run, "whole");
     }
