@@ -81,11 +81,11 @@ impl Layout {
             return Err(Error::invalid(&prompts_path, format!("the default prompt `{prompt}` is not supported")));
         }
         let transformer = transformer.ok_or_else(|| Error::invalid(&modules_path, "no module of type Transformer"))?;
-        let pooling = pooling.ok_or_else(|| Error::invalid(&modules_path, "no module of type Pooling"))?;
         let own: Map<String, Value> = read_if_there(&transformer.join("sentence_bert_config.json"))?;
         refuse_other_outputs(&own)
             .map_err(|what| Error::invalid(&transformer.join("sentence_bert_config.json"), what))?;
         let tokenizer: Map<String, Value> = read_if_there(&transformer.join("tokenizer_config.json"))?;
+        let pooling = pooling.ok_or_else(|| Error::invalid(&modules_path, "no module of type Pooling"))?;
         let length = own.get("max_seq_length").and_then(Value::as_u64);
         let length = length.or_else(|| tokenizer.get("model_max_length").and_then(Value::as_u64));
         Ok(Self {

@@ -66,6 +66,8 @@ impl Tokenizer {
             )));
         }
         let refused = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
+        let own_direction =
+            inner.get_truncation().map_or(TruncationDirection::Right, |truncation| truncation.direction);
         inner.with_padding(None);
         inner.with_truncation(None).map_err(refused)?;
         // Truncation by the library leaves room for the special tokens, and takes for granted that there is some.
@@ -78,7 +80,8 @@ impl Tokenizer {
         }
         let direction = match config.get("truncation_side").and_then(Value::as_str) {
             Some("left") => TruncationDirection::Left,
-            _ => TruncationDirection::Right,
+            Some(_) => TruncationDirection::Right,
+            None => own_direction,
         };
         let truncation = TruncationParams { max_length: max_seq_length, direction, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(refused)?;
