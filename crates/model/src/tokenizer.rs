@@ -66,8 +66,11 @@ impl Tokenizer {
             )));
         }
         let refused = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
-        let own_direction =
-            inner.get_truncation().map_or(TruncationDirection::Right, |truncation| truncation.direction);
+        let own = inner.get_truncation().is_some_and(|truncation| truncation.direction == TruncationDirection::Left);
+        let side = config.get("truncation_side").and_then(Value::as_str);
+        if side.map_or(own, |side| side != "right") {
+            return Err(Error::Unusable("truncation_side `left` is not supported, expected right".to_owned()));
+        }
         inner.with_padding(None);
         inner.with_truncation(None).map_err(refused)?;
         // Truncation by the library leaves room for the special tokens, and takes for granted that there is some.
@@ -78,12 +81,7 @@ impl Tokenizer {
             );
             return Err(Error::Unusable(what));
         }
-        let direction = match config.get("truncation_side").and_then(Value::as_str) {
-            Some("left") => TruncationDirection::Left,
-            Some(_) => TruncationDirection::Right,
-            None => own_direction,
-        };
-        let truncation = TruncationParams { max_length: max_seq_length, direction, ..TruncationParams::default() };
+        let truncation = TruncationParams { max_length: max_seq_length, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(refused)?;
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
         Ok(Self { inner, config, max_seq_length, vocab_size, lowercase: false })
