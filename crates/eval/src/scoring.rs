@@ -9,6 +9,9 @@ use tch::Kind;
 /// Labels run from 0 to this; a cosine of 1 is predicted as it.
 pub const LABEL_SCALE: f64 = 5.0;
 
+/// Pairs whose embeddings are held at once: enough to sort by length, and no more memory however many there are.
+const WINDOW: usize = 8192;
+
 /// A dataset's pairs with their predicted scores.
 #[derive(Debug)]
 pub struct Scored {
@@ -44,11 +47,14 @@ pub fn score(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Scored, model::Error> {
     let start = Instant::now();
-    let side = |sentence: fn(&SentencePair) -> &String| dataset.pairs.iter().map(sentence);
-    let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
-    let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, hidden)
-    let pairs = dataset.pairs.len() as i64;
-    let cosines = similarity(&embeddings.narrow(0, 0, pairs), &embeddings.narrow(0, pairs, pairs)); // (pairs)
-    let predictions = Vec::<f64>::try_from((cosines.to_kind(Kind::Double) * LABEL_SCALE).contiguous())?;
+    let mut predictions = Vec::with_capacity(dataset.pairs.len());
+    for window in dataset.pairs.chunks(WINDOW) {
+        let side = |sentence: fn(&SentencePair) -> &String| window.iter().map(sentence);
+        let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
+        let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, hidden)
+        let pairs = window.len() as i64;
+        let cosines = similarity(&embeddings.narrow(0, 0, pairs), &embeddings.narrow(0, pairs, pairs)); // (pairs)
+        predictions.extend(Vec::<f64>::try_from((cosines.to_kind(Kind::Double) * LABEL_SCALE).contiguous())?);
+    }
     Ok(Scored { predictions, labels: dataset.scores().ok(), elapsed: start.elapsed() })
 }

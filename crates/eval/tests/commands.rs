@@ -3,8 +3,10 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use data::{DataDir, Dataset};
@@ -20,14 +22,19 @@ fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data")
 }
 
-fn eval(folder: &TempDir, arguments: &[&str]) -> Output {
+fn command(folder: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eval"));
     command
         .current_dir(folder.path())
         .env("STS_DATA_DIR", sample())
         .args(["--device", "cpu", "--threads", "1", "--model"])
         .arg(model());
-    command.args(arguments).output().unwrap()
+    command.args(arguments);
+    command
+}
+
+fn eval(folder: &TempDir, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
 }
 
 fn succeeded(output: Output) -> String {
@@ -74,6 +81,33 @@ fn the_figures_are_written_as_json_and_as_a_table() {
     );
     let (low, high) = (result["pearson"]["ci95"][0].as_f64().unwrap(), result["pearson"]["ci95"][1].as_f64().unwrap());
     assert!((low..high).contains(&result["pearson"]["r"].as_f64().unwrap()));
+}
+
+#[test]
+fn labelled_datasets_have_the_figures_of_one_file_with_all_their_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("unlabelled.csv"), "sentence1,sentence2\n밥,책\n").unwrap();
+    let [dev, test] =
+        ["dev", "test"].map(|part| fs::read_to_string(sample().join(format!("sample/sample-{part}.tsv"))).unwrap());
+    let (_, rows) = test.split_once('\n').unwrap(); // without the header
+    fs::write(folder.path().join("both.tsv"), dev + rows).unwrap();
+    let results = |datasets: &[&str]| {
+        let arguments: Vec<_> = datasets.iter().flat_map(|name| ["--data", name]).collect();
+        succeeded(eval(&folder, &[&arguments[..], &["--json", "f.json", "--predictions", "p.csv"]].concat()));
+        let text = fs::read_to_string(folder.path().join("f.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["results"].as_array().unwrap().clone()
+    };
+    let several = results(&["sample:dev", "unlabelled.csv", "sample:test"]);
+    let one = results(&["both.tsv"]);
+    let named: Vec<_> = several.iter().map(|result| result["data"].as_str().unwrap()).collect();
+    assert_eq!(named, ["sample:dev", "unlabelled.csv", "sample:test", "merged"]);
+    assert_eq!((&several[3]["pairs"], one.len()), (&160.into(), 1));
+    for figure in ["/pearson/r", "/pearson/ci95/0", "/spearman/rho", "/spearman/ci95/1", "/f1", "/mse"] {
+        let value = |result: &Value| result.pointer(figure).unwrap().as_f64().unwrap();
+        let (merged, expected) = (value(&several[3]), value(&one[0]));
+        assert!((merged - expected).abs() < 1e-6, "{figure}: {merged} and {expected}"); // f32 in other batches
+    }
+    assert!(names(&folder).iter().all(|name| !name.contains("merged")), "{:?}", names(&folder));
 }
 
 #[test]
@@ -142,17 +176,38 @@ fn constant_labels_have_no_correlation_and_say_so() {
     assert_eq!(report["results"][0]["pearson"], Value::Null);
 }
 
+#[cfg(target_os = "linux")] // where a file under way has no name
+#[test]
+fn ctrl_c_ends_it_at_once_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..100_000).map(|row| format!("비가 온다 {row}.,눈이 온다 {row}.,{}\n", row % 6)).collect();
+    fs::write(folder.path().join("long.csv"), format!("sentence1,sentence2,score\n{rows}")).unwrap();
+    let outputs = ["--json", "f.json", "--predictions", "p.csv", "--plots", "plots"];
+    let mut command = command(&folder, &[&["--data", "long.csv"], &outputs[..]].concat());
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "scoring long.csv: 200000 sentences");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(2), "{status}"); // a shell shows 130
+    assert_eq!(lines.count(), 0);
+    assert_eq!(names(&folder), ["long.csv", "plots"]);
+    assert_eq!(fs::read_dir(folder.path().join("plots")).unwrap().count(), 0);
+}
+
 #[test]
 fn bad_input_is_one_line_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.csv"), "sentence1,sentence2,score\n가,나,abc\n").unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
     for (arguments, expected) in [
         (vec!["--data", "no.csv", "--json", "f.json"], "no.csv"),
         (vec!["--data", "bad.csv", "--json", "f.json"], "bad.csv:2: score \"abc\" is not a number"),
-        (vec!["--data", "sample:dev", "--json", "file/f.json"], "file"),
-        (vec!["--data", "sample:dev", "--json", "/proc/f.json"], "/proc"),
-        (vec!["--data", "sample:dev", "--plots", "file"], "file: cannot make the folder"),
+        (vec!["--data", "sample:dev", "--json", "file/f.json"], "error: file/f.json: cannot make its folder: "),
+        (vec!["--data", "sample:dev", "--json", "folder"], "error: folder: cannot write the file: is a directory"),
+        (vec!["--data", "sample:dev", "--json", "/proc/f.json"], "error: /proc/f.json: cannot write the file: No such"),
+        (vec!["--data", "sample:dev", "--plots", "file"], "error: file/sample-dev.scatter.svg: cannot make its folder"),
         (
             vec!["--data", "sample:dev", "--data", "sample:dev", "--plots", "plots"],
             "--plots: two datasets would have files named sample-dev",

@@ -7,7 +7,7 @@ pub(crate) fn model_card(report: &Report) -> String {
     let (output, epoch) = (&report.output, report.epochs.len());
     let mut figures = String::new();
     if epoch > 0 {
-        let head = "| data | pairs | Pearson | Spearman | F1 ≥ 3 | MSE |\n|---|---|---|---|---|---|";
+        let head = "| data | pairs | Pearson | Spearman | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|";
         figures = format!(" Figures of its best epoch, {}, on dev:\n\n{head}", report.best.epoch);
     }
     for dev in report.best_dev() {

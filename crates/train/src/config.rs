@@ -8,9 +8,14 @@ use anyhow::{Context, bail, ensure};
 use model::{EncoderConfig, Pooling, Precision};
 use serde::{Deserialize, Serialize};
 
+use raw::RawTrial;
+
 pub(crate) use raw::RawConfig;
 
-use crate::{loss::Loss, trials::Trials};
+use crate::{
+    loss::Loss,
+    trials::{Trial, Trials},
+};
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -148,14 +153,14 @@ impl Plan {
     pub fn load(path: &Path, overrides: &[String], output: Option<PathBuf>) -> anyhow::Result<Self> {
         let mut trials = Vec::new();
         let mut folder = PathBuf::new();
-        for (name, mut raw) in RawConfig::load(path, overrides)? {
+        for (trial, mut raw) in RawConfig::load(path, overrides)? {
             let stem = path.file_stem().context("the configuration has no file name")?;
             folder = output.clone().or(raw.output).unwrap_or_else(|| Path::new("checkpoints").join(stem));
-            raw.output = Some(name.as_ref().map_or(folder.clone(), |name| folder.join(name)));
-            let place = name.as_ref().map_or(String::new(), |name| format!(": trial `{name}`"));
+            raw.output = Some(trial.as_ref().map_or(folder.clone(), |trial| folder.join(&trial.name)));
+            let place = trial.as_ref().map_or(String::new(), |trial| format!(": trial `{}`", trial.name));
             let config = Config::validate(raw).with_context(|| format!("{}{place}", path.display()))?;
-            match name {
-                Some(name) => trials.push((name, config)),
+            match trial {
+                Some(RawTrial { name, keys }) => trials.push(Trial { name, keys, config }),
                 None => return Ok(Plan::Run(Box::new(config))),
             }
         }
@@ -203,6 +208,7 @@ impl Config {
             train.learning_rate
         );
         within("train.weight_decay", train.weight_decay, 0.0, 1.0)?;
+        ensure!(train.precision != Precision::Int8, "train.precision is int8, expected f32 or bf16");
         ensure!(train.max_grad_norm >= 0.0, "train.max_grad_norm is {}, expected 0 (off) or more", train.max_grad_norm);
         let warmup = match (train.warmup_epochs, train.warmup_ratio, train.warmup_steps) {
             (Some(epochs), None, None) => {

@@ -26,7 +26,7 @@ pub(crate) fn initial_encoder(
         ModelSource::Init(model) => {
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
             let (max_seq_length, pooling) = (config.max_seq_length, config.pooling);
-            let options = Options { device, max_seq_length, pooling, ..Options::default() };
+            let options = Options { device, max_seq_length, pooling, trainable: true, ..Options::default() };
             SentenceEncoder::load(dir, &options).context("model.init")
         }
         ModelSource::Scratch { config: shape, vocab_size, tokenizer } => {

@@ -1,33 +1,50 @@
-//! Signals that ask a run to end: the first lets it finish its step and save, the second stops it at once.
+//! Signals that ask a run to end: the first lets it finish its step and save, or ends it at once where there is nothing to
+//! save; the second always ends it at once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    io::{self, Read, Write},
+    os::unix::net::UnixStream,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use data::command_line::Interrupted;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
+    low_level::{exit, pipe},
 };
 
-/// Whether a signal came.
+/// Whether a signal came, and what it does.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
-    signal: Arc<AtomicUsize>, // 0: none
+    signal: Arc<AtomicUsize>,                  // 0: none
+    at_once: Arc<Mutex<Option<&'static str>>>, // `None` while there is something to save
 }
 
 impl Interrupt {
     /// Listens for SIGINT and SIGTERM.
-    pub fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
         let interrupt = Self::default();
         let second = Arc::new(AtomicBool::new(false));
+        let (mut awaited, wake) = UnixStream::pair()?;
         for signal in [SIGINT, SIGTERM] {
-            // In this order, so that the first signal does not count as the second.
+            // In this order, so that the first signal does not count as the second, and is known when the thread wakes.
             flag::register_conditional_shutdown(signal, 128 + signal, second.clone())?;
             flag::register(signal, second.clone())?;
             flag::register_usize(signal, interrupt.signal.clone(), signal as usize)?;
+            pipe::register(signal, wake.try_clone()?)?;
         }
+        let waiting = interrupt.clone();
+        // A thread, because a download or a library's loading of weights looks at no flag.
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if awaited.read_exact(&mut [0]).is_ok() {
+                waiting.received();
+            }
+        })?;
         Ok(interrupt)
     }
 
@@ -42,5 +59,30 @@ impl Interrupt {
             Some(signal) => Err(Interrupted { signal, what: what.to_owned() }.into()),
             None => Ok(()),
         }
+    }
+
+    /// From here on a signal ends the program at once, with these words; fails if one came before.
+    pub(crate) fn end_at_once(&self, what: &'static str) -> anyhow::Result<()> {
+        let mut at_once = self.at_once();
+        self.check(what)?;
+        *at_once = Some(what);
+        Ok(())
+    }
+
+    /// From here on a signal waits for [`Interrupt::check`].
+    pub(crate) fn wait_for_check(&self) {
+        *self.at_once() = None;
+    }
+
+    fn received(&self) {
+        let at_once = self.at_once(); // held to the end, so that nothing is begun meanwhile that has to be saved
+        if let (Some(what), Some(signal)) = (*at_once, self.signal()) {
+            let _ = writeln!(io::stderr(), "{}", Interrupted { signal, what: what.to_owned() });
+            exit(128 + i32::from(signal));
+        }
+    }
+
+    fn at_once(&self) -> MutexGuard<'_, Option<&'static str>> {
+        self.at_once.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

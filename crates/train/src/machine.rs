@@ -15,9 +15,10 @@ pub(crate) struct Machine {
     /// Of the checkout in which the run was started, if it was one.
     commit: Option<String>,
     libtorch: &'static str,
-    device: String,
+    pub(crate) device: String,
+    gpu: Option<String>,
     processor: Option<String>,
-    threads: usize,
+    pub(crate) threads: usize,
 }
 
 impl Machine {
@@ -27,6 +28,7 @@ impl Machine {
             commit: commit(),
             libtorch: LIBTORCH,
             device: format!("{device:?}").to_lowercase(),
+            gpu: gpu(device),
             processor: processor(),
             threads: tch::get_num_threads() as usize,
         }
@@ -38,7 +40,7 @@ impl Machine {
         [
             ("ko-sts", format!("{}{commit}", self.version)),
             ("libtorch", self.libtorch.to_owned()),
-            ("device", self.device.clone()),
+            ("device", self.device.clone() + &self.gpu.as_ref().map_or(String::new(), |gpu| format!(", {gpu}"))),
             ("processor", self.processor.clone().unwrap_or_else(|| "unknown".to_owned())),
             ("threads", self.threads.to_string()),
         ]
@@ -47,6 +49,18 @@ impl Machine {
 
 fn commit() -> Option<String> {
     let output = Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+/// The name of the GPU in use. Source: the driver's own tool, since `tch` has no question for it.
+fn gpu(device: Device) -> Option<String> {
+    let Device::Cuda(index) = device else { return None };
+    // CUDA counts the devices that it may see, by number or UUID; the tool takes either.
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let id = visible.and_then(|ids| Some(ids.split(',').nth(index)?.trim().to_owned())).unwrap_or(index.to_string());
+    let query = ["--query-gpu=name", "--format=csv,noheader", "--id", &id];
+    let output = Command::new("nvidia-smi").args(query).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

@@ -63,7 +63,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Plan::Run(config) => writeln!(io::stdout(), "{}", train(&config, &environment)?)?,
         Plan::Trials(trials) => {
             let ranking = run_trials(&trials, &environment)?;
-            writeln!(io::stdout(), "{ranking}")?;
+            if !ranking.ranking.is_empty() {
+                writeln!(io::stdout(), "{ranking}")?;
+            }
             ranking.check()?;
         }
     }

@@ -111,7 +111,23 @@ impl Report {
             window: window.pause(),
             log_bytes,
             seconds: self.seconds(),
+            device: Some(self.machine.device.clone()),
+            threads: Some(self.machine.threads),
         }
+    }
+
+    /// What to say where a run goes on otherwise than it was computed so far, which changes the order of sums.
+    pub(crate) fn other_machine(&self, state: &TrainerState) -> Option<String> {
+        let Machine { device, threads, .. } = &self.machine;
+        let (old_device, old_threads) = (state.device.as_ref()?, state.threads?);
+        let is_other = old_device != device || old_threads != *threads;
+        is_other.then(|| {
+            format!(
+                "{}: computed so far on {old_device} with --threads {old_threads}, now on {device} with --threads \
+                 {threads}: the result will not equal that of an uninterrupted run bit for bit",
+                self.output
+            )
+        })
     }
 
     /// Takes up what a run found out before it was interrupted.
@@ -148,7 +164,7 @@ impl Report {
             "dev",
             "Pearson",
             "Spearman",
-            "F1 ≥ 3",
+            "F1 ≥ 3.0",
             "loss",
         ]);
         for epoch in &self.epochs {

@@ -26,4 +26,8 @@ pub(crate) struct TrainerState {
     pub(crate) log_bytes: u64,
     /// Time that the run has taken.
     pub(crate) seconds: f64,
+    /// Where the last steps were computed; states of older versions do not say.
+    pub(crate) device: Option<String>,
+    /// Threads that computed them.
+    pub(crate) threads: Option<usize>,
 }

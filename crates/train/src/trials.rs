@@ -1,15 +1,17 @@
 //! Several runs that differ in a few keys, and the ranking of their epochs.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{collections::BTreeSet, fmt, fs, iter, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use data::command_line::Interrupted;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use toml::Table as Keys;
 
 use crate::{
     config::{Config, SelectBy},
-    report::{Epoch, correlation},
+    report::{Best, Epoch, correlation},
     run_dir::{Existing, RunDir, write},
     trainer::{Environment, train},
     validation::DevFigures,
@@ -20,8 +22,19 @@ use crate::{
 pub struct Trials {
     /// Folder of the ranking and of the trials' run directories.
     pub output: PathBuf,
-    /// The trials by name, in the order of the file.
-    pub trials: Vec<(String, Config)>,
+    /// The trials in the order of the file.
+    pub trials: Vec<Trial>,
+}
+
+/// One of several runs.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Its name, and that of its folder.
+    pub name: String,
+    /// The keys of its `[[trial]]`, such as `train.learning_rate`.
+    pub keys: Keys,
+    /// The whole configuration.
+    pub config: Config,
 }
 
 /// The epochs of all trials, best first. Its JSON form is `report.json` above the trials.
@@ -32,8 +45,8 @@ pub struct Ranking {
     select_by: SelectBy,
     /// Best first; epochs whose figure is undefined come last.
     pub ranking: Vec<Ranked>,
-    /// Trials that ended with an error.
-    pub failed: Vec<Failed>,
+    /// The trials so far, in the order of the file.
+    pub trials: Vec<Outcome>,
 }
 
 /// An epoch of a trial.
@@ -49,41 +62,51 @@ pub struct Ranked {
     pub dev: Vec<DevFigures>,
 }
 
-/// A trial that ended with an error.
+/// What became of a trial.
 #[derive(Debug, Serialize)]
-pub struct Failed {
+pub struct Outcome {
     /// The trial's name.
     pub trial: String,
-    /// Its error.
-    pub error: String,
+    /// The keys in which it differs from the others.
+    pub keys: Keys,
+    /// The epoch that its `best/` holds.
+    pub best_epoch: Option<u32>,
+    /// Figures of that epoch on the test sets, as the trial's own `report.json` has them.
+    pub test: Vec<Value>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
 }
 
 /// What the ranking needs of a run's `report.json`.
 #[derive(Deserialize)]
-struct Finished {
+struct RunReport {
     epochs: Vec<Epoch>,
+    best: Best,
+    test: Vec<Value>,
 }
 
 /// Runs the trials one after the other and writes their ranking after each. A trial that is finished is not run again,
 /// one that was interrupted goes on, and one that fails does not keep the others from running.
 pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<Ranking> {
-    let select_by = trials.trials.first().context("no trial")?.1.select_by;
-    if let Some((name, _)) = trials.trials.iter().find(|(_, config)| config.select_by != select_by) {
+    let select_by = trials.trials.first().context("no trial")?.config.select_by;
+    if let Some(Trial { name, .. }) = trials.trials.iter().find(|trial| trial.config.select_by != select_by) {
         bail!("trial `{name}` has a train.select_by of its own: one figure has to rank all trials");
     }
     let single = trials.output.join("metrics.jsonl");
     ensure!(!single.exists(), "{}: holds a single run, not trials; choose another output", trials.output.display());
-    let mut ranking = Ranking { output: trials.output.clone(), select_by, ranking: Vec::new(), failed: Vec::new() };
+    let mut ranking = Ranking { output: trials.output.clone(), select_by, ranking: Vec::new(), trials: Vec::new() };
     let count = trials.trials.len();
-    for (index, (name, config)) in trials.trials.iter().enumerate() {
+    for (index, trial) in trials.trials.iter().enumerate() {
+        let name = &trial.name;
         environment.interrupt.check("the trials so far are kept; the same command goes on")?;
         eprintln!("trial {}/{count}: {name}", index + 1);
-        match run_trial(config, environment) {
-            Ok(epochs) => ranking.add(name, epochs),
+        match run_trial(&trial.config, environment) {
+            Ok(report) => ranking.add(trial, Some(report), None),
             Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
-                eprintln!("trial {name} failed: {error:#}");
-                ranking.failed.push(Failed { trial: name.clone(), error: format!("{error:#}") });
+                // Why is told once, at the end: trials often fail all alike.
+                eprintln!("trial {name} failed; see {}", trials.output.join("report.md").display());
+                ranking.add(trial, before_failure(&trial.config), Some(format!("{error:#}")));
             }
         }
         ranking.write()?;
@@ -91,7 +114,7 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
     Ok(ranking)
 }
 
-fn run_trial(config: &Config, environment: &Environment) -> anyhow::Result<Vec<Epoch>> {
+fn run_trial(config: &Config, environment: &Environment) -> anyhow::Result<RunReport> {
     // A rerun of the whole loses nothing, so it needs no leave to go on.
     let existing = match environment.existing {
         Existing::Overwrite => Existing::Overwrite,
@@ -100,16 +123,26 @@ fn run_trial(config: &Config, environment: &Environment) -> anyhow::Result<Vec<E
     let report = config.output.join("report.json");
     if existing == Existing::Resume && report.exists() && RunDir::holds(&config.output, &config.raw)? {
         eprintln!("{} is finished", config.output.display());
-        let text = fs::read_to_string(&report).with_context(|| report.display().to_string())?;
-        return Ok(serde_json::from_str::<Finished>(&text).with_context(|| report.display().to_string())?.epochs);
+    } else {
+        train(config, &Environment { existing, ..environment.clone() })?;
     }
-    Ok(train(config, &Environment { existing, ..environment.clone() })?.epochs)
+    let text = fs::read_to_string(&report).with_context(|| report.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| report.display().to_string())
+}
+
+/// The epochs that a failed trial saved.
+fn before_failure(config: &Config) -> Option<RunReport> {
+    let state = RunDir::saved_state(&config.output, &config.raw).ok()??;
+    (!state.epochs.is_empty()).then_some(RunReport { epochs: state.epochs, best: state.best, test: Vec::new() })
 }
 
 impl Ranking {
-    fn add(&mut self, trial: &str, epochs: Vec<Epoch>) {
+    fn add(&mut self, trial: &Trial, report: Option<RunReport>, error: Option<String>) {
+        let best_epoch = report.as_ref().map(|report| report.best.epoch);
+        let (epochs, test) = report.map(|report| (report.epochs, report.test)).unwrap_or_default();
+        self.trials.push(Outcome { trial: trial.name.clone(), keys: trial.keys.clone(), best_epoch, test, error });
         self.ranking.extend(epochs.into_iter().map(|epoch| Ranked {
-            trial: trial.to_owned(),
+            trial: trial.name.clone(),
             epoch: epoch.epoch,
             value: epoch.dev.last().and_then(|figures| figures.figure(self.select_by)),
             dev: epoch.dev,
@@ -124,7 +157,71 @@ impl Ranking {
 
     fn write(&self) -> anyhow::Result<()> {
         write(&self.output.join("report.json"), &(serde_json::to_string_pretty(self)? + "\n"))?;
-        write(&self.output.join("report.md"), &format!("# Trials `{}`\n\n{self}\n", self.output.display()))
+        let (output, keys, tests) = (self.output.display(), self.keys_table(), self.test_table());
+        let mut text = format!("# Trials `{output}`\n\n{self}\n\n## Keys of the trials\n\n{keys}\n");
+        if !tests.is_empty() {
+            let brackets = "Brackets hold 95 % bootstrap intervals.";
+            text += &format!("\n## Test figures of each trial's best epoch\n\n{brackets}\n\n{tests}\n");
+        }
+        let link = |outcome: &Outcome| format!("[{0}]({0}/report.md)", outcome.trial);
+        let reports: Vec<String> = self.trials.iter().filter(|outcome| !outcome.test.is_empty()).map(link).collect();
+        if !reports.is_empty() {
+            let what = "Settings, data, the figures of every set, time and machine of each trial";
+            text += &format!("\n{what}: {}.\n", reports.join(", "));
+        }
+        write(&self.output.join("report.md"), &text)
+    }
+
+    /// A row for each trial, a column for each key that any of them has.
+    fn keys_table(&self) -> Table {
+        let columns: BTreeSet<&String> = self.trials.iter().flat_map(|outcome| outcome.keys.keys()).collect();
+        let mut table = Table::new();
+        table.load_style(ASCII_MARKDOWN).set_header(iter::once("trial").chain(columns.iter().map(|key| key.as_str())));
+        for Outcome { trial, keys, .. } in &self.trials {
+            let value = |key: &&String| keys.get(*key).map_or(String::new(), |value| format!("`{}`", value));
+            table.add_row(iter::once(trial.clone()).chain(columns.iter().map(value)));
+        }
+        table
+    }
+
+    /// A row for each trial and test set.
+    fn test_table(&self) -> Table {
+        let mut table = Table::new();
+        let header = ["trial", "epoch", "test", "pairs", "Pearson", "Spearman", "F1 ≥ 3.0"];
+        table.load_style(ASCII_MARKDOWN).set_header(header);
+        for outcome in &self.trials {
+            for test in &outcome.test {
+                let figure = |path: String| test.pointer(&path).and_then(Value::as_f64);
+                let with_interval = |name: &str, value: &str| {
+                    let [low, high] = [0, 1].map(|end| figure(format!("/{name}/ci95/{end}")));
+                    let interval = low.zip(high).map_or(String::new(), |(low, high)| format!(" [{low:.4}, {high:.4}]"));
+                    correlation(figure(format!("/{name}/{value}"))) + &interval
+                };
+                table.add_row([
+                    outcome.trial.clone(),
+                    outcome.best_epoch.map_or(String::new(), |epoch| epoch.to_string()),
+                    test["data"].as_str().unwrap_or_default().to_owned(),
+                    test["pairs"].to_string(),
+                    with_interval("pearson", "r"),
+                    with_interval("spearman", "rho"),
+                    correlation(figure("/f1".to_owned())),
+                ]);
+            }
+        }
+        table
+    }
+
+    /// The trials that failed, by their error.
+    fn failed(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut failed = Vec::<(&str, Vec<&str>)>::new();
+        for Outcome { trial, error, .. } in &self.trials {
+            let Some(error) = error else { continue };
+            match failed.iter_mut().find(|(other, _)| other == error) {
+                Some((_, trials)) => trials.push(trial),
+                None => failed.push((error, vec![trial])),
+            }
+        }
+        failed
     }
 
     /// The checkpoint of the best epoch of all.
@@ -134,28 +231,36 @@ impl Ranking {
 
     /// Fails if a trial did, so that a script notices.
     pub fn check(&self) -> anyhow::Result<()> {
-        let names: Vec<&str> = self.failed.iter().map(|failed| failed.trial.as_str()).collect();
-        ensure!(
-            names.is_empty(),
-            "failed trials: {} (see {})",
-            names.join(", "),
-            self.output.join("report.md").display()
-        );
-        Ok(())
+        let failed = self.failed();
+        let names: Vec<&str> = failed.iter().flat_map(|(_, trials)| trials).copied().collect();
+        match failed.as_slice() {
+            [] => Ok(()),
+            [(error, trials)] if trials.len() == self.trials.len() => bail!("every trial failed: {error}"),
+            _ => bail!("failed trials: {} (see {})", names.join(", "), self.output.join("report.md").display()),
+        }
     }
 }
 
 impl fmt::Display for Ranking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table
-            .load_style(ASCII_MARKDOWN)
-            .set_header(["rank", "trial", "epoch", "dev", "Pearson", "Spearman", "F1 ≥ 3", "loss"]);
+        table.load_style(ASCII_MARKDOWN).set_header([
+            "rank",
+            "trial",
+            "epoch",
+            "dev",
+            "Pearson",
+            "Spearman",
+            "F1 ≥ 3.0",
+            "loss",
+        ]);
+        let failed = self.failed();
         for (rank, entry) in self.ranking.iter().enumerate() {
+            let is_failed = failed.iter().any(|(_, trials)| trials.contains(&entry.trial.as_str()));
             if let Some(dev) = entry.dev.last() {
                 table.add_row([
                     (rank + 1).to_string(),
-                    entry.trial.clone(),
+                    format!("{}{}", entry.trial, if is_failed { " (failed)" } else { "" }),
                     entry.epoch.to_string(),
                     dev.data.clone(),
                     correlation(dev.pearson),
@@ -166,8 +271,8 @@ impl fmt::Display for Ranking {
             }
         }
         writeln!(f, "{table}\n")?;
-        for Failed { trial, error } in &self.failed {
-            writeln!(f, "Trial {trial} failed: {error}\n")?;
+        for (error, trials) in failed {
+            writeln!(f, "Failed: {}: {error}\n", trials.join(", "))?;
         }
         match (self.ranking.first(), self.checkpoint()) {
             (Some(best), Some(path)) => {

@@ -23,7 +23,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 fn encoder() -> SentenceEncoder {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/roberta-tiny");
-    SentenceEncoder::load(dir, &Options { max_seq_length: Some(48), ..Options::default() }).unwrap()
+    SentenceEncoder::load(dir, &Options { max_seq_length: Some(48), trainable: true, ..Options::default() }).unwrap()
 }
 
 /// The pairs of a step, in parts of `size`.
@@ -45,7 +45,7 @@ fn run(encoder: &SentenceEncoder, steps: &Value, batch_size: usize) -> Vec<StepO
     let mut optimizer = AdamW::new(encoder.variables(), config);
     let schedule = LinearSchedule { warmup_steps: value("warmup_steps") as u64, total_steps: value("steps") as u64 };
     let max_grad_norm = Some(value("max_grad_norm"));
-    let step_config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm, dropout: false };
+    let step_config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm, dropout: None };
     let step = |(index, rows): (usize, &Value)| {
         let learning_rate = value("learning_rate") * schedule.factor(index as u64);
         assert!((learning_rate - steps["learning_rates"][index].as_f64().unwrap()).abs() < 1e-12);
@@ -62,7 +62,7 @@ fn no_step_is_taken_along_a_gradient_that_is_not_finite() {
     let mut batches = batches(&encoder, &steps["batches"][0], 8);
     batches[0].labels = &batches[0].labels * f64::NAN;
     let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
-    let config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm: Some(1.0), dropout: false };
+    let config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm: Some(1.0), dropout: None };
     let outcome = training_step(&encoder, &mut optimizer, &batches, 1e-3, &config);
     assert!(!outcome.is_finite());
     assert!(copies().iter().zip(&before).all(|(after, before)| after == before));
@@ -131,7 +131,7 @@ fn bf16_training_follows_f32() {
     let losses = |precision| -> Vec<f64> {
         let encoder = encoder();
         let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
-        let config = StepConfig { loss: Loss::Mse, precision, max_grad_norm: Some(1.0), dropout: false };
+        let config = StepConfig { loss: Loss::Mse, precision, max_grad_norm: Some(1.0), dropout: None };
         let mut step = |rows| training_step(&encoder, &mut optimizer, &batches(&encoder, rows, 8), 1e-3, &config).loss;
         steps["batches"].as_array().unwrap().iter().map(&mut step).collect()
     };

@@ -3,14 +3,31 @@
 
 mod common;
 
-use std::{fs, process::Stdio, thread::sleep, time::Duration};
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
 
-use common::{Folder, only_line};
+use common::{CONFIG, Folder, only_line, send};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 const LONG: [&str; 4] = ["--set", "train.epochs=6", "--set", "train.save_every_steps=1"];
+
+fn spawn(folder: &Folder, arguments: &[&str]) -> Child {
+    let mut command = folder.command();
+    command.args(["--config", "config.toml"]).args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// The step of the last saved state; 0 before the first, and at the moment in which one takes the place of another.
+fn saved_step(folder: &Folder, run: &str) -> u64 {
+    let text = fs::read_to_string(folder.path(run).join("last/trainer_state.json")).unwrap_or_default();
+    serde_json::from_str(&text).map_or(0, |state: Value| state["step"].as_u64().unwrap())
+}
 
 /// The lines of `metrics.jsonl` without those figures that depend on the clock.
 fn metrics(folder: &Folder, run: &str) -> Vec<Value> {
@@ -50,9 +67,7 @@ fn a_run_killed_twenty_times_ends_as_one_that_never_was() {
         let arguments = [&LONG[..], &["--output", &run, "--resume"]].concat();
         // Several kills within a run, at moments over all of it: while loading, stepping, evaluating and saving.
         for _ in 0..5 {
-            let mut command = folder.command();
-            command.args(["--config", "config.toml"]).args(&arguments).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().unwrap();
+            let mut child = spawn(&folder, &arguments);
             sleep(Duration::from_millis(rng.random_range(50..900)));
             if child.try_wait().unwrap().is_none() {
                 child.kill().unwrap(); // SIGKILL
@@ -74,21 +89,109 @@ fn a_signal_lets_the_step_end_and_saves() {
         let run = format!("run-{signal}");
         // Long enough that the signal finds it at work; the state is saved because of it alone.
         let arguments = ["--set", "train.epochs=6", "--output", &run];
-        let mut command = folder.command();
-        command.args(["--config", "config.toml"]).args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
-        let child = command.spawn().unwrap();
+        let child = spawn(&folder, &arguments);
         while !folder.path(&run).join("metrics.jsonl").exists() {
             sleep(Duration::from_millis(5));
         }
-        let kill = format!("kill -{signal} {}", child.id());
-        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        send(signal, &child);
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{stderr}");
-        assert!(stderr.lines().last().unwrap().contains("go on by the same command with --resume"), "{stderr}");
+        let line = stderr.lines().last().unwrap();
+        assert!(line.starts_with("interrupted: saved after step ") && line.contains("with --resume"), "{stderr}");
         folder.trained(&[&LONG[..], &["--output", &run, "--resume"]].concat());
         assert_same(&folder, &run, "whole");
     }
+}
+
+#[test]
+fn a_run_killed_within_its_epochs_ends_as_one_that_never_was() {
+    let folder = Folder::new();
+    // 48 training pairs: so many steps to an epoch, and how they are taken.
+    for (run, steps, settings) in [
+        ("accumulated", 3, "train.batch_size=10 train.gradient_accumulation=2 train.save_every_steps=1"),
+        ("uneven", 6, "train.save_every_steps=4 train.log_every_steps=3"),
+        ("cut", 6, "train.max_steps=10 train.warmup_steps=2 train.save_every_steps=1"),
+    ] {
+        let settings: Vec<&str> = settings.split(' ').flat_map(|setting| ["--set", setting]).collect();
+        let whole = format!("{run}-whole");
+        folder.trained(&[&settings[..], &["--output", &whole]].concat());
+        let arguments = [&settings[..], &["--output", run, "--resume"]].concat();
+        let mut resumed = vec![0]; // the steps from which it went on
+        loop {
+            let mut child = spawn(&folder, &arguments);
+            let last = resumed[resumed.len() - 1];
+            while child.try_wait().unwrap().is_none() && saved_step(&folder, run) == last {
+                sleep(Duration::from_millis(1));
+            }
+            let _ = child.kill(); // SIGKILL; nothing if it has ended
+            if let Some(code) = child.wait().unwrap().code() {
+                assert_eq!(code, 0, "{run} failed when it went on from {resumed:?}");
+                break;
+            }
+            resumed.push(saved_step(&folder, run));
+        }
+        let last_epoch = resumed.iter().filter(|&&step| step > steps && step % steps != 0);
+        assert!(last_epoch.count() > 0, "{run} was never killed within its last epoch: {resumed:?}");
+        assert_same(&folder, run, &whole);
+    }
+}
+
+#[test]
+fn trials_interrupted_in_the_middle_of_one_are_reported_as_if_they_never_were() {
+    let folder = Folder::new();
+    let trials = "[[trial]]\nname = \"a\"\n[[trial]]\nname = \"b\"\ntrain.learning_rate = 5e-3\n";
+    fs::write(folder.path("config.toml"), format!("{CONFIG}{trials}")).unwrap();
+    let report = |output: &str| {
+        let mut report: Value =
+            serde_json::from_str(&fs::read_to_string(folder.path(output).join("report.json")).unwrap()).unwrap();
+        for trial in report["trials"].as_array_mut().unwrap() {
+            trial["test"][0].as_object_mut().unwrap().remove("sentences_per_second");
+        }
+        report
+    };
+    folder.trained(&["--set", "train.epochs=6", "--output", "whole"]);
+    let arguments = ["--set", "train.epochs=6", "--output", "trials"];
+    let child = spawn(&folder, &arguments);
+    while !folder.path("trials/b/metrics.jsonl").exists() {
+        sleep(Duration::from_millis(5));
+    }
+    send("TERM", &child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
+    let step = saved_step(&folder, "trials/b");
+    assert!((1..36).contains(&step), "interrupted after step {step} of 36");
+    folder.trained(&arguments);
+    assert_eq!(report("trials"), report("whole"));
+    for trial in ["a", "b"] {
+        assert_same(&folder, &format!("trials/{trial}"), &format!("whole/{trial}"));
+    }
+}
+
+#[test]
+fn other_threads_than_those_of_the_run_are_warned_of() {
+    let folder = Folder::new();
+    folder.trained(&[]);
+    let warnings = |threads: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+        command.current_dir(folder.dir.path()).args(["--config", "config.toml", "--resume", "--device", "cpu"]);
+        let output = command.args(["--threads", threads]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        stderr.lines().filter(|line| line.starts_with("warning: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("1"), Vec::<String>::new());
+    let [warning] = &warnings("2")[..] else { panic!("not one warning") };
+    assert!(warning.contains("on cpu with --threads 1, now on cpu with --threads 2: the result will not"), "{warning}");
+    // A state of an older version does not say.
+    let path = folder.path("run/last/trainer_state.json");
+    let mut state: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    for key in ["device", "threads"] {
+        state.as_object_mut().unwrap().remove(key).unwrap();
+    }
+    fs::write(&path, state.to_string()).unwrap();
+    fs::remove_file(folder.path("run/last/manifest.json")).unwrap();
+    assert_eq!(warnings("2"), Vec::<String>::new());
 }
 
 #[test]

@@ -99,10 +99,12 @@ fn a_dev_set_drawn_from_one_training_set_leaves_no_copy_in_another() {
 }
 
 #[test]
-fn several_test_sets_have_figures_each_and_merged() {
+fn every_set_has_its_figures_and_its_rows_in_the_report() {
     let folder = Folder::new();
     fs::copy(folder.path("pairs.csv"), folder.path("others.csv")).unwrap();
-    folder.trained(&["--set", "data.test=[\"pairs.csv\", \"others.csv\"]", "--set", "train.epochs=1"]);
+    let sets = ["--set", "data.train=[\"pairs.csv\", \"others.csv\"]", "--set", "data.dev_from=[\"others.csv\"]"];
+    let tests = ["--set", "data.test=[\"pairs.csv\", \"others.csv\"]", "--set", "train.epochs=1"];
+    folder.trained(&[sets, tests].concat());
     let report = json(&folder, "run/report.json");
     let test = report["test"].as_array().unwrap();
     let of = |index: usize, key: &str| test[index][key].clone();
@@ -112,7 +114,26 @@ fn several_test_sets_have_figures_each_and_merged() {
     );
     assert_eq!((of(2, "pairs"), of(2, "f1")), (120.into(), of(0, "f1"))); // the same pairs twice
     let markdown = fs::read_to_string(folder.path("run/report.md")).unwrap();
-    for expected in ["## Published figures", "| train | pairs.csv | 48 |", "| libtorch | 2.11.0 |", "[model.scratch]"] {
+    let [ours, dev] = [&test[2], &report["epochs"][0]["dev"][0]].map(|figures| {
+        let name = if figures["data"] == "merged" { "merged test sets" } else { figures["data"].as_str().unwrap() };
+        let value = |path: [&str; 2]| path.iter().find_map(|path| figures.pointer(path)?.as_f64()).unwrap();
+        let paths = [["/pearson/r", "/pearson"], ["/spearman/rho", "/spearman"], ["/f1"; 2], ["/mse", "/loss"]];
+        let cells: Vec<String> = paths.map(|path| format!("{:.4}", value(path))).to_vec();
+        format!("| **this run, epoch 1** | bi-encoder | {name} | {} |", cells.join(" | "))
+    });
+    // 12 pairs were drawn as dev from the copies, and their twins left the other set.
+    for expected in [
+        "| train | pairs.csv | 48 |",
+        "| train | others.csv | 48 |",
+        "| dev | 20 % of others.csv | 12 |",
+        "| test | others.csv | 60 |",
+        &ours,
+        &dev,
+        "KLUE paper | cross-encoder | klue-sts:dev | 0.9335 |",
+        "| libtorch | 2.11.0 |",
+        "[model.scratch]",
+        report["data_sha256"].as_str().unwrap(),
+    ] {
         assert!(markdown.contains(expected), "{expected} is missing:\n{markdown}");
     }
 }

@@ -111,14 +111,16 @@ fn default_seed() -> u64 {
     42
 }
 
-impl RawConfig {
-    /// The training datasets as they were named.
-    pub(crate) fn train_names(&self) -> &[String] {
-        &self.data.train
-    }
+/// What makes a configuration one of several.
+pub(super) struct RawTrial {
+    pub(super) name: String,
+    /// The keys that it replaces, dotted, with the values that they have in the end.
+    pub(super) keys: Table,
+}
 
-    /// Reads a file: one configuration without a name, or one for each `[[trial]]`.
-    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Vec<(Option<String>, Self)>> {
+impl RawConfig {
+    /// Reads a file: one configuration alone, or one for each `[[trial]]`.
+    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Vec<(Option<RawTrial>, Self)>> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("{}: the configuration cannot be read", path.display()))?;
         // First the file alone, whose errors have a line.
@@ -134,18 +136,20 @@ impl RawConfig {
             let place = format!("--set {}", overrides.join(" "));
             return Ok(vec![(None, from_table(table).map_err(|error| WrongUse(format!("{place}: {error}")))?)]);
         }
-        let mut named = Vec::<(Option<String>, Self)>::new();
+        let mut named = Vec::<(Option<RawTrial>, Self)>::new();
         for mut trial in trials {
             let name = trial_name(trial.remove("name")).with_context(|| path.display().to_string())?;
             let place = format!("{}: trial `{name}`", path.display());
-            ensure!(named.iter().all(|(other, _)| other.as_ref() != Some(&name)), "{place}: the name is taken twice");
+            let taken = named.iter().flat_map(|(other, _)| other).any(|other| other.name == name);
+            ensure!(!taken, "{place}: the name is taken twice");
             let mut merged = table.clone();
-            merge(&mut merged, trial);
+            merge(&mut merged, trial.clone());
             from_table(merged.clone()).map_err(|error| anyhow!("{place}: {error}"))?;
             override_keys(&mut merged, overrides)?; // the command line has the last word
+            let keys = own_keys("", &trial, &merged);
             let raw =
                 from_table(merged).map_err(|error| WrongUse(format!("--set {}: {error}", overrides.join(" "))))?;
-            named.push((Some(name), raw));
+            named.push((Some(RawTrial { name, keys }), raw));
         }
         Ok(named)
     }
@@ -172,6 +176,16 @@ fn trial_name(name: Option<Value>) -> anyhow::Result<String> {
         "trial name {name:?}: expected letters, digits, `-`, `_` and `.`, and no name of a report"
     );
     Ok(name)
+}
+
+/// The keys of a trial, dotted, as they stand in the merged table; the command line may have removed some.
+fn own_keys(path: &str, trial: &Table, merged: &Table) -> Table {
+    let own = trial.iter().flat_map(|(key, value)| match (value, merged.get(key)) {
+        (Value::Table(inner), Some(Value::Table(merged))) => own_keys(&format!("{path}{key}."), inner, merged),
+        (_, Some(value)) => Table::from_iter([(format!("{path}{key}"), value.clone())]),
+        (_, None) => Table::new(),
+    });
+    own.collect()
 }
 
 /// Puts the values of one table over those of another.

@@ -3,13 +3,16 @@
 use std::{fmt, fmt::Write, time::Duration};
 
 use data::Histogram;
-use eval::{Interval, metrics::MetricError};
+use eval::{Evaluation, Figures, Interval, metrics::MetricError};
 use indicatif::FormattedDuration;
 
-use super::Report;
-use crate::datasets::Count;
+use super::{Report, correlation};
+use crate::{
+    datasets::{Count, Rows},
+    validation::DevFigures,
+};
 
-/// Figures of others, from the models' cards and papers.
+/// Rows of others' figures, from the models' cards and papers.
 const PUBLISHED: &str = include_str!("published.md");
 
 impl Report {
@@ -23,14 +26,20 @@ impl Report {
     fn write_markdown(&self, out: &mut String) -> fmt::Result {
         let select_by = format!("{:?}", self.best.select_by).to_lowercase();
         writeln!(out, "# Training run `{}`\n", self.output)?;
-        writeln!(out, "Best epoch: **{}**, chosen by {select_by} on dev.\n", self.best.epoch)?;
+        writeln!(
+            out,
+            "Best epoch: **{}**, chosen by {select_by} on dev. A prediction is 5 · cosine, on the labels' scale of 0 to 5; \
+             F1 is of the question whether a score is at least 3.0, asked of label and prediction; the loss on dev, and MSE, \
+             is the mean squared difference of the two.\n",
+            self.best.epoch
+        )?;
         writeln!(out, "## Dev figures per epoch\n")?;
         writeln!(out, "{}\n", self.dev_table())?;
         if !self.test.is_empty() {
             writeln!(out, "## Test figures of epoch {}\n\nBrackets hold 95 % bootstrap intervals.\n", self.best.epoch)?;
             writeln!(
                 out,
-                "| data | pairs | Pearson | p | Spearman | p | F1 ≥ 3 | MSE |\n|---|---|---|---|---|---|---|---|"
+                "| data | pairs | Pearson | p | Spearman | p | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|---|---|"
             )?;
             for evaluation in &self.test {
                 let Some(figures) = &evaluation.figures else { continue };
@@ -43,8 +52,11 @@ impl Report {
             }
             writeln!(out)?;
         }
-        writeln!(out, "## Published figures beside them\n\n{PUBLISHED}")?;
-        writeln!(out, "## Data\n\nPairs of each part, and how many have a score from the bin's bound to the next.\n")?;
+        self.write_comparison(out)?;
+        writeln!(
+            out,
+            "## Data\n\nPairs of each part, and how many have a score from a column's bound up to the next.\n"
+        )?;
         let bounds: Vec<String> = (0..Histogram::BINS).map(|bin| format!("{:.1}", Histogram::bounds(bin).0)).collect();
         writeln!(
             out,
@@ -52,12 +64,8 @@ impl Report {
             bounds.join(" | "),
             "---|".repeat(Histogram::BINS)
         )?;
-        let train = Count {
-            data: self.config.train_names().join(" + "),
-            pairs: self.rows.train,
-            scores: self.rows.train_scores.clone(),
-        };
-        for (part, sets) in [("train", &vec![train]), ("dev", &self.rows.dev), ("test", &self.rows.test)] {
+        let Rows { train_sets, dev, test, .. } = &self.rows;
+        for (part, sets) in [("train", train_sets), ("dev", dev), ("test", test)] {
             for Count { data, pairs, scores } in sets {
                 let counts: Vec<String> = scores.counts.iter().map(usize::to_string).collect();
                 writeln!(out, "| {part} | {data} | {pairs} | {} |", counts.join(" | "))?;
@@ -72,7 +80,27 @@ impl Report {
         for (name, value) in self.machine.parts() {
             writeln!(out, "| {name} | {value} |")?;
         }
-        Ok(())
+        writeln!(out, "| sha256 of all pairs | {} |", self.data_sha256)
+    }
+
+    /// The figures of the best epoch above those of others, in one table.
+    fn write_comparison(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "## Beside published figures\n")?;
+        writeln!(out, "| model | kind | data | Pearson | Spearman | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|---|")?;
+        let ours = format!("**this run, epoch {}** | bi-encoder", self.best.epoch);
+        for DevFigures { data, pearson, spearman, f1, loss, .. } in self.best_dev() {
+            let (pearson, spearman) = (correlation(*pearson), correlation(*spearman));
+            let name = if data == "merged" { "merged dev sets" } else { data };
+            writeln!(out, "| {ours} | {name} | {pearson} | {spearman} | {f1:.4} | {loss:.4} |")?;
+        }
+        for Evaluation { data, figures, .. } in &self.test {
+            let Some(Figures { pearson, spearman, f1, mse, .. }) = figures else { continue };
+            let value =
+                |found: &Result<Interval, MetricError>| correlation(found.as_ref().ok().map(|found| found.value));
+            let name = if data == "merged" { "merged test sets" } else { data };
+            writeln!(out, "| {ours} | {name} | {} | {} | {f1:.4} | {mse:.4} |", value(pearson), value(spearman))?;
+        }
+        writeln!(out, "{PUBLISHED}")
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output},
 };
 
 use tempfile::TempDir;
@@ -93,6 +93,17 @@ impl Folder {
         names.sort();
         names
     }
+}
+
+/// Sends a signal by its name, such as `INT`.
+pub(crate) fn send(signal: &str, child: &Child) {
+    let kill = format!("kill -{signal} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
+/// A model that the tests of `model` have.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures").join(name)
 }
 
 /// The one line on stderr of a command that failed.
