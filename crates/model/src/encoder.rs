@@ -24,9 +24,10 @@ impl Encoder {
         })
     }
 
-    /// Token embeddings of a packed batch: (tokens, hidden), in the number format of `precision`.
+    /// Token embeddings of a packed batch: (tokens, hidden), in the number format of `precision`, which is f32 or bf16.
     pub fn forward(&self, batch: &PackedBatch, precision: Precision, train: bool) -> Tensor {
-        let embedded = self.embeddings.forward(batch, train).to_kind(precision.kind());
+        let kind = precision.kind().expect("libtorch computes in f32 or bf16");
+        let embedded = self.embeddings.forward(batch, train).to_kind(kind);
         self.layers.iter().fold(embedded, |hidden, layer| layer.forward(&hidden, batch, train))
     }
 }

@@ -32,4 +32,48 @@ impl Pooling {
         let pooled = Tensor::cat(&batch.runs().iter().map(pool).collect::<Vec<_>>(), 0);
         batch.restore_order(&pooled)
     }
+
+    /// Adds to the gradient of one sentence's tokens, (tokens, hidden), what that of its embedding, (hidden), makes of it.
+    pub(crate) fn pool_backward(self, tokens: &[f32], grad_pooled: &[f32], grad: &mut [f32]) {
+        let width = grad_pooled.len();
+        let count = (tokens.len() / width) as f32;
+        match self {
+            Pooling::Mean => {
+                for grad in grad.chunks_exact_mut(width) {
+                    grad.iter_mut().zip(grad_pooled).for_each(|(grad, x)| *grad += x / count);
+                }
+            }
+            Pooling::Cls => grad[..width].iter_mut().zip(grad_pooled).for_each(|(grad, x)| *grad += x),
+            Pooling::Max => {
+                for (column, x) in grad_pooled.iter().enumerate() {
+                    let values = tokens.iter().skip(column).step_by(width).copied();
+                    let largest = values.clone().fold(f32::NEG_INFINITY, f32::max);
+                    // Source: `torch.amax`, which shares the gradient evenly among equals.
+                    let equals = values.clone().filter(|value| *value == largest).count() as f32;
+                    for (token, _) in values.enumerate().filter(|(_, value)| *value == largest) {
+                        grad[token * width + column] += x / equals;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The tokens of one sentence, (tokens, hidden), to its embedding, (hidden).
+    pub(crate) fn pool(self, tokens: &[f32], pooled: &mut [f32]) {
+        let mut rows = tokens.chunks_exact(pooled.len());
+        let count = rows.len() as f32;
+        pooled.copy_from_slice(rows.next().expect("a sentence has a token"));
+        match self {
+            Pooling::Mean => {
+                rows.for_each(|row| pooled.iter_mut().zip(row).for_each(|(sum, x)| *sum += x));
+                pooled.iter_mut().for_each(|sum| *sum /= count);
+            }
+            Pooling::Cls => {}
+            Pooling::Max => {
+                rows.for_each(|row| {
+                    pooled.iter_mut().zip(row).for_each(|(most, x)| *most = if *x <= *most { *most } else { *x })
+                });
+            }
+        }
+    }
 }

@@ -1,6 +1,11 @@
 //! The sentence encoder: tokenizer, encoder and pooling in one, loaded from and saved to a checkpoint directory.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    cell::RefCell,
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -12,14 +17,19 @@ use crate::{
     init,
     layout::{self, Layout},
     manifest,
+    native::{
+        NativeEncoder,
+        training::{Parameters, Tape},
+    },
     packed::PackedBatch,
     pooling::Pooling,
     precision::Precision,
+    runtime, slices,
     tokenizer::Tokenizer,
-    weights::{Weights, write_safetensors},
+    weights::{self, write_safetensors},
 };
 
-/// Most tokens that [`SentenceEncoder::encode`] computes at once: enough to fill a processor's cores, little enough that
+/// Most tokens that [`SentenceEncoder::encode`] gives to libtorch at once: enough to fill a GPU, little enough that
 /// activations stay within tens of megabytes.
 const MAX_BATCH_TOKENS: usize = 4096;
 
@@ -34,24 +44,36 @@ pub struct Options {
     pub max_seq_length: Option<usize>,
     /// From token embeddings to a sentence's; the default is the checkpoint's own, or the mean.
     pub pooling: Option<Pooling>,
+    /// Keeps the weights as variables that can be trained and saved. Else a processor keeps them in the layout that
+    /// encodes fastest, and nothing beside.
+    pub trainable: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { device: Device::Cpu, precision: Precision::F32, max_seq_length: None, pooling: None }
+        Self { device: Device::Cpu, precision: Precision::F32, max_seq_length: None, pooling: None, trainable: false }
     }
 }
 
 /// Turns sentences into embeddings whose cosine is their similarity.
 #[derive(Debug)]
 pub struct SentenceEncoder {
-    vs: VarStore,
-    encoder: Encoder,
+    weights: Weights,
     config: EncoderConfig,
     tokenizer: Tokenizer,
     pooling: Pooling,
     normalize: bool,
     precision: Precision,
+    device: Device,
+}
+
+/// Where the weights are, and who computes with them.
+#[derive(Debug)]
+enum Weights {
+    /// libtorch: in training, on a GPU, and on a processor without the instructions that the kernels need.
+    Torch { vs: VarStore, encoder: Encoder, tape: RefCell<Option<Tape>> },
+    /// The kernels of a processor.
+    Native(NativeEncoder),
 }
 
 impl SentenceEncoder {
@@ -79,13 +101,15 @@ impl SentenceEncoder {
             error => error,
         };
         let tokenizer = Tokenizer::load(dir, max_seq_length).map_err(within)?.with_lowercase(layout.lowercase);
-        let weights = Weights::open(dir)?;
+        let weights = weights::Weights::open(dir)?;
         weights.check_size(&config)?;
         let pooling = options.pooling.unwrap_or(layout.pooling);
         let mut this = Self::empty(config, tokenizer, pooling, options.device).map_err(within)?;
         this.normalize = layout.normalize;
-        weights.load_into(&this.vs)?;
-        this.set_precision(options.precision);
+        weights.load_into(this.vs())?;
+        if !options.trainable {
+            this.prepare(options.precision)?;
+        }
         Ok(this)
     }
 
@@ -102,7 +126,7 @@ impl SentenceEncoder {
             return Err(Error::Unusable(format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
         }
         let this = Self::empty(config, tokenizer, pooling, device)?;
-        init::initialize(&this.vs, &this.config);
+        init::initialize(this.vs(), &this.config);
         Ok(this)
     }
 
@@ -116,19 +140,48 @@ impl SentenceEncoder {
         }
         let vs = VarStore::new(device);
         let encoder = Encoder::new(&vs.root(), &config)?;
-        Ok(Self { vs, encoder, config, tokenizer, pooling, normalize: false, precision: Precision::F32 })
+        let weights = Weights::Torch { vs, encoder, tape: RefCell::default() };
+        Ok(Self { weights, config, tokenizer, pooling, normalize: false, precision: Precision::F32, device })
     }
 
-    /// Casts the layers once, so that no later pass has to.
-    fn set_precision(&mut self, precision: Precision) {
+    /// Brings the weights into the form that encodes fastest, so that no later pass has to.
+    fn prepare(&mut self, precision: Precision) -> Result<(), Error> {
         self.precision = precision;
+        if let Some(native) = self.native(precision)? {
+            self.weights = Weights::Native(native);
+            return Ok(());
+        }
+        let Some(kind) = precision.kind() else {
+            let what = format!("precision {precision} is for processors: on a GPU, bf16 is the fastest");
+            return Err(Error::Unusable(what));
+        };
         tch::no_grad(|| {
-            for (name, mut variable) in self.vs.variables() {
+            for (name, mut variable) in self.vs().variables() {
                 if name.starts_with("encoder.") {
-                    variable.set_data(&variable.to_kind(precision.kind()));
+                    variable.set_data(&variable.to_kind(kind));
                 }
             }
         });
+        Ok(())
+    }
+
+    /// The weights for the kernels, where those are the way to encode: on a processor that has instructions for the
+    /// format, or that has no other way.
+    fn native(&self, precision: Precision) -> Result<Option<NativeEncoder>, Error> {
+        let serves = precision.format().is_vectorized() || precision.kind().is_none();
+        if self.device != Device::Cpu || !serves {
+            return Ok(None);
+        }
+        Ok(Some(NativeEncoder::new(&self.variables(), &self.config, precision.format())?))
+    }
+
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    fn vs(&self) -> &VarStore {
+        match &self.weights {
+            Weights::Torch { vs, .. } => vs,
+            Weights::Native(_) => panic!("the encoder was loaded for encoding alone: see Options::trainable"),
+        }
     }
 
     /// Embeddings of sentences: (sentences, hidden), f32, on the processor, in the order of the sentences. An embedding
@@ -143,34 +196,123 @@ impl SentenceEncoder {
         sentences: &[impl AsRef<str>],
         progress: &mut dyn FnMut(usize),
     ) -> Result<Tensor, Error> {
-        let tokenized = self.tokenizer.encode(sentences)?;
+        // A sentence that stands there twice is encoded once.
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut distinct: Vec<&str> = Vec::new();
+        let rows: Vec<i64> = sentences
+            .iter()
+            .map(|sentence| {
+                let sentence = sentence.as_ref();
+                *places.entry(sentence).or_insert_with(|| {
+                    distinct.push(sentence);
+                    distinct.len() - 1
+                }) as i64
+            })
+            .collect();
+        let mut copies = vec![0; distinct.len()];
+        rows.iter().for_each(|&row| copies[row as usize] += 1);
+        let tokenized = self.tokenizer.encode(&distinct)?;
+        let mut told = |batch: &[usize]| progress(batch.iter().map(|&index| copies[index]).sum());
+        Ok(self.encode_batches(&tokenized, &mut told)?.index_select(0, &Tensor::from_slice(&rows)))
+    }
+
+    /// Embeddings of sentences that [`Tokenizer::encode`] made token ids of: (sentences, hidden), f32, on the processor.
+    pub fn encode_ids(&self, sentences: &[Vec<i64>]) -> Result<Tensor, Error> {
+        self.encode_batches(sentences, &mut |_| {})
+    }
+
+    /// The same; after each batch `told` is given the numbers of its sentences.
+    fn encode_batches(&self, sentences: &[Vec<i64>], told: &mut dyn FnMut(&[usize])) -> Result<Tensor, Error> {
         // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
-        let mut order: Vec<usize> = (0..tokenized.len()).collect();
-        order.sort_by_key(|&index| std::cmp::Reverse(tokenized[index].len()));
+        let mut order: Vec<usize> = (0..sentences.len()).collect();
+        order.sort_by_key(|&index| Reverse(sentences[index].len()));
         let embeddings = Tensor::zeros([sentences.len() as i64, self.config.hidden_size], (Kind::Float, Device::Cpu));
-        let mut rest = order.as_slice();
-        while let Some(&first) = rest.first() {
-            let count = (MAX_BATCH_TOKENS / tokenized[first].len()).clamp(1, rest.len());
-            let (batch, others) = rest.split_at(count);
-            let ids: Vec<Vec<i64>> = batch.iter().map(|&index| tokenized[index].clone()).collect();
+        let mut embedded = |batch: &[usize], pooled: &Tensor| {
             let rows = Tensor::from_slice(&batch.iter().map(|&index| index as i64).collect::<Vec<_>>());
-            tch::no_grad(|| {
-                let pooled = self.forward(&ids, self.precision, false).to_device(Device::Cpu);
-                let _ = embeddings.shallow_clone().index_copy_(0, &rows, &pooled);
-            });
-            progress(count);
-            rest = others;
+            let _ = embeddings.shallow_clone().index_copy_(0, &rows, pooled);
+            told(batch);
+        };
+        // Training changes the weights, so those of an encoder in training are laid out anew.
+        let snapshot = match &self.weights {
+            Weights::Torch { .. } => self.native(self.precision)?,
+            Weights::Native(_) => None,
+        };
+        match (&self.weights, &snapshot) {
+            (Weights::Native(native), _) | (_, Some(native)) => {
+                let ids: Vec<&[i64]> = order.iter().map(|&index| sentences[index].as_slice()).collect();
+                native.forward(&ids, self.pooling, &mut |pass, pooled| {
+                    let pooled = Tensor::from_slice(pooled).view((pass.len() as i64, -1));
+                    embedded(&order[pass], &if self.normalize { normalized(&pooled) } else { pooled });
+                });
+            }
+            (Weights::Torch { .. }, None) => {
+                let mut rest = order.as_slice();
+                while let Some(&first) = rest.first() {
+                    let count = (MAX_BATCH_TOKENS / sentences[first].len()).clamp(1, rest.len());
+                    let (batch, others) = rest.split_at(count);
+                    let ids: Vec<Vec<i64>> = batch.iter().map(|&index| sentences[index].clone()).collect();
+                    let pooled = tch::no_grad(|| self.forward(&ids, self.precision, false).to_device(Device::Cpu));
+                    embedded(batch, &pooled);
+                    rest = others;
+                }
+            }
         }
         Ok(embeddings)
     }
 
     /// Embeddings of tokenized sentences, all in one packed batch, on the device: (sentences, hidden), f32. Gradients
     /// flow to the weights unless the caller stops them; `train` switches dropout on.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
     pub fn forward(&self, sentences: &[Vec<i64>], precision: Precision, train: bool) -> Tensor {
-        let batch = PackedBatch::new(sentences, &self.config, self.vs.device());
-        let hidden = self.encoder.forward(&batch, precision, train); // (tokens, hidden)
+        let Weights::Torch { encoder, .. } = &self.weights else {
+            panic!("the encoder was loaded for encoding alone: see Options::trainable");
+        };
+        let batch = PackedBatch::new(sentences, &self.config, self.device);
+        let hidden = encoder.forward(&batch, precision, train); // (tokens, hidden)
         let embeddings = self.pooling.forward(&hidden, &batch); // (sentences, hidden)
         if self.normalize { normalized(&embeddings) } else { embeddings }
+    }
+
+    /// Adds to the gradients of the weights that of `loss`, a scalar function of the sentences' embeddings (sentences,
+    /// hidden), which all are computed in one packed batch; returns the loss. `dropout` is the seed of dropout, and none
+    /// switches it off.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub fn backpropagate(
+        &self,
+        sentences: &[Vec<i64>],
+        precision: Precision,
+        dropout: Option<u64>,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> f64 {
+        let Weights::Torch { tape, .. } = &self.weights else {
+            panic!("the encoder was loaded for encoding alone: see Options::trainable");
+        };
+        let format = precision.format();
+        if self.device != Device::Cpu || !format.is_vectorized() {
+            runtime::manual_seed(dropout.unwrap_or_default());
+            let loss = loss(&self.forward(sentences, precision, dropout.is_some()));
+            loss.backward();
+            return loss.double_value(&[]);
+        }
+        let variables = self.variables();
+        let mut grads = variables.iter().map(|(name, variable)| (name.clone(), gradient(variable))).collect();
+        let mut parameters = Parameters::new(&variables, &mut grads, &self.config);
+        let mut tape = tape.borrow_mut();
+        let tape = match &mut *tape {
+            Some(tape) if tape.format() == format => tape,
+            other => other.insert(Tape::new(&self.config, format)),
+        };
+        let pooled = tape.forward(&parameters, &self.config, sentences, self.pooling, dropout);
+        let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);
+        let loss = loss(&if self.normalize { normalized(&pooled) } else { pooled.shallow_clone() });
+        loss.backward();
+        let grad_pooled = pooled.grad().contiguous();
+        tape.backward(&mut parameters, &self.config, self.pooling, dropout, slices::values(&grad_pooled));
+        loss.double_value(&[])
     }
 
     /// The tokenizer.
@@ -190,21 +332,30 @@ impl SentenceEncoder {
 
     /// Where the encoder computes.
     pub fn device(&self) -> Device {
-        self.vs.device()
+        self.device
     }
 
     /// The weights by the names of transformers' `BertModel` and `RobertaModel`; they share memory with the encoder's.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
     pub fn variables(&self) -> BTreeMap<String, Tensor> {
-        self.vs.variables().into_iter().collect()
+        self.vs().variables().into_iter().collect()
     }
 
     /// Writes a checkpoint: a sentence-transformers directory with `card` as its model card, weights in f32. It appears
     /// under `path` whole or not at all, and replaces what stood there.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
     pub fn save(&self, path: impl AsRef<Path>, card: &str) -> Result<(), Error> {
         replace_dir(path.as_ref(), |dir| self.write(dir, card))
     }
 
     /// Writes the files of a checkpoint into an empty directory.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
     pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
         let weights = self.variables().into_iter().map(|(name, variable)| (name, variable.to_kind(Kind::Float)));
         write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
@@ -233,6 +384,14 @@ impl SentenceEncoder {
         let path = dir.join("README.md");
         std::fs::write(&path, card).map_err(Error::io(&path))
     }
+}
+
+/// A variable's gradient, zero where nothing was added to it yet.
+fn gradient(variable: &Tensor) -> Tensor {
+    if !variable.grad().defined() {
+        (variable * 0.0).sum(Kind::Float).backward(); // the way to have libtorch make one
+    }
+    variable.grad()
 }
 
 /// Rows divided by their norms. Source: `torch.nn.functional.normalize`, with its `eps` of 1e-12.

@@ -1,14 +1,26 @@
 //! From sentences to token ids, by the `tokenizers` crate.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use serde_json::{Map, Value, json};
-use tokenizers::{TruncationDirection, TruncationParams};
+use tokenizers::{Encoding, TruncationDirection, TruncationParams};
 
 use crate::{
     error::{Error, read_json, read_text},
     wordpiece,
 };
+
+/// Fewer sentences than this are tokenized sooner here than on other threads.
+const FEW: usize = 8;
+
+/// The tokens of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokenized {
+    /// Their ids, special tokens included.
+    pub ids: Vec<i64>,
+    /// Whether the sentence had more of them than the encoder takes.
+    pub is_truncated: bool,
+}
 
 /// A tokenizer that truncates at a number of tokens, special tokens included.
 #[derive(Clone, Debug)]
@@ -113,11 +125,19 @@ impl Tokenizer {
 
     /// Token ids of each sentence, on all cores.
     pub fn encode(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Vec<i64>>, Error> {
-        let encodings = if self.lowercase {
-            let lower: Vec<String> = sentences.iter().map(|sentence| sentence.as_ref().to_lowercase()).collect();
-            self.inner.encode_batch_fast(lower, true)
+        Ok(self.tokenize(sentences)?.into_iter().map(|tokenized| tokenized.ids).collect())
+    }
+
+    /// Like [`Tokenizer::encode`], and tells which sentences were cut at the number of tokens.
+    pub fn tokenize(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Tokenized>, Error> {
+        let texts = sentences.iter().map(|sentence| match self.lowercase {
+            true => Cow::Owned(sentence.as_ref().to_lowercase()),
+            false => Cow::Borrowed(sentence.as_ref()),
+        });
+        let encodings = if sentences.len() < FEW {
+            texts.map(|text| self.inner.encode_fast(text, true)).collect()
         } else {
-            self.inner.encode_batch_fast(sentences.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), true)
+            self.inner.encode_batch_fast(texts.collect(), true)
         };
         let encodings = encodings.map_err(|error| Error::Tokenizer(error.to_string()))?;
         for encoding in &encodings {
@@ -130,7 +150,11 @@ impl Tokenizer {
                 return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.vocab_size)));
             }
         }
-        Ok(encodings.iter().map(|encoding| encoding.get_ids().iter().map(|&id| i64::from(id)).collect()).collect())
+        let tokenized = |encoding: &Encoding| Tokenized {
+            ids: encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
+            is_truncated: !encoding.get_overflowing().is_empty(),
+        };
+        Ok(encodings.iter().map(tokenized).collect())
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json`.

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{fixture, json, matrix, texts};
+use common::{assert_embeddings, fixture, json, matrix, texts};
 use model::{Options, SentenceEncoder};
 use tempfile::TempDir;
 
@@ -46,15 +46,19 @@ fn replace(path: &Path, from: &str, to: &str) {
     fs::write(path, text.replace(from, to)).unwrap();
 }
 
+fn trainable(dir: &Path) -> SentenceEncoder {
+    SentenceEncoder::load(dir, &Options { trainable: true, ..Options::default() }).unwrap()
+}
+
 #[test]
 fn a_saved_checkpoint_is_read_back_identical() {
     let sentences = texts(&json("embeddings.json")["sentences"]);
     for name in ["roberta-tiny", "bert-tiny", "st-roberta-tiny-new"] {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-        let encoder = SentenceEncoder::load(fixture(name), &Options::default()).unwrap();
+        let encoder = trainable(&fixture(name));
         encoder.save(&first, "# card").unwrap();
-        let back = SentenceEncoder::load(&first, &Options::default()).unwrap();
+        let back = trainable(&first);
         assert_eq!(back.tokenizer().max_seq_length(), encoder.tokenizer().max_seq_length(), "{name}");
         assert_eq!(matrix(&back.encode(&sentences).unwrap()), matrix(&encoder.encode(&sentences).unwrap()), "{name}");
         back.save(&second, "# card").unwrap();
@@ -86,7 +90,7 @@ fn truncated_safetensors_are_refused() {
 fn a_flipped_bit_anywhere_in_a_checkpoint_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("best");
-    SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().save(&dir, "").unwrap();
+    trainable(&fixture("roberta-tiny")).save(&dir, "").unwrap();
     let file = dir.join("model.safetensors");
     let bytes = fs::read(&file).unwrap();
     for position in [0, 9, bytes.len() / 2, bytes.len() - 1] {
@@ -118,7 +122,7 @@ fn a_flipped_bit_in_a_header_without_a_manifest_does_not_panic() {
 fn a_file_that_the_manifest_lists_is_missed() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("best");
-    SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().save(&dir, "").unwrap();
+    trainable(&fixture("roberta-tiny")).save(&dir, "").unwrap();
     fs::remove_file(dir.join("sentence_bert_config.json")).unwrap(); // without it, another length would be taken
     assert!(refusal(&dir).contains("sentence_bert_config.json: missing, though manifest.json lists it"));
 }
@@ -188,6 +192,36 @@ fn an_unsupported_module_or_pooling_is_refused_by_name() {
         "{}",
         refusal(&dir)
     );
+    let (_folder, dir) = copy("st-roberta-tiny-new");
+    replace(&dir.join("1_Pooling/config.json"), "\"mean\"", "\"lasttoken\"");
+    assert!(refusal(&dir).contains("pooling mode `lasttoken` is not supported"), "{}", refusal(&dir));
+}
+
+#[test]
+fn the_pooling_that_a_layout_names_is_applied_and_kept() {
+    let expected = json("embeddings.json");
+    let sentences = texts(&expected["sentences"]);
+    let load = |dir: &Path| {
+        let max_seq_length = expected["max_seq_length"].as_u64().map(|length| length as usize);
+        SentenceEncoder::load(dir, &Options { max_seq_length, trainable: true, ..Options::default() }).unwrap()
+    };
+    for (mode, flag) in [("cls", "cls_token"), ("max", "max_tokens")] {
+        let (_old_folder, old) = copy("st-roberta-tiny-old");
+        let switch = |flag: &str, from: bool| {
+            let value = |value: bool| format!("\"pooling_mode_{flag}\": {value}");
+            replace(&old.join("1_Pooling/config.json"), &value(from), &value(!from));
+        };
+        switch("mean_tokens", true);
+        switch(flag, false);
+        let (folder, new) = copy("st-roberta-tiny-new");
+        replace(&new.join("1_Pooling/config.json"), "\"mean\"", &format!("\"{mode}\""));
+        let saved = folder.path().join("saved");
+        load(&new).save(&saved, "").unwrap();
+        for dir in [old, new, saved] {
+            let embeddings = load(&dir).encode(&sentences).unwrap();
+            assert_embeddings(&embeddings, &expected["models"]["roberta-tiny"][mode], &dir.display().to_string());
+        }
+    }
 }
 
 #[test]
@@ -197,10 +231,10 @@ fn a_normalize_module_is_applied_and_kept() {
     let module = r#"{"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}"#;
     let modules = fs::read_to_string(dir.join("modules.json")).unwrap();
     fs::write(dir.join("modules.json"), format!("{}, {module}]", modules.trim_end().trim_end_matches(']'))).unwrap();
-    let encoder = SentenceEncoder::load(&dir, &Options::default()).unwrap();
+    let encoder = trainable(&dir);
     let saved = folder.path().join("saved");
     encoder.save(&saved, "").unwrap();
-    let again = SentenceEncoder::load(&saved, &Options::default()).unwrap();
+    let again = trainable(&saved);
     for encoder in [encoder, again] {
         let embedding = encoder.encode(&["비가 온다."]).unwrap();
         assert!((embedding.norm().double_value(&[]) - 1.0).abs() < 1e-6);
@@ -249,7 +283,7 @@ fn every_user_can_read_a_checkpoint() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("best");
-    SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().save(&dir, "").unwrap();
+    trainable(&fixture("roberta-tiny")).save(&dir, "").unwrap();
     for entry in fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o444, 0o444, "{}", path.display());
@@ -338,7 +372,7 @@ fn a_configuration_of_absurd_size_is_refused_before_memory_is_taken() {
 #[test]
 fn parameters_are_counted_as_they_are() {
     for name in ["roberta-tiny", "bert-tiny"] {
-        let encoder = SentenceEncoder::load(fixture(name), &Options::default()).unwrap();
+        let encoder = trainable(&fixture(name));
         let counted: usize = encoder.variables().values().map(tch::Tensor::numel).sum();
         assert_eq!(encoder.config().parameters(), counted as i128, "{name}");
     }

@@ -78,33 +78,76 @@ fn an_embedding_does_not_depend_on_its_batch() {
 }
 
 #[test]
-fn many_batches_keep_the_callers_order() {
+fn many_passes_keep_the_callers_order() {
     let encoder = load("roberta-tiny", Options::default());
     let base = texts(&json("embeddings.json")["sentences"]);
-    let sentences: Vec<&String> = base.iter().cycle().take(2_000).collect(); // more tokens than one batch holds
-    let rows = matrix(&encoder.encode(&sentences).unwrap());
-    for (index, row) in rows.iter().enumerate() {
-        let worst = row.iter().zip(&rows[index % base.len()]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(worst < 1e-5, "sentence {index}: {worst}");
+    // More tokens than one pass holds, and no two sentences alike.
+    let sentences: Vec<String> = (0..2_000).map(|index| format!("{} {index}", base[index % base.len()])).collect();
+    let mut reversed = sentences.clone();
+    reversed.reverse();
+    let rows = encoder.encode(&sentences).unwrap();
+    let back = encoder.encode(&reversed).unwrap().flip([0]);
+    assert!(f64::try_from((rows - back).abs().max()).unwrap() < 1e-5);
+}
+
+#[test]
+fn a_sentence_that_stands_there_twice_has_one_embedding() {
+    let encoder = load("roberta-tiny", Options::default());
+    let mut told = 0;
+    let sentences = ["비가 온다.", "비가 내린다.", "비가 온다."];
+    let rows = matrix(&encoder.encode_with_progress(&sentences, &mut |count| told += count).unwrap());
+    assert_eq!(told, 3);
+    assert_eq!(rows[0], rows[2]);
+    assert_ne!(rows[0], rows[1]);
+}
+
+#[test]
+fn narrow_formats_stay_close_to_f32() {
+    let sentences = texts(&json("embeddings.json")["sentences"]);
+    let exact = load("roberta-tiny", Options::default()).encode(&sentences).unwrap();
+    // Both keep about 8 bits, so two layers of random weights agree to about 2^-8 in angle: a cosine of 1 - 1e-5 to
+    // 1 - 1e-3.
+    for precision in [Precision::Bf16, Precision::Int8] {
+        let narrow = load("roberta-tiny", Options { precision, ..Options::default() }).encode(&sentences).unwrap();
+        let cosines: Vec<f64> = Vec::try_from(model::similarity(&exact, &narrow).to_kind(tch::Kind::Double)).unwrap();
+        let worst = cosines.iter().copied().fold(1.0, f64::min);
+        assert!(worst > 0.999, "{precision}: {worst}");
+        assert!(worst < 1.0 - 1e-7, "{precision} was not used: {worst}");
+    }
+}
+
+/// The forward pass of training, in libtorch, and that of encoding, on the kernels, are one function.
+#[test]
+fn training_and_encoding_see_the_same_embeddings() {
+    let sentences = texts(&json("embeddings.json")["sentences"]);
+    for name in ["roberta-tiny", "bert-tiny"] {
+        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+            let options = Options { pooling: Some(pooling), ..Options::default() };
+            let trainable = load(name, Options { trainable: true, ..options.clone() });
+            let ids = trainable.tokenizer().encode(&sentences).unwrap();
+            let trained = trainable.forward(&ids, Precision::F32, false).detach();
+            for encoder in [&trainable, &load(name, options)] {
+                let difference = encoder.encode(&sentences).unwrap() - &trained;
+                assert!(f64::try_from(difference.abs().max()).unwrap() < 1e-5, "{name} {pooling:?}");
+            }
+        }
     }
 }
 
 #[test]
-fn bf16_stays_close_to_f32() {
-    let sentences = texts(&json("embeddings.json")["sentences"]);
-    let exact = load("roberta-tiny", Options::default()).encode(&sentences).unwrap();
-    let bf16 =
-        load("roberta-tiny", Options { precision: Precision::Bf16, ..Options::default() }).encode(&sentences).unwrap();
-    let cosines: Vec<f64> = Vec::try_from(model::similarity(&exact, &bf16).to_kind(tch::Kind::Double)).unwrap();
-    let worst = cosines.iter().copied().fold(1.0, f64::min);
-    // bf16 keeps 8 bits, so two layers of random weights agree to about 2^-8 in angle: a cosine of 1 - 1e-5 to 1 - 1e-3.
-    assert!(worst > 0.999, "{worst}");
-    assert!(worst < 1.0 - 1e-7, "bf16 was not used: {worst}");
+fn encoding_sees_the_weights_that_training_left() {
+    let encoder = load("roberta-tiny", Options { trainable: true, ..Options::default() });
+    let before = matrix(&encoder.encode(&["비가 온다."]).unwrap());
+    let weight = &encoder.variables()["encoder.layer.0.output.dense.weight"];
+    tch::no_grad(|| {
+        let _ = weight.shallow_clone().fill_(0.0);
+    });
+    assert_ne!(matrix(&encoder.encode(&["비가 온다."]).unwrap()), before);
 }
 
 #[test]
 fn dropout_acts_in_training_alone() {
-    let encoder = load("roberta-tiny", Options::default()); // its config.json asks for a dropout of 0.1
+    let encoder = load("roberta-tiny", Options { trainable: true, ..Options::default() }); // its dropout is 0.1
     let ids = encoder.tokenizer().encode(&["비가 온다."]).unwrap();
     let forward = |train| matrix(&encoder.forward(&ids, Precision::F32, train).detach());
     assert_eq!(forward(false), forward(false));

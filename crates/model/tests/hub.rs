@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::fixture;
+use common::{fixture, reference_python};
 use model::{
     Error, Options, SentenceEncoder,
     hub::{Event, Hub},
@@ -343,14 +343,9 @@ fn a_new_commit_brings_only_what_changed() {
     loads(&new);
 }
 
-/// Runs Python with `huggingface_hub`, where `$REFERENCE_PYTHON` names one; without it, a loud `None`.
+/// Runs Python with `huggingface_hub`, if there is one.
 fn python(hub: &Hub, offline: bool, code: &str) -> Option<String> {
-    let Some(interpreter) = std::env::var_os("REFERENCE_PYTHON") else {
-        // Standard error as such: the test harness hides what `eprintln!` writes when a test passes.
-        let notice = "\n*** SKIPPED: no $REFERENCE_PYTHON: that Python shares the hub's cache is NOT tested ***\n";
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), notice.as_bytes());
-        return None;
-    };
+    let interpreter = reference_python("Python shares the hub's cache")?;
     let output = Command::new(interpreter)
         .args(["-c", code])
         .env("HF_ENDPOINT", &hub.endpoint)

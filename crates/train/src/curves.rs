@@ -55,7 +55,8 @@ fn draw(run: &str, steps: &[StepPoint], epochs: &[Epoch], best: Best) -> Result<
     let mut subtitle = format!("{} steps", picture::thousands(last as usize));
     if best_step.is_some() {
         let chosen = format!("{:?}", best.select_by).to_lowercase();
-        subtitle += &format!(" · {} epochs · best: epoch {}, by {chosen} on dev", epochs.len(), best.epoch);
+        let plural = if epochs.len() == 1 { "" } else { "s" };
+        subtitle += &format!(" · {} epoch{plural} · best: epoch {}, by {chosen} on dev", epochs.len(), best.epoch);
     }
     let dev = if epochs.is_empty() { 0 } else { DEV_LEGEND + 2 * DEV + NAME };
     picture::svg(TOP + LOSS + LEARNING_RATE + dev + 8, |root| {

@@ -26,6 +26,8 @@ pub struct Rows {
     pub train: usize,
     /// Their scores.
     pub train_scores: Histogram,
+    /// The same by the sets that they come from.
+    pub train_sets: Vec<Count>,
     /// Dev sets.
     pub dev: Vec<Count>,
     /// Test sets.
@@ -91,7 +93,14 @@ impl Datasets {
         };
         let rows = |datasets: &[Dataset]| datasets.iter().map(count).collect();
         let (train, train_scores) = (self.train.len(), scores(&self.train));
-        Rows { train, train_scores, dev: rows(&self.dev), test: rows(&self.test) }
+        // The pairs of a set stand together.
+        let mut start = 0;
+        let sets = self.train_origins.chunk_by(|(set, _), (next, _)| set == next).map(|origins| {
+            let pairs = &self.train[start..start + origins.len()];
+            start += origins.len();
+            Count { data: origins[0].0.clone(), pairs: pairs.len(), scores: scores(pairs) }
+        });
+        Rows { train, train_scores, train_sets: sets.collect(), dev: rows(&self.dev), test: rows(&self.test) }
     }
 
     /// A digest of every sentence and score, by which a resumed run knows its data again.

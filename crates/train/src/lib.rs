@@ -3,7 +3,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
 mod card;
-mod clip;
 mod config;
 mod curves;
 mod datasets;
@@ -26,7 +25,6 @@ mod trainer;
 mod trials;
 mod validation;
 
-pub use clip::clip_grad_norm;
 pub use config::{Config, ModelSource, Plan, SelectBy, Warmup};
 pub use datasets::{Count, Rows};
 pub use interrupt::Interrupt;
@@ -38,5 +36,5 @@ pub use run_dir::Existing;
 pub use schedule::LinearSchedule;
 pub use step::{StepConfig, StepOutcome, training_step};
 pub use trainer::{Environment, train};
-pub use trials::{Failed, Ranked, Ranking, Trials, run_trials};
+pub use trials::{Outcome, Ranked, Ranking, Trial, Trials, run_trials};
 pub use validation::DevFigures;

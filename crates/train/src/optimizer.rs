@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
-use tch::Tensor;
+use kernels::{AdamWStep, adamw, square_sum};
+use model::slices;
+use tch::{Device, Kind, Tensor};
 
 /// Hyperparameters that stay the same through a run.
 #[derive(Clone, Copy, Debug)]
@@ -55,34 +57,54 @@ impl AdamW {
         Self { config, parameters: variables.into_iter().map(parameter).collect(), steps: 0 }
     }
 
-    /// One step along the gradients.
-    pub fn step(&mut self, learning_rate: f64) {
+    /// Norm of the gradients of all variables.
+    pub fn grad_norm(&self) -> f64 {
+        let norm = |parameter: &Parameter| {
+            let grad = parameter.variable.grad();
+            match grad.defined() {
+                false => 0.0,
+                true if grad.device() == Device::Cpu => square_sum(slices::values(&grad)),
+                true => grad.square().sum(Kind::Double).double_value(&[]),
+            }
+        };
+        self.parameters.iter().map(norm).sum::<f64>().sqrt()
+    }
+
+    /// One step along the gradients times `grad_scale`, and sets them to zero.
+    pub fn step(&mut self, learning_rate: f64, grad_scale: f64) {
         self.steps += 1;
         let (beta1, beta2) = self.config.betas;
         let step_size = learning_rate / (1.0 - beta1.powi(self.steps));
         let correction2 = (1.0 - beta2.powi(self.steps)).sqrt();
-        tch::no_grad(|| {
-            for Parameter { variable, exp_avg, exp_avg_sq, weight_decay, .. } in &mut self.parameters {
-                let gradient = variable.grad();
-                if !gradient.defined() {
-                    continue;
-                }
-                if *weight_decay > 0.0 {
-                    let _ = variable.g_mul_scalar_(1.0 - learning_rate * *weight_decay);
-                }
-                let _ = exp_avg.lerp_(&gradient, 1.0 - beta1);
-                let _ = exp_avg_sq.lerp_(&gradient.square(), 1.0 - beta2);
-                // p −= step_size · m / (√v / correction2 + eps), with step_size moved into the denominator, so that of
-                // all this one temporary tensor is made. No step is nothing to divide by; neither is one that f32 has no
-                // reciprocal of.
-                if step_size > 1e-30 {
-                    let mut denominator = exp_avg_sq.sqrt();
-                    let _ = denominator.g_mul_scalar_(-1.0 / (correction2 * step_size));
-                    let _ = denominator.g_add_scalar_(-self.config.eps / step_size);
-                    let _ = variable.addcdiv_(exp_avg, &denominator);
-                }
+        for Parameter { variable, exp_avg, exp_avg_sq, weight_decay, .. } in &mut self.parameters {
+            let mut grad = variable.grad();
+            if !grad.defined() {
+                continue;
             }
-        });
+            if variable.device() == Device::Cpu {
+                let step = AdamWStep {
+                    betas: (beta1 as f32, beta2 as f32),
+                    eps: self.config.eps as f32,
+                    decay: (learning_rate * *weight_decay) as f32,
+                    step_size: step_size as f32,
+                    correction2: correction2 as f32,
+                    grad_scale: grad_scale as f32,
+                };
+                let [value, grad, exp_avg, exp_avg_sq] =
+                    [variable, &mut grad, exp_avg, exp_avg_sq].map(slices::values_mut);
+                adamw(&step, value, grad, exp_avg, exp_avg_sq);
+                continue;
+            }
+            tch::no_grad(|| {
+                let _ = grad.g_mul_scalar_(grad_scale);
+                let _ = variable.g_mul_scalar_(1.0 - learning_rate * *weight_decay);
+                let _ = exp_avg.lerp_(&grad, 1.0 - beta1);
+                let _ = exp_avg_sq.lerp_(&grad.square(), 1.0 - beta2);
+                let denominator = exp_avg_sq.sqrt() / correction2 + self.config.eps;
+                let _ = variable.g_sub_(&(&*exp_avg / denominator * step_size));
+                let _ = grad.zero_();
+            });
+        }
     }
 
     /// Sets every gradient to zero, in place.

@@ -2,7 +2,7 @@
 
 use model::{Precision, SentenceEncoder, similarity};
 
-use crate::{clip::clip_grad_norm, loss::Loss, optimizer::AdamW, pairs::Batch};
+use crate::{loss::Loss, optimizer::AdamW, pairs::Batch};
 
 /// What all steps of a run have in common.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +13,8 @@ pub struct StepConfig {
     pub precision: Precision,
     /// Bound on the norm of the gradient; `None` leaves it alone.
     pub max_grad_norm: Option<f64>,
-    /// Switches dropout on.
-    pub dropout: bool,
+    /// Seed of dropout; `None` switches it off.
+    pub dropout: Option<u64>,
 }
 
 /// What a step saw.
@@ -47,20 +47,24 @@ pub fn training_step(
 ) -> StepOutcome {
     let pairs: i64 = batches.iter().map(Batch::pairs).sum();
     let mut total = 0.0;
-    for batch in batches {
+    for (index, batch) in batches.iter().enumerate() {
         let count = batch.pairs();
-        let embeddings = encoder.forward(&batch.sentences, config.precision, config.dropout); // (2 · pairs, hidden)
-        let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count)); // (pairs)
         let share = count as f64 / pairs as f64;
-        let loss = config.loss.forward(&cosines, &batch.labels.to_device(encoder.device())) * share;
-        loss.backward();
-        total += loss.double_value(&[]);
+        // Of each batch a mask of its own.
+        let dropout = config.dropout.map(|seed| seed.wrapping_add(index as u64));
+        total += encoder.backpropagate(&batch.sentences, config.precision, dropout, |embeddings| {
+            let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count)); // (pairs)
+            config.loss.forward(&cosines, &batch.labels.to_device(encoder.device())) * share
+        });
     }
-    let grad_norm = clip_grad_norm(&encoder.variables(), config.max_grad_norm.unwrap_or(f64::INFINITY));
+    let grad_norm = optimizer.grad_norm();
     let outcome = StepOutcome { loss: total, grad_norm };
     if outcome.is_finite() {
-        optimizer.step(learning_rate);
+        // Source: `torch.nn.utils.clip_grad_norm_`.
+        let grad_scale = config.max_grad_norm.map_or(1.0, |max_norm| (max_norm / (grad_norm + 1e-6)).min(1.0));
+        optimizer.step(learning_rate, grad_scale);
+    } else {
+        optimizer.zero_grad();
     }
-    optimizer.zero_grad();
     outcome
 }

@@ -41,16 +41,16 @@ pub struct Environment {
 
 /// Trains as the configuration says, and leaves a run directory behind.
 pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Report> {
+    environment.interrupt.end_at_once("nothing was changed; run the same command again")?;
     RunDir::check(&config.output, environment.existing)?;
     let saved = match environment.existing {
         Existing::Resume => RunDir::saved_state(&config.output, &config.raw)?,
         _ => None,
     };
     let datasets = Datasets::load(config, &environment.data_dir)?;
-    environment.interrupt.check("nothing was changed yet")?;
     runtime::manual_seed(config.seed);
     let encoder = match &saved {
-        Some(_) => load(&config.output.join("last"), environment)?,
+        Some(_) => load(&config.output.join("last"), environment, true)?,
         None => initial_encoder(config, &datasets, environment)?,
     };
     let pairs = TokenizedPairs::new(&datasets.train, &datasets.train_labels, encoder.tokenizer())?;
@@ -62,14 +62,17 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     let mut optimizer =
         AdamW::new(encoder.variables(), AdamWConfig { weight_decay: config.weight_decay, ..AdamWConfig::default() });
     let (loss, precision, max_grad_norm) = (config.loss, config.precision, config.max_grad_norm);
-    let step_config = StepConfig { loss, precision, max_grad_norm, dropout: true };
     let mut report = Report::new(config, environment.device, &datasets);
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
+    environment.interrupt.wait_for_check();
     let (mut run, mut step) = match saved {
         None => (RunDir::create(&config.output, &config.raw)?, 0),
         Some(state) => {
             let same = state.data_sha256 == report.data_sha256();
             ensure!(same, "{}: the datasets are not those that the run began with", config.output.display());
+            if let Some(warning) = report.other_machine(&state) {
+                eprintln!("warning: {warning}");
+            }
             let run = RunDir::reopen(&config.output, &state)?;
             run.restore(&mut optimizer, &state)?;
             report.restore(state.epochs, state.best, state.seconds);
@@ -96,7 +99,8 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             }
             let learning_rate = config.learning_rate * schedule.factor(step);
             let batches: Vec<Batch> = rows.chunks(config.batch_size).map(|rows| pairs.batch(rows)).collect();
-            runtime::manual_seed(dropout_seed(config.seed, step));
+            let dropout = Some(dropout_seed(config.seed, step));
+            let step_config = StepConfig { loss, precision, max_grad_norm, dropout };
             let outcome = training_step(&encoder, &mut optimizer, &batches, learning_rate, &step_config);
             step += 1;
             ensure!(outcome.is_finite(), "{}", not_finite(step, outcome, &datasets.origins(rows), &run));
@@ -186,10 +190,10 @@ fn test(
     if datasets.test.is_empty() {
         return Ok(Vec::new());
     }
-    let best = load(&run.best(), environment)?;
+    environment.interrupt.end_at_once("the epochs are saved; go on by the same command with --resume")?;
+    let best = load(&run.best(), environment, false)?;
     let (mut evaluations, mut all) = (Vec::new(), Vec::new());
     for dataset in &datasets.test {
-        environment.interrupt.check("the epochs are saved; go on by the same command with --resume")?;
         let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
         evaluations.push(Evaluation::new(&dataset.name, &scored));
         all.push(scored);
@@ -197,9 +201,10 @@ fn test(
     if all.len() > 1 {
         evaluations.push(Evaluation::new("merged", &Scored::merge(all)));
     }
+    environment.interrupt.wait_for_check();
     Ok(evaluations)
 }
 
-fn load(path: &Path, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
-    Ok(SentenceEncoder::load(path, &Options { device: environment.device, ..Options::default() })?)
+fn load(path: &Path, environment: &Environment, trainable: bool) -> anyhow::Result<SentenceEncoder> {
+    Ok(SentenceEncoder::load(path, &Options { device: environment.device, trainable, ..Options::default() })?)
 }

@@ -1,7 +1,11 @@
 //! What the tests of this crate share: fixtures and comparisons.
 #![allow(dead_code, unreachable_pub)] // each test binary uses a part
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use tch::Tensor;
@@ -20,6 +24,17 @@ pub fn texts(value: &Value) -> Vec<String> {
 
 pub fn matrix(tensor: &Tensor) -> Vec<Vec<f64>> {
     Vec::try_from(tensor.to_kind(tch::Kind::Double)).unwrap()
+}
+
+/// The Python of `scripts/reference`, where `$REFERENCE_PYTHON` names it; without it, a loud `None`.
+pub fn reference_python(claim: &str) -> Option<OsString> {
+    let python = std::env::var_os("REFERENCE_PYTHON");
+    if python.is_none() {
+        // Standard error as such: the test harness hides what `eprintln!` writes when a test passes.
+        let notice = format!("\n*** SKIPPED: no $REFERENCE_PYTHON: that {claim} is NOT tested ***\n");
+        let _ = std::io::stderr().write_all(notice.as_bytes());
+    }
+    python
 }
 
 /// Fails unless every row equals the reference's to the tolerances of an f32 encoder: 1e-5 in cosine, and 1e-4 per

@@ -1,0 +1,38 @@
+//! The encoder's arithmetic on processors, on plain slices: linear layers in f32, bf16 and int8, attention over
+//! sentences, layer norm and activations.
+//!
+//! libtorch computes each of these well, and leaves half of a processor's rate between them: an operator reads and
+//! writes its tensors whole, a product's inputs are laid out anew at each call, and int8 has no path without several
+//! passes over memory. Here weights are laid out once, at load, in the order in which a product reads them
+//! ([`Linear`]), activations are brought into a product's number format by the step that makes them ([`Rows`]), and one
+//! loop serves all formats ([`Format`]).
+//!
+//! AVX-512 and AVX2 are used where the processor has them; elsewhere portable code computes the same, slowly
+//! ([`Format::is_vectorized`]). The threads are rayon's current pool.
+
+mod adamw;
+mod attention;
+mod dropout;
+mod factor;
+mod format;
+mod linear;
+mod panels;
+#[allow(unsafe_code)] // Its head says what for.
+mod raw;
+mod rows;
+mod sums;
+mod vector;
+
+pub use adamw::{AdamWStep, adamw, square_sum};
+pub use attention::{Sentences, attention, attention_backward};
+pub use dropout::Dropout;
+pub use factor::Factor;
+pub use format::Format;
+pub use linear::Linear;
+pub use raw::vectorize;
+pub use rows::Rows;
+pub use sums::add_column_sums;
+pub use vector::{
+    gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative, layer_norm, layer_norm_backward, normalize, relu,
+    relu_derivative,
+};

@@ -1,0 +1,62 @@
+//! Blocks of one matrix that several threads write.
+
+use std::{marker::PhantomData, ops::Range};
+
+use rayon::prelude::*;
+
+/// A block of a matrix that no other block shares an element with.
+pub(crate) struct Block<'a> {
+    start: *mut f32, // of the matrix
+    width: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+    matrix: PhantomData<&'a mut [f32]>,
+}
+
+impl Block<'_> {
+    /// The block's part of a row, which is counted in the matrix.
+    pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
+        assert!(self.rows.contains(&row));
+        // SAFETY: within the matrix, as rows and columns are; no other block reaches it, and of this one no other part is
+        // borrowed meanwhile.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.add(row * self.width + self.columns.start), self.columns.len())
+        }
+    }
+}
+
+/// Cuts a matrix of rows of `width` into blocks of at most `rows` × `columns`, and calls `body` with each, on all
+/// threads. The blocks of the same columns follow one another.
+pub(crate) fn for_each_block(
+    matrix: &mut [f32],
+    width: usize,
+    rows: usize,
+    columns: usize,
+    body: impl Fn(Block) + Sync,
+) {
+    #[derive(Clone, Copy)]
+    struct Start(*mut f32);
+    // SAFETY: the blocks that are made of it are disjoint.
+    unsafe impl Send for Start {}
+    // SAFETY: as above.
+    unsafe impl Sync for Start {}
+    impl Start {
+        fn get(self) -> *mut f32 {
+            self.0
+        }
+    }
+
+    let height = matrix.len() / width;
+    let (across, down) = (width.div_ceil(columns), height.div_ceil(rows));
+    let start = Start(matrix.as_mut_ptr());
+    (0..across * down).into_par_iter().for_each(|index| {
+        let (column, row) = (index / down * columns, index % down * rows);
+        body(Block {
+            start: start.get(),
+            width,
+            rows: row..(row + rows).min(height),
+            columns: column..(column + columns).min(width),
+            matrix: PhantomData,
+        });
+    });
+}

@@ -1,0 +1,162 @@
+//! Activations in the number format of the product that reads them.
+
+use bytemuck::Zeroable;
+use rayon::prelude::*;
+
+use crate::{
+    format::Format,
+    panels::{Lane, PANEL},
+    raw::{transpose, vectorize},
+    vector::{is_finite, pair, range, to_bf16},
+};
+
+/// (tokens, width) in a product's number format. In [`Format::Int8`] a number is `scale · q + offset` with q of 0..=255
+/// and a scale and an offset for each token.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub(crate) format: Format,
+    width: usize,
+    pub(crate) groups: usize,    // of 32 bits, per token
+    pub(crate) data: Vec<u32>,   // (tokens, groups)
+    pub(crate) scale: Vec<f32>,  // (tokens)
+    pub(crate) offset: Vec<f32>, // (tokens)
+}
+
+impl Rows {
+    /// No tokens yet, each of `width` numbers.
+    pub fn new(format: Format, width: usize) -> Self {
+        let groups = width.div_ceil(format.per_group());
+        Self { format, width, groups, data: Vec::new(), scale: Vec::new(), offset: Vec::new() }
+    }
+
+    /// Takes up (tokens, width), after `transform` has changed each row, whose index it is told, in place.
+    pub fn encode(&mut self, matrix: &mut [f32], transform: impl Fn(usize, &mut [f32]) + Sync) {
+        let tokens = matrix.len() / self.width;
+        self.data.resize(tokens * self.groups, 0);
+        self.scale.resize(tokens, 0.0);
+        self.offset.resize(tokens, 0.0);
+        let format = self.format;
+        matrix
+            .par_chunks_exact_mut(self.width)
+            .zip(self.data.par_chunks_exact_mut(self.groups))
+            .zip(self.scale.par_iter_mut().zip(&mut self.offset))
+            .enumerate()
+            .with_min_len(4)
+            .for_each(|(index, ((row, data), (scale, offset)))| {
+                vectorize(
+                    #[inline(always)]
+                    || {
+                        transform(index, row);
+                        match format {
+                            Format::F32 => data.copy_from_slice(bytemuck::cast_slice(row)),
+                            Format::Bf16 => encode_bf16(row, bytemuck::cast_slice_mut(data)),
+                            Format::Int8 => (*scale, *offset) = encode_int8(row, bytemuck::cast_slice_mut(data)),
+                        }
+                    },
+                );
+            });
+    }
+
+    /// Takes up the transpose of (tokens, width') as (width', tokens), in f32 or bf16: what [`Rows::new`] was told is of no
+    /// matter.
+    pub fn encode_transposed(&mut self, matrix: &[f32], columns: usize) {
+        let (format, width) = (self.format, columns);
+        let per_group = format.per_group();
+        self.width = matrix.len() / columns.max(1);
+        self.groups = self.width.div_ceil(per_group);
+        self.data.resize(columns * self.groups, 0);
+        self.scale.resize(columns, 0.0);
+        self.offset.resize(columns, 0.0);
+        let groups = self.groups;
+        self.data.par_chunks_mut((groups * PANEL).max(1)).enumerate().for_each(|(index, data)| {
+            let columns = index * PANEL..columns.min((index + 1) * PANEL);
+            vectorize(
+                #[inline(always)]
+                || {
+                    for start in (0..groups).step_by(PANEL) {
+                        let mut square = [Lane::zeroed(); PANEL];
+                        let rows = matrix.chunks(width * per_group).skip(start);
+                        for (lane, rows) in square.iter_mut().zip(rows) {
+                            let (a, b) = rows.split_at(width);
+                            let a = &a[columns.clone()];
+                            match format {
+                                Format::F32 => lane.0.iter_mut().zip(a).for_each(|(group, x)| *group = x.to_bits()),
+                                _ => {
+                                    // An odd last row is paired with nothing.
+                                    let b = if b.is_empty() { &[0.0; PANEL][..a.len()] } else { &b[columns.clone()] };
+                                    lane.0
+                                        .iter_mut()
+                                        .zip(a.iter().zip(b))
+                                        .for_each(|(group, (a, b))| *group = pair(*a, *b));
+                                }
+                            }
+                        }
+                        transpose(&mut square);
+                        let part = start..groups.min(start + PANEL);
+                        for (row, lane) in data.chunks_exact_mut(groups).zip(&square) {
+                            row[part.clone()].copy_from_slice(&lane.0[..part.len()]);
+                        }
+                    }
+                },
+            );
+        });
+    }
+
+    /// A token's numbers as f32; f32 and bf16.
+    #[inline(always)]
+    pub fn decode(&self, token: usize, row: &mut [f32]) {
+        let data = &self.data[token * self.groups..][..self.groups];
+        match self.format {
+            Format::F32 => row.copy_from_slice(bytemuck::cast_slice(data)),
+            _ => {
+                let data: &[u16] = bytemuck::cast_slice(data);
+                row.iter_mut().zip(data).for_each(|(x, bits)| *x = f32::from_bits(u32::from(*bits) << 16));
+            }
+        }
+    }
+
+    /// Multiplies a row with a function of a token's numbers; f32 and bf16.
+    #[inline(always)]
+    pub fn scale_by(&self, token: usize, row: &mut [f32], function: impl Fn(f32) -> f32) {
+        let data = &self.data[token * self.groups..][..self.groups];
+        match self.format {
+            Format::F32 => row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(f32::from_bits(*bits))),
+            _ => {
+                let data: &[u16] = bytemuck::cast_slice(data);
+                row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(f32::from_bits(u32::from(*bits) << 16)));
+            }
+        }
+    }
+
+    /// Numbers per token.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.scale.len()
+    }
+}
+
+#[inline(always)]
+pub(crate) fn encode_bf16(row: &[f32], data: &mut [u16]) {
+    for (x, data) in row.iter().zip(data) {
+        *data = to_bf16(*x);
+    }
+}
+
+/// Returns scale and offset.
+#[inline(always)]
+fn encode_int8(row: &[f32], data: &mut [u8]) -> (f32, f32) {
+    const ROUND: f32 = 8_388_608.0; // 2²³: adding it rounds to an integer and leaves that in the low bits
+    let (least, largest) = range(row);
+    // A row of one value has no range; its offset is that value.
+    let scale = if largest > least { (largest - least) / 255.0 } else { 1.0 };
+    let factor = 1.0 / scale;
+    for (x, data) in row.iter().zip(data) {
+        *data = ((x - least) * factor + ROUND).to_bits() as u8;
+    }
+    // What is not finite has no place in 8 bits, and must not come out as a number.
+    if is_finite(row) { (scale, least) } else { (f32::NAN, f32::NAN) }
+}

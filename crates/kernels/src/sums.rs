@@ -1,0 +1,25 @@
+//! Sums over the tokens of a batch.
+
+use rayon::prelude::*;
+
+use crate::raw::vectorize;
+
+/// Tokens that are summed together before all are: fixed, so that the result does not depend on the number of threads.
+const TOKENS: usize = 64;
+
+/// Adds to `sums`, (width), what `add` adds of each token: it gets the partial sums and the token's number.
+pub fn add_column_sums(tokens: usize, sums: &mut [f32], add: impl Fn(&mut [f32], usize) + Sync) {
+    let width = sums.len();
+    let partial = |first: usize| {
+        let mut partial = vec![0.0; width];
+        vectorize(
+            #[inline(always)]
+            || (first..tokens.min(first + TOKENS)).for_each(|token| add(&mut partial, token)),
+        );
+        partial
+    };
+    let partials: Vec<Vec<f32>> = (0..tokens).into_par_iter().step_by(TOKENS).map(partial).collect();
+    for partial in partials {
+        sums.iter_mut().zip(partial).for_each(|(sum, partial)| *sum += partial);
+    }
+}

@@ -1,0 +1,243 @@
+//! The encoder on a processor, for inference: the same function as [`Encoder`](crate::encoder::Encoder) on the
+//! [`kernels`] crate's arithmetic.
+
+pub(crate) mod training;
+
+use std::collections::BTreeMap;
+
+use kernels::{Format, Linear, Rows, Sentences, attention, layer_norm};
+use tch::{Kind, Tensor};
+
+use crate::{
+    config::{Activation, EncoderConfig},
+    error::Error,
+    pooling::Pooling,
+};
+
+/// Tokens that go through the layers together: enough that weights are read from memory once for many of them, little
+/// enough that activations stay within the processor's caches.
+const MAX_PASS_TOKENS: usize = 512;
+
+/// A BERT or RoBERTa encoder with its weights laid out for one number format. Between products everything is f32.
+#[derive(Debug)]
+pub(crate) struct NativeEncoder {
+    config: EncoderConfig,
+    format: Format,
+    word_embeddings: Vec<f32>,     // (vocab, hidden)
+    position_embeddings: Vec<f32>, // (positions, hidden), with the embedding of token type 0 added
+    layer_norm: LayerNorm,
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+struct LayerNorm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    eps: f32,
+}
+
+#[derive(Debug)]
+struct Layer {
+    query_key_value: Linear, // one product with three times the outputs
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+/// The variables of an encoder by name, as plain numbers.
+struct Weights<'a>(&'a BTreeMap<String, Tensor>);
+
+impl Weights<'_> {
+    fn get(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let variable = self.0.get(name).ok_or_else(|| Error::Unusable(format!("no variable `{name}`")))?;
+        let variable = variable.detach().to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
+        Ok(Vec::try_from(variable)?)
+    }
+
+    fn layer_norm(&self, path: &str, eps: f64) -> Result<LayerNorm, Error> {
+        let (weight, bias) = (self.get(&format!("{path}.weight"))?, self.get(&format!("{path}.bias"))?);
+        Ok(LayerNorm { weight, bias, eps: eps as f32 })
+    }
+
+    /// The layers below `paths` as one that gives their outputs side by side.
+    fn linear(&self, paths: &[String], format: Format) -> Result<Linear, Error> {
+        let all = |what: &str| -> Result<Vec<f32>, Error> {
+            let parts = paths.iter().map(|path| self.get(&format!("{path}.{what}"))).collect::<Result<Vec<_>, _>>()?;
+            Ok(parts.concat())
+        };
+        Ok(Linear::new(format, &all("weight")?, &all("bias")?))
+    }
+}
+
+impl NativeEncoder {
+    /// Takes over the weights of an encoder with this configuration.
+    pub(crate) fn new(
+        variables: &BTreeMap<String, Tensor>,
+        config: &EncoderConfig,
+        format: Format,
+    ) -> Result<Self, Error> {
+        let weights = Weights(variables);
+        let eps = config.layer_norm_eps;
+        let layer = |index: i64| -> Result<Layer, Error> {
+            let path = |name: &str| format!("encoder.layer.{index}.{name}");
+            let linear = |name: &str| weights.linear(&[path(name)], format);
+            let qkv = ["query", "key", "value"].map(|name| path(&format!("attention.self.{name}")));
+            Ok(Layer {
+                query_key_value: weights.linear(&qkv, format)?,
+                attention_output: linear("attention.output.dense")?,
+                attention_norm: weights.layer_norm(&path("attention.output.LayerNorm"), eps)?,
+                intermediate: linear("intermediate.dense")?,
+                output: linear("output.dense")?,
+                output_norm: weights.layer_norm(&path("output.LayerNorm"), eps)?,
+            })
+        };
+        let token_types = weights.get("embeddings.token_type_embeddings.weight")?;
+        let mut position_embeddings = weights.get("embeddings.position_embeddings.weight")?;
+        for row in position_embeddings.chunks_exact_mut(config.hidden_size as usize) {
+            // A single sentence is all type 0.
+            row.iter_mut().zip(&token_types).for_each(|(x, token_type)| *x += token_type);
+        }
+        Ok(Self {
+            word_embeddings: weights.get("embeddings.word_embeddings.weight")?,
+            position_embeddings,
+            layer_norm: weights.layer_norm("embeddings.LayerNorm", eps)?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
+            config: config.clone(),
+            format,
+        })
+    }
+
+    /// Embeddings of tokenized sentences, which `embedded` is given pass by pass: which sentences, and theirs, (sentences,
+    /// hidden). Sentences of about equal length best stand together, the longest first.
+    pub(crate) fn forward(
+        &self,
+        sentences: &[&[i64]],
+        pooling: Pooling,
+        embedded: &mut dyn FnMut(std::ops::Range<usize>, &[f32]),
+    ) {
+        let mut workspace = Workspace::new(&self.config, self.format);
+        let (mut start, mut pooled) = (0, Vec::new());
+        while start < sentences.len() {
+            let mut tokens = 0;
+            let fits = |sentence: &&&[i64]| {
+                tokens += sentence.len();
+                tokens <= MAX_PASS_TOKENS
+            };
+            let count = sentences[start..].iter().take_while(fits).count().max(1);
+            let pass = start..start + count;
+            self.pass(&sentences[pass.clone()], pooling, &mut workspace, &mut pooled);
+            embedded(pass, &pooled);
+            start += count;
+        }
+    }
+
+    fn pass(&self, sentences: &[&[i64]], pooling: Pooling, workspace: &mut Workspace, pooled: &mut Vec<f32>) {
+        let width = self.config.hidden_size as usize;
+        let heads = self.config.num_attention_heads as usize;
+        let spans = Sentences::new(sentences.iter().map(|ids| ids.len()));
+        let Workspace { hidden, sums, qkv, context, intermediate, narrow, wide } = workspace;
+        let ids: Vec<(usize, usize)> = sentences
+            .iter()
+            .flat_map(|ids| ids.iter().copied().zip(self.config.position_ids(ids)))
+            .map(|(id, position)| (id as usize, position as usize))
+            .collect();
+        hidden.resize(ids.len() * width, 0.0);
+        narrow.encode(
+            hidden,
+            #[inline(always)]
+            |index, row| {
+                let (id, position) = ids[index];
+                let word = &self.word_embeddings[id * width..][..width];
+                let position = &self.position_embeddings[position * width..][..width];
+                row.iter_mut().zip(word.iter().zip(position)).for_each(|(x, (word, position))| *x = word + position);
+                self.layer_norm.apply(row);
+            },
+        );
+        for layer in &self.layers {
+            layer.query_key_value.forward(narrow, qkv); // (tokens, 3 · hidden)
+            attention(qkv, &spans, heads, None, context); // (tokens, hidden)
+            narrow.encode(
+                context,
+                #[inline(always)]
+                |_, _| {},
+            );
+            layer.attention_output.forward(narrow, sums);
+            narrow.encode(
+                sums,
+                #[inline(always)]
+                |index, row| layer.attention_norm.add(row, &hidden[index * width..]),
+            );
+            std::mem::swap(hidden, sums);
+            layer.intermediate.forward(narrow, intermediate); // (tokens, intermediate)
+            match self.config.hidden_act {
+                Activation::Gelu => wide.encode(
+                    intermediate,
+                    #[inline(always)]
+                    |_, row| kernels::gelu(row),
+                ),
+                Activation::GeluTanh => wide.encode(
+                    intermediate,
+                    #[inline(always)]
+                    |_, row| kernels::gelu_tanh(row),
+                ),
+                Activation::Relu => wide.encode(
+                    intermediate,
+                    #[inline(always)]
+                    |_, row| kernels::relu(row),
+                ),
+            }
+            layer.output.forward(wide, sums);
+            narrow.encode(
+                sums,
+                #[inline(always)]
+                |index, row| layer.output_norm.add(row, &hidden[index * width..]),
+            );
+            std::mem::swap(hidden, sums);
+        }
+        pooled.resize(sentences.len() * width, 0.0);
+        for (tokens, pooled) in spans.ranges().zip(pooled.chunks_exact_mut(width)) {
+            pooling.pool(&hidden[tokens.start * width..tokens.end * width], pooled);
+        }
+    }
+}
+
+impl LayerNorm {
+    #[inline(always)]
+    fn apply(&self, row: &mut [f32]) {
+        layer_norm(row, &self.weight, &self.bias, self.eps);
+    }
+
+    /// The norm of a row and what skipped the layer before it.
+    #[inline(always)]
+    fn add(&self, row: &mut [f32], residual: &[f32]) {
+        row.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
+        self.apply(row);
+    }
+}
+
+/// Memory of one pass, kept from pass to pass.
+struct Workspace {
+    hidden: Vec<f32>,       // (tokens, hidden)
+    sums: Vec<f32>,         // (tokens, hidden)
+    qkv: Vec<f32>,          // (tokens, 3 · hidden)
+    context: Vec<f32>,      // (tokens, hidden)
+    intermediate: Vec<f32>, // (tokens, intermediate)
+    narrow: Rows,           // (tokens, hidden)
+    wide: Rows,             // (tokens, intermediate)
+}
+
+impl Workspace {
+    fn new(config: &EncoderConfig, format: Format) -> Self {
+        Self {
+            hidden: Vec::new(),
+            sums: Vec::new(),
+            qkv: Vec::new(),
+            context: Vec::new(),
+            intermediate: Vec::new(),
+            narrow: Rows::new(format, config.hidden_size as usize),
+            wide: Rows::new(format, config.intermediate_size as usize),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Forward and backward pass of training on a processor: the same function as libtorch's autograd differentiates in
+//! [`Encoder::forward`](crate::encoder::Encoder::forward), with its gradient written out.
+//!
+//! Products take their inputs in the format of the run; sums, norms, the residual stream and its gradient are f32. A weight
+//! is laid out right before the product that reads it. Dropout masks, attention weights and activations are made again in
+//! the backward pass rather than kept.
+
+use std::collections::BTreeMap;
+
+use kernels::{
+    Dropout, Factor, Format, Rows, Sentences, add_column_sums, attention, attention_backward, layer_norm_backward,
+    normalize, vectorize,
+};
+use rayon::prelude::*;
+use tch::Tensor;
+
+use crate::{
+    config::{Activation, EncoderConfig},
+    pooling::Pooling,
+    slices::{values, values_mut},
+};
+
+/// What a forward pass keeps for the backward pass, and memory for both, kept from step to step.
+#[derive(Debug)]
+pub(crate) struct Tape {
+    format: Format,
+    ids: Vec<(usize, usize)>, // (tokens): word and position
+    sentences: Sentences,
+    embedded: Norm,
+    layers: Vec<LayerTape>,
+    hidden: Vec<f32>,       // (tokens, hidden)
+    branch: Vec<f32>,       // (tokens, hidden)
+    qkv: Vec<f32>,          // (tokens, 3 · hidden)
+    intermediate: Vec<f32>, // (tokens, intermediate)
+    narrow: Rows,           // (tokens, hidden) or (tokens, 3 · hidden)
+    wide: Rows,             // (tokens, intermediate)
+    transposed: Rows,       // (width, tokens)
+    factor: Factor,
+}
+
+#[derive(Debug)]
+struct LayerTape {
+    input: Rows,   // (tokens, hidden)
+    qkv: Vec<f32>, // (tokens, 3 · hidden)
+    context: Rows, // (tokens, hidden)
+    attended: Norm,
+    middle: Rows, // (tokens, hidden)
+    pre: Rows,    // (tokens, intermediate): before the activation
+    output: Norm,
+}
+
+/// What a layer norm keeps.
+#[derive(Debug, Default)]
+struct Norm {
+    normalized: Vec<f32>, // (tokens, hidden), before weight and bias
+    scales: Vec<f32>,     // (tokens): 1 / deviation
+}
+
+/// A variable and its gradient.
+struct Parameter<'a> {
+    value: &'a [f32],
+    grad: &'a mut [f32],
+}
+
+/// A layer's weight and bias, of a product or of a norm.
+struct Affine<'a> {
+    weight: Parameter<'a>,
+    bias: Parameter<'a>,
+}
+
+struct LayerParameters<'a> {
+    query: Affine<'a>,
+    key: Affine<'a>,
+    value: Affine<'a>,
+    attention_output: Affine<'a>,
+    attention_norm: Affine<'a>,
+    intermediate: Affine<'a>,
+    output: Affine<'a>,
+    output_norm: Affine<'a>,
+}
+
+/// The encoder's variables with their gradients.
+pub(crate) struct Parameters<'a> {
+    word_embeddings: Parameter<'a>,
+    position_embeddings: Parameter<'a>,
+    token_type_embeddings: Parameter<'a>,
+    embedding_norm: Affine<'a>,
+    layers: Vec<LayerParameters<'a>>,
+}
+
+impl<'a> Parameters<'a> {
+    /// Of variables by name, and gradients by the same names.
+    pub(crate) fn new(
+        variables: &'a BTreeMap<String, Tensor>,
+        grads: &'a mut BTreeMap<String, Tensor>,
+        config: &EncoderConfig,
+    ) -> Self {
+        let mut grads: BTreeMap<&str, &mut Tensor> =
+            grads.iter_mut().map(|(name, grad)| (name.as_str(), grad)).collect();
+        let mut parameter = |name: String| Parameter {
+            value: values(&variables[&name]),
+            grad: values_mut(grads.remove(name.as_str()).expect("a gradient for each variable")),
+        };
+        let mut affine = |path: String| Affine {
+            weight: parameter(format!("{path}.weight")),
+            bias: parameter(format!("{path}.bias")),
+        };
+        let embedding_norm = affine("embeddings.LayerNorm".to_owned());
+        let mut layer = |index: i64| {
+            let mut affine = |name: &str| affine(format!("encoder.layer.{index}.{name}"));
+            LayerParameters {
+                query: affine("attention.self.query"),
+                key: affine("attention.self.key"),
+                value: affine("attention.self.value"),
+                attention_output: affine("attention.output.dense"),
+                attention_norm: affine("attention.output.LayerNorm"),
+                intermediate: affine("intermediate.dense"),
+                output: affine("output.dense"),
+                output_norm: affine("output.LayerNorm"),
+            }
+        };
+        let layers = (0..config.num_hidden_layers).map(&mut layer).collect();
+        let mut table = |name: &str| parameter(format!("embeddings.{name}.weight"));
+        Self {
+            word_embeddings: table("word_embeddings"),
+            position_embeddings: table("position_embeddings"),
+            token_type_embeddings: table("token_type_embeddings"),
+            embedding_norm,
+            layers,
+        }
+    }
+}
+
+/// Dropout of one pass; each place that drops has a mask of its own.
+#[derive(Clone, Copy)]
+struct Dropouts<'a> {
+    config: &'a EncoderConfig,
+    seed: Option<u64>,
+}
+
+impl Dropouts<'_> {
+    fn of(&self, probability: f64, place: usize) -> Option<Dropout> {
+        // An odd factor leaves no two places alike.
+        let seed = self.seed?.wrapping_add((place as u64 + 1).wrapping_mul(0xd1b5_4a32_d192_ed03));
+        Dropout::new(probability, seed)
+    }
+
+    fn embeddings(&self) -> Option<Dropout> {
+        self.of(self.config.hidden_dropout_prob, 0)
+    }
+
+    fn attention(&self, layer: usize) -> Option<Dropout> {
+        self.of(self.config.attention_probs_dropout_prob, 3 * layer + 1)
+    }
+
+    fn attended(&self, layer: usize) -> Option<Dropout> {
+        self.of(self.config.hidden_dropout_prob, 3 * layer + 2)
+    }
+
+    fn output(&self, layer: usize) -> Option<Dropout> {
+        self.of(self.config.hidden_dropout_prob, 3 * layer + 3)
+    }
+}
+
+impl Tape {
+    pub(crate) fn new(config: &EncoderConfig, format: Format) -> Self {
+        let (hidden, intermediate) = (config.hidden_size as usize, config.intermediate_size as usize);
+        let layer = |_| LayerTape {
+            input: Rows::new(format, hidden),
+            qkv: Vec::new(),
+            context: Rows::new(format, hidden),
+            attended: Norm::default(),
+            middle: Rows::new(format, hidden),
+            pre: Rows::new(format, intermediate),
+            output: Norm::default(),
+        };
+        Self {
+            format,
+            ids: Vec::new(),
+            sentences: Sentences::new([]),
+            embedded: Norm::default(),
+            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            hidden: Vec::new(),
+            branch: Vec::new(),
+            qkv: Vec::new(),
+            intermediate: Vec::new(),
+            narrow: Rows::new(format, hidden),
+            wide: Rows::new(format, intermediate),
+            transposed: Rows::new(format, 0),
+            factor: Factor::new(format),
+        }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Embeddings of tokenized sentences, (sentences, hidden); `seed` is dropout's, and none switches it off.
+    pub(crate) fn forward(
+        &mut self,
+        parameters: &Parameters,
+        config: &EncoderConfig,
+        sentences: &[Vec<i64>],
+        pooling: Pooling,
+        seed: Option<u64>,
+    ) -> Vec<f32> {
+        let width = config.hidden_size as usize;
+        let heads = config.num_attention_heads as usize;
+        let eps = config.layer_norm_eps as f32;
+        let dropouts = Dropouts { config, seed };
+        self.sentences = Sentences::new(sentences.iter().map(Vec::len));
+        let words = sentences.iter().flat_map(|ids| ids.iter().copied().zip(config.position_ids(ids)));
+        self.ids = words.map(|(id, position)| (id as usize, position as usize)).collect();
+        self.embed(parameters, width, eps, dropouts.embeddings());
+
+        let Self { hidden, branch, intermediate, wide, factor, .. } = self;
+        for (index, (layer, tape)) in parameters.layers.iter().zip(&mut self.layers).enumerate() {
+            tape.input.encode(hidden, |_, _| {});
+            let projections = [&layer.query, &layer.key, &layer.value];
+            factor.pack_transposed(&projections.map(|affine| affine.weight.value), width);
+            factor.multiply_bias(&tape.input, &projections.map(|affine| affine.bias.value).concat(), &mut tape.qkv);
+            attention(&tape.qkv, &self.sentences, heads, dropouts.attention(index), branch);
+            tape.context.encode(branch, |_, _| {});
+            linear(factor, &layer.attention_output, &tape.context, &mut tape.attended.normalized);
+            tape.attended.add(hidden, &layer.attention_norm, eps, dropouts.attended(index));
+
+            tape.middle.encode(hidden, |_, _| {});
+            linear(factor, &layer.intermediate, &tape.middle, intermediate);
+            tape.pre.encode(intermediate, |_, _| {});
+            activate(config.hidden_act, intermediate, wide);
+            linear(factor, &layer.output, wide, &mut tape.output.normalized);
+            tape.output.add(hidden, &layer.output_norm, eps, dropouts.output(index));
+        }
+        let mut pooled = vec![0.0; sentences.len() * width];
+        for (tokens, pooled) in self.sentences.ranges().zip(pooled.chunks_exact_mut(width)) {
+            pooling.pool(&self.hidden[tokens.start * width..tokens.end * width], pooled);
+        }
+        pooled
+    }
+
+    /// Word, position and token type embeddings summed, normalized, dropped.
+    fn embed(&mut self, parameters: &Parameters, width: usize, eps: f32, dropout: Option<Dropout>) {
+        let (words, positions) = (parameters.word_embeddings.value, parameters.position_embeddings.value);
+        let token_type = &parameters.token_type_embeddings.value[..width]; // a single sentence is all type 0
+        let norm = &parameters.embedding_norm;
+        let tokens = self.ids.len();
+        self.hidden.resize(tokens * width, 0.0);
+        self.hidden.fill(0.0);
+        self.embedded.normalized.resize(tokens * width, 0.0);
+        for (row, &(id, position)) in self.embedded.normalized.chunks_exact_mut(width).zip(&self.ids) {
+            let (word, position) = (&words[id * width..][..width], &positions[position * width..][..width]);
+            for (x, ((word, position), token_type)) in row.iter_mut().zip(word.iter().zip(position).zip(token_type)) {
+                *x = word + token_type + position;
+            }
+        }
+        self.embedded.add(&mut self.hidden, norm, eps, None);
+        drop_out(&mut self.hidden, width, dropout);
+    }
+
+    /// Adds the gradient of a loss to the parameters' gradients, given that with respect to the embeddings which the
+    /// forward pass with the same `seed` returned.
+    pub(crate) fn backward(
+        &mut self,
+        parameters: &mut Parameters,
+        config: &EncoderConfig,
+        pooling: Pooling,
+        seed: Option<u64>,
+        grad_pooled: &[f32],
+    ) {
+        let width = config.hidden_size as usize;
+        let heads = config.num_attention_heads as usize;
+        let dropouts = Dropouts { config, seed };
+        let Self { hidden, branch, qkv, intermediate, narrow, wide, transposed, factor, sentences, .. } = self;
+        let mut grad = vec![0.0; hidden.len()]; // (tokens, hidden), of the residual stream
+        for (tokens, grad_pooled) in sentences.ranges().zip(grad_pooled.chunks_exact(width)) {
+            let tokens = tokens.start * width..tokens.end * width;
+            pooling.pool_backward(&hidden[tokens.clone()], grad_pooled, &mut grad[tokens]);
+        }
+        for (index, (layer, tape)) in parameters.layers.iter_mut().zip(&mut self.layers).enumerate().rev() {
+            tape.output.backward(&mut grad, &mut layer.output_norm);
+            branch.clone_from(&grad);
+            drop_out(branch, width, dropouts.output(index));
+            intermediate.resize(tape.pre.tokens() * tape.pre.width(), 0.0);
+            decode(&tape.pre, intermediate);
+            activate(config.hidden_act, intermediate, wide);
+            backward_weight(&mut [&mut layer.output], branch, wide, transposed, factor);
+            narrow.encode(branch, |_, _| {});
+            factor.pack(&[layer.output.weight.value], wide.width());
+            factor.multiply(narrow, intermediate);
+            derive(config.hidden_act, intermediate, &tape.pre, wide);
+            backward_weight(&mut [&mut layer.intermediate], intermediate, &tape.middle, transposed, factor);
+            factor.pack(&[layer.intermediate.weight.value], width);
+            factor.multiply_add(wide, 0..wide.tokens(), &mut grad);
+
+            tape.attended.backward(&mut grad, &mut layer.attention_norm);
+            branch.clone_from(&grad);
+            drop_out(branch, width, dropouts.attended(index));
+            backward_weight(&mut [&mut layer.attention_output], branch, &tape.context, transposed, factor);
+            narrow.encode(branch, |_, _| {});
+            factor.pack(&[layer.attention_output.weight.value], width);
+            factor.multiply(narrow, branch); // now of the context
+            attention_backward(&tape.qkv, sentences, heads, dropouts.attention(index), branch, qkv);
+            let mut projections = [&mut layer.query, &mut layer.key, &mut layer.value];
+            backward_weight(&mut projections, qkv, &tape.input, transposed, factor);
+            let mut rows = Rows::new(self.format, 3 * width);
+            rows.encode(qkv, |_, _| {});
+            factor.pack(&projections.map(|affine| affine.weight.value), width);
+            factor.multiply_add(&rows, 0..rows.tokens(), &mut grad);
+        }
+        drop_out(&mut grad, width, dropouts.embeddings());
+        self.embedded.backward(&mut grad, &mut parameters.embedding_norm);
+        let padding = config.pad_token_id() as usize;
+        for (&(id, position), grad) in self.ids.iter().zip(grad.chunks_exact(width)) {
+            let add = |table: &mut Parameter, row: usize| {
+                table.grad[row * width..][..width].iter_mut().zip(grad).for_each(|(sum, x)| *sum += x);
+            };
+            if id != padding {
+                add(&mut parameters.word_embeddings, id); // torch.nn.Embedding: padding_idx has no gradient
+            }
+            add(&mut parameters.position_embeddings, position);
+            add(&mut parameters.token_type_embeddings, 0);
+        }
+    }
+}
+
+/// y = x Wᵀ + b.
+fn linear(factor: &mut Factor, affine: &Affine, x: &Rows, out: &mut Vec<f32>) {
+    factor.pack_transposed(&[affine.weight.value], x.width());
+    factor.multiply_bias(x, affine.bias.value, out);
+}
+
+/// Adds to the gradients of layers whose outputs stand side by side in `grad`, (tokens, outputs): dW += dYᵀ X and db += Σ
+/// dY.
+fn backward_weight(layers: &mut [&mut Affine], grad: &[f32], x: &Rows, transposed: &mut Rows, factor: &mut Factor) {
+    let outputs = grad.len() / x.tokens();
+    transposed.encode_transposed(grad, outputs);
+    factor.pack_rows(x);
+    let mut first = 0;
+    for affine in layers {
+        let count = affine.bias.value.len();
+        factor.multiply_add(transposed, first..first + count, affine.weight.grad);
+        add_column_sums(
+            x.tokens(),
+            affine.bias.grad,
+            #[inline(always)]
+            |sums, token| {
+                let row = &grad[token * outputs + first..][..count];
+                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            },
+        );
+        first += count;
+    }
+}
+
+/// The activation in place, and its result in the format of products.
+fn activate(activation: Activation, xs: &mut [f32], out: &mut Rows) {
+    match activation {
+        Activation::Gelu => out.encode(
+            xs,
+            #[inline(always)]
+            |_, row| kernels::gelu(row),
+        ),
+        Activation::GeluTanh => out.encode(
+            xs,
+            #[inline(always)]
+            |_, row| kernels::gelu_tanh(row),
+        ),
+        Activation::Relu => out.encode(
+            xs,
+            #[inline(always)]
+            |_, row| kernels::relu(row),
+        ),
+    }
+}
+
+/// Gradients times the activation's derivative, in place, and in the format of products.
+fn derive(activation: Activation, grad: &mut [f32], pre: &Rows, out: &mut Rows) {
+    macro_rules! times {
+        ($derivative:path) => {
+            out.encode(
+                grad,
+                #[inline(always)]
+                |token, row| pre.scale_by(token, row, $derivative),
+            )
+        };
+    }
+    match activation {
+        Activation::Gelu => times!(kernels::gelu_derivative),
+        Activation::GeluTanh => times!(kernels::gelu_tanh_derivative),
+        Activation::Relu => times!(kernels::relu_derivative),
+    }
+}
+
+fn decode(rows: &Rows, out: &mut [f32]) {
+    out.par_chunks_exact_mut(rows.width()).enumerate().for_each(|(token, row)| {
+        vectorize(
+            #[inline(always)]
+            || rows.decode(token, row),
+        );
+    });
+}
+
+/// Masks each row; nothing without dropout.
+fn drop_out(matrix: &mut [f32], width: usize, dropout: Option<Dropout>) {
+    let Some(dropout) = dropout else { return };
+    matrix.par_chunks_exact_mut(width).enumerate().with_min_len(8).for_each(|(token, row)| {
+        vectorize(
+            #[inline(always)]
+            || dropout.row(token as u32).apply(row),
+        );
+    });
+}
+
+impl Norm {
+    /// The norm of `hidden` and what `normalized` holds, after dropout; `hidden` becomes its result.
+    fn add(&mut self, hidden: &mut [f32], affine: &Affine, eps: f32, dropout: Option<Dropout>) {
+        let (weight, bias) = (affine.weight.value, affine.bias.value);
+        let width = weight.len();
+        self.scales.resize(hidden.len() / width, 0.0);
+        let rows = self.normalized.par_chunks_exact_mut(width).zip(hidden.par_chunks_exact_mut(width));
+        rows.zip(&mut self.scales).enumerate().with_min_len(8).for_each(|(token, ((normalized, hidden), scale))| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    if let Some(dropout) = dropout {
+                        dropout.row(token as u32).apply(normalized);
+                    }
+                    normalized.iter_mut().zip(&*hidden).for_each(|(x, residual)| *x += residual);
+                    *scale = normalize(normalized, eps);
+                    for ((hidden, x), (weight, bias)) in hidden.iter_mut().zip(normalized).zip(weight.iter().zip(bias))
+                    {
+                        *hidden = x.mul_add(*weight, *bias);
+                    }
+                },
+            );
+        });
+    }
+
+    /// From the gradient with respect to the result to that with respect to the sum, in place.
+    fn backward(&self, grad: &mut [f32], affine: &mut Affine) {
+        let weight = affine.weight.value;
+        let width = weight.len();
+        let row = |token: usize| token * width..(token + 1) * width;
+        add_column_sums(
+            self.scales.len(),
+            affine.weight.grad,
+            #[inline(always)]
+            |sums, token| {
+                let (grad, normalized) = (&grad[row(token)], &self.normalized[row(token)]);
+                for (sum, (grad, x)) in sums.iter_mut().zip(grad.iter().zip(normalized)) {
+                    *sum = grad.mul_add(*x, *sum);
+                }
+            },
+        );
+        add_column_sums(
+            self.scales.len(),
+            affine.bias.grad,
+            #[inline(always)]
+            |sums, token| sums.iter_mut().zip(&grad[row(token)]).for_each(|(sum, grad)| *sum += grad),
+        );
+        let rows = grad.par_chunks_exact_mut(width).zip(self.normalized.par_chunks_exact(width));
+        rows.zip(&self.scales).with_min_len(8).for_each(|((grad, normalized), scale)| {
+            vectorize(
+                #[inline(always)]
+                || layer_norm_backward(grad, normalized, *scale, weight),
+            );
+        });
+    }
+}

@@ -1,0 +1,154 @@
+"""Measures ko-sts beside its Python peers and writes BENCHMARKS.md. Started by run.sh, which makes what it needs."""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from encoding import Encoding
+from growth import SHAPE as GROWTH_SHAPE
+from growth import growth
+from machine import machine, versions
+from processes import Failed
+from report import load_all, report
+from results import Result, Table
+from settings import FULL, HERE, QUICK, ROOT, Amounts, Places
+from training import training
+
+JOBS = ["encode", "pair", "train", "growth"]
+SHAPES = ["base", "large", "small", "tiny"]
+BUSY = 0.5  # load average of a machine that has something else to do
+ABOUT = {
+    "encode": "Distinct sentences of KorSTS test, shuffled; the peers encode in batches of 32, as they sort them.",
+    "pair": "Both sentences of one pair, about 13 tokens each, in one call.",
+    "train": "Pairs of KLUE-STS train in batches of 32, dropout on, AdamW; the first step of a run is left out.",
+    "growth": "ko-sts alone, with the encoder of configs/kor-klue-small.toml in bf16, on distinct sentences.",
+}
+
+
+def names(allowed: list[str]) -> object:
+    """A type for argparse: names with commas between."""
+
+    def parse(text: str) -> list[str]:
+        asked = text.split(",")
+        if unknown := [name for name in asked if name not in allowed]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; expected some of {','.join(allowed)}")
+        return asked
+
+    return parse
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench/run.sh", description=__doc__.split(".")[0] + ".")
+    parser.add_argument("--quick", action="store_true", help="at most 5 minutes: one shape, few sentences and rounds")
+    parser.add_argument("--shapes", type=names(SHAPES), help="default: base,large; with --quick: base")
+    parser.add_argument("--jobs", type=names(JOBS), default=JOBS, help=f"default: {','.join(JOBS)}")
+    parser.add_argument("--rounds", type=int, help="runs of each side (default: 5)")
+    parser.add_argument("--sentences", type=int, help="how many of KorSTS test to encode (default: all)")
+    parser.add_argument("--steps", type=int, help="training steps that are measured (default: 4)")
+    parser.add_argument(
+        "--output", type=Path, help="default: BENCHMARKS.md; with --quick: target/bench-quick/BENCHMARKS.md"
+    )
+    arguments = parser.parse_args()
+    for name in ("rounds", "sentences", "steps"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            parser.error(f"--{name} {value}: expected at least 1")
+    return arguments
+
+
+def amounts(arguments: argparse.Namespace) -> Amounts:
+    amounts = QUICK if arguments.quick else FULL
+    given = {"sentences": arguments.sentences, "steps": arguments.steps}
+    given |= {"rounds": arguments.rounds, "training_rounds": arguments.rounds}
+    return replace(amounts, **{name: value for name, value in given.items() if value is not None})
+
+
+def make_models(shapes: list[str], encodes: bool, places: Places) -> None:
+    say(f"models: {', '.join(shapes)}")
+    scripts = [["torch", "checkpoints.py", places.cache, places.data, *shapes]]
+    if encodes:
+        exported = [shape for shape in shapes if shape not in ("large", GROWTH_SHAPE)]
+        scripts += [
+            [engine, "export.py", engine, places.cache / "models" / shape]
+            for shape in exported
+            for engine in ("onnx", "openvino")
+        ]
+    for environment, script, *rest in scripts:
+        subprocess.run([places.python(environment), HERE / script, *rest], check=True, stdout=sys.stderr)
+
+
+def measure(arguments: argparse.Namespace, shapes: list[str], amounts: Amounts, places: Places) -> None:
+    load = os.getloadavg()[0]
+    if load > BUSY:
+        say(f"warning: the load average is {load:.1f}: beside other work, no figure is worth anything")
+
+    def save(name: str, title: str, tables: list[Table]) -> None:
+        about = ABOUT[name.split("-")[0]]
+        result = Result(title, about, date.today().isoformat(), command_line(), load, tables)
+        result.save(places.results / f"{name}.json")
+
+    for shape in shapes:
+        if {"encode", "pair"} & set(arguments.jobs):
+            say(f"{shape}: loading all sides")
+            with Encoding(shape, amounts, places) as encoding:
+                agreement = encoding.agreement()
+                if "encode" in arguments.jobs:
+                    say(f"{shape}: encoding {encoding.number} sentences, {amounts.rounds} rounds")
+                    throughput = encoding.throughput()
+                    save(f"encode-{shape}", f"Encoding, {shape} shape", [throughput, encoding.memory(), agreement])
+                if "pair" in arguments.jobs:
+                    say(f"{shape}: one pair, {amounts.rounds} rounds")
+                    save(f"pair-{shape}", f"One pair, {shape} shape", [encoding.latency()])
+        if "train" in arguments.jobs:
+            say(f"{shape}: training, {amounts.training_rounds} rounds")
+            save(f"train-{shape}", f"Training, {shape} shape", training(shape, amounts, places))
+    if "growth" in arguments.jobs:
+        say(f"growth: {amounts.many} sentences, and a CSV of {amounts.many_rows}")
+        save("growth", "Growth", growth(amounts, places))
+
+
+def command_line() -> str:
+    return shlex.join(["scripts/bench/run.sh", *sys.argv[1:]])
+
+
+def say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    quick = arguments.quick
+    shapes = arguments.shapes or (["base"] if quick else ["base", "large"])
+    results = ROOT / "target" / ("bench-quick" if quick else "bench")
+    results.mkdir(parents=True, exist_ok=True)
+    for old in [*results.glob("*.log"), *(results.glob("*.json") if quick else [])]:
+        old.unlink()  # processes append to logs; a quick run reports itself alone
+    output = arguments.output or (results if quick else ROOT) / "BENCHMARKS.md"
+    with tempfile.TemporaryDirectory(dir=results) as work:
+        places = Places(
+            data=Path(os.environ["STS_DATA_DIR"]),
+            cache=Path(os.environ["BENCH_ENVIRONMENTS"]),
+            binaries=Path(os.environ["KO_STS_BIN"]),
+            results=results,
+            work=Path(work),
+        )
+        models = shapes + [GROWTH_SHAPE] * ("growth" in arguments.jobs)
+        make_models(models, "encode" in arguments.jobs or "pair" in arguments.jobs, places)
+        try:
+            measure(arguments, shapes, amounts(arguments), places)
+        except Failed as error:
+            print(f"bench: error: {error}", file=sys.stderr)
+            return 1
+        order = [f"{job}-{shape}" for shape in SHAPES for job in JOBS[:3]] + ["growth"]
+        output.write_text(report(machine(), versions(places), load_all(results, order)), encoding="utf-8")
+    say(f"written: {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Checkpoints with random weights, in the directory layout of sentence-transformers, for both sides to load.
+
+    python scripts/bench/checkpoints.py FOLDER DATA_DIR SHAPE…
+
+Prints each directory; one that is there is kept. Needs torch and transformers alone.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from transformers import RobertaConfig, RobertaModel
+
+MAX_SEQ_LENGTH = 128
+SPECIAL_TOKENS = {f"{name}_token": f"[{name.upper()}]" for name in ("cls", "pad", "sep", "unk", "mask")}
+
+# What differs from klue/roberta-base; the shape `small` is that of configs/kor-klue-small.toml.
+CHANGES = {
+    "small": {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 1024},
+    "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128},
+}
+SHAPES = ["base", "large", *CHANGES]
+
+
+def shape_config(shape: str, data: Path) -> RobertaConfig:
+    published = "large" if shape == "large" else "base"
+    values = json.loads((data / "klue-roberta" / f"config-{published}.json").read_text(encoding="utf-8"))
+    values.pop("tokenizer_class", None)
+    return RobertaConfig(**values | CHANGES.get(shape, {}))
+
+
+def checkpoint(shape: str, data: Path, folder: Path) -> Path:
+    """The directory of a shape, made if it is not there."""
+    directory = folder / "models" / shape
+    if directory.exists():
+        return directory
+    unfinished = directory.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    torch.manual_seed(0)
+    config = shape_config(shape, data)
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(unfinished)
+    shutil.copyfile(data / "klue-roberta" / "tokenizer.json", unfinished / "tokenizer.json")
+    write_layout(unfinished, config.hidden_size)
+    unfinished.rename(directory)
+    return directory
+
+
+def write_layout(directory: Path, hidden_size: int) -> None:
+    modules = [
+        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for index, (name, path) in enumerate([("Transformer", ""), ("Pooling", "1_Pooling")])
+    ]
+    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_SEQ_LENGTH, **SPECIAL_TOKENS}
+    files = {
+        "modules.json": modules,
+        "1_Pooling/config.json": {"word_embedding_dimension": hidden_size, "pooling_mode_mean_tokens": True},
+        "sentence_bert_config.json": {"max_seq_length": MAX_SEQ_LENGTH, "do_lower_case": False},
+        "tokenizer_config.json": tokenizer,
+    }
+    (directory / "1_Pooling").mkdir()
+    for name, content in files.items():
+        (directory / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    folder, data, *shapes = sys.argv[1:]
+    for shape in shapes:
+        print(checkpoint(shape, Path(data), Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

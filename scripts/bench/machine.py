@@ -1,0 +1,39 @@
+"""What the figures were taken on: processor, memory, versions."""
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+from settings import ROOT, Places
+
+INSTRUCTION_SETS = ["avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"]
+PACKAGES = {
+    "torch": ["torch", "sentence-transformers", "transformers", "accelerate"],
+    "openvino": ["openvino", "optimum-intel", "sentence-transformers", "transformers"],
+    "onnx": ["onnxruntime", "optimum-onnx", "sentence-transformers", "transformers"],
+}
+
+
+def machine() -> str:
+    processor = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    name = re.search(r"model name\s*: (.*)", processor)
+    flags = (re.search(r"flags\s*: (.*)", processor) or [""])[0].split()
+    sets = ", ".join(flag for flag in INSTRUCTION_SETS if flag in flags)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return f"{name[1] if name else platform.processor()}, {cores} cores ({sets}), {memory:.0f} GiB, {platform.system()}"
+
+
+def versions(places: Places) -> dict[str, str]:
+    """Per environment, its packages with versions."""
+    commit = first_line("git", "rev-parse", "--short", "HEAD")
+    ours = [first_line("rustc", "--version"), "libtorch 2.11.0", f"commit {commit}"]
+    script = "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    peers = {name: first_line(places.python(name), "-c", script, *packages) for name, packages in PACKAGES.items()}
+    return {"ko-sts": ", ".join(ours), **peers}
+
+
+def first_line(*command: str | Path) -> str:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[0]
