@@ -4,6 +4,7 @@ import numpy
 from safetensors.numpy import load_file
 
 import texts
+from machine import NO_BF16, computes_bf16
 from processes import Failed, Side
 from results import Comparison, Table
 from settings import HERE, Amounts, Places
@@ -41,6 +42,8 @@ class Encoding:
         self.amounts, self.places = amounts, places
         self.model = places.cache / "models" / shape
         peers = [peer for peer in amounts.peers if shape != "large" or peer in LARGE_PEERS]
+        if not computes_bf16():
+            peers.remove("torch bf16")
         distinct = texts.kor_sts_test(places.data)[: amounts.sentences]
         self.sentences = texts.write_lines(places.work / "sentences.txt", distinct)
         self.checked = texts.write_lines(places.work / "checked.txt", distinct[:CHECKED])
@@ -79,7 +82,8 @@ class Encoding:
         return load_file(output)["embeddings"]
 
     def throughput(self) -> Table:
-        table = Table("Encoding", "sentences/s", {side.name: [] for side in self.sides}, ENCODE)
+        note = "" if computes_bf16() else NO_BF16
+        table = Table("Encoding", "sentences/s", {side.name: [] for side in self.sides}, ENCODE, note)
         for _ in range(self.amounts.rounds):
             for side in self.sides:
                 table.sides[side.name].append(self.number / side.ask("encode", self.sentences))

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, harmonic_mean
 
 import texts
+from machine import NO_BF16, computes_bf16
 from processes import Failed, run
 from results import Comparison, Table
 from settings import HERE, Amounts, Places
@@ -33,11 +34,13 @@ def training(shape: str, amounts: Amounts, places: Places) -> list[Table]:
     number = (amounts.steps + 1) * BATCH_SIZE
     train = texts.write_pairs(places.work / "train.csv", pairs[:number])
     dev = texts.write_pairs(places.work / "dev.csv", pairs[number : number + 8])
-    speed = Table("Training", "pairs/s", {side: [] for side in SIDES}, SPEED)
-    memory = Table("Peak memory of the process", "MiB", {side: [] for side in SIDES}, MEMORY)
+    sides = [side for side in SIDES if side != "sentence-transformers bf16" or computes_bf16()]
+    note = "" if computes_bf16() else NO_BF16
+    speed = Table("Training", "pairs/s", {side: [] for side in sides}, SPEED, note)
+    memory = Table("Peak memory of the process", "MiB", {side: [] for side in sides}, MEMORY)
     for _ in range(amounts.training_rounds):
         runs = {}
-        for side in SIDES:
+        for side in sides:
             name, precision = side.rsplit(" ", 1)
             if name == "ko-sts":
                 runs[side] = ours(model, train, dev, precision, places)

@@ -77,14 +77,14 @@ impl Factor {
     /// Takes up activations, (tokens, columns), in the same format.
     pub fn pack_rows(&mut self, x: &Rows) {
         assert!(x.format == self.format, "rows of this format");
-        let (format, stride) = (self.format, x.groups);
+        let (format, groups, stride) = (self.format, x.groups, x.stride);
         self.panels.reset(x.tokens().div_ceil(format.per_group()), x.width());
         self.panels.par_iter_mut().enumerate().for_each(|(index, panel)| {
             vectorize(
                 #[inline(always)]
                 || {
                     let first = index * PANEL / format.per_group();
-                    let part = first..stride.min(first + PANEL / format.per_group());
+                    let part = first..groups.min(first + PANEL / format.per_group());
                     for (lane, rows) in panel.iter_mut().zip(x.data.chunks(stride * format.per_group())) {
                         let (a, b) = rows.split_at(stride);
                         match format {
@@ -174,10 +174,10 @@ pub(crate) fn product(
         let (span, columns) = (block.rows.clone(), block.columns.clone());
         let index = columns.start / COLUMNS;
         let used = columns.len().div_ceil(PANEL);
-        let a = &x.data[(rows.start + span.start) * x.groups..];
+        let a = &x.data[(rows.start + span.start) * x.stride..];
         let mut sums = [Sums::zeroed(); BLOCK_ROWS];
         let sums = &mut sums[..span.len()];
-        multiply(format, a, x.groups, panels.strip(index), used, panels.after(index), sums);
+        multiply(format, a, x.stride, panels.strip(index), used, panels.after(index), sums);
         vectorize(
             #[inline(always)]
             || {

@@ -10,6 +10,10 @@ use crate::{
     vector::{is_finite, pair, range, to_bf16},
 };
 
+/// Groups in a cache line, and in what two rows are apart within it.
+const LINE: usize = 16;
+pub(crate) const BANK: usize = 2;
+
 /// (tokens, width) in a product's number format. In [`Format::Int8`] a number is `scale · q + offset` with q of 0..=255
 /// and a scale and an offset for each token.
 #[derive(Clone, Debug)]
@@ -17,7 +21,8 @@ pub struct Rows {
     pub(crate) format: Format,
     width: usize,
     pub(crate) groups: usize,    // of 32 bits, per token
-    pub(crate) data: Vec<u32>,   // (tokens, groups)
+    pub(crate) stride: usize,    // groups from one token to the next
+    pub(crate) data: Vec<u32>,   // (tokens, stride)
     pub(crate) scale: Vec<f32>,  // (tokens)
     pub(crate) offset: Vec<f32>, // (tokens)
 }
@@ -25,20 +30,30 @@ pub struct Rows {
 impl Rows {
     /// No tokens yet, each of `width` numbers.
     pub fn new(format: Format, width: usize) -> Self {
-        let groups = width.div_ceil(format.per_group());
-        Self { format, width, groups, data: Vec::new(), scale: Vec::new(), offset: Vec::new() }
+        let mut this =
+            Self { format, width: 0, groups: 0, stride: 0, data: Vec::new(), scale: Vec::new(), offset: Vec::new() };
+        this.set_width(width);
+        this
+    }
+
+    fn set_width(&mut self, width: usize) {
+        self.width = width;
+        self.groups = width.div_ceil(self.format.per_group());
+        // A tile reads the same group of several rows at once. Eight bytes beyond a multiple of a cache line, no two of
+        // them lie in the same bank of the cache, which would serve them one by one.
+        self.stride = (self.groups + LINE - BANK).next_multiple_of(LINE) + BANK;
     }
 
     /// Takes up (tokens, width), after `transform` has changed each row, whose index it is told, in place.
     pub fn encode(&mut self, matrix: &mut [f32], transform: impl Fn(usize, &mut [f32]) + Sync) {
         let tokens = matrix.len() / self.width;
-        self.data.resize(tokens * self.groups, 0);
+        self.data.resize(tokens * self.stride, 0);
         self.scale.resize(tokens, 0.0);
         self.offset.resize(tokens, 0.0);
-        let format = self.format;
+        let (format, groups) = (self.format, self.groups);
         matrix
             .par_chunks_exact_mut(self.width)
-            .zip(self.data.par_chunks_exact_mut(self.groups))
+            .zip(self.data.par_chunks_exact_mut(self.stride))
             .zip(self.scale.par_iter_mut().zip(&mut self.offset))
             .enumerate()
             .with_min_len(4)
@@ -47,6 +62,7 @@ impl Rows {
                     #[inline(always)]
                     || {
                         transform(index, row);
+                        let data = &mut data[..groups];
                         match format {
                             Format::F32 => data.copy_from_slice(bytemuck::cast_slice(row)),
                             Format::Bf16 => encode_bf16(row, bytemuck::cast_slice_mut(data)),
@@ -62,13 +78,12 @@ impl Rows {
     pub fn encode_transposed(&mut self, matrix: &[f32], columns: usize) {
         let (format, width) = (self.format, columns);
         let per_group = format.per_group();
-        self.width = matrix.len() / columns.max(1);
-        self.groups = self.width.div_ceil(per_group);
-        self.data.resize(columns * self.groups, 0);
+        self.set_width(matrix.len() / columns.max(1));
+        self.data.resize(columns * self.stride, 0);
         self.scale.resize(columns, 0.0);
         self.offset.resize(columns, 0.0);
-        let groups = self.groups;
-        self.data.par_chunks_mut((groups * PANEL).max(1)).enumerate().for_each(|(index, data)| {
+        let (groups, stride) = (self.groups, self.stride);
+        self.data.par_chunks_mut(stride * PANEL).enumerate().for_each(|(index, data)| {
             let columns = index * PANEL..columns.min((index + 1) * PANEL);
             vectorize(
                 #[inline(always)]
@@ -93,7 +108,7 @@ impl Rows {
                         }
                         transpose(&mut square);
                         let part = start..groups.min(start + PANEL);
-                        for (row, lane) in data.chunks_exact_mut(groups).zip(&square) {
+                        for (row, lane) in data.chunks_exact_mut(stride).zip(&square) {
                             row[part.clone()].copy_from_slice(&lane.0[..part.len()]);
                         }
                     }
@@ -105,7 +120,7 @@ impl Rows {
     /// A token's numbers as f32; f32 and bf16.
     #[inline(always)]
     pub fn decode(&self, token: usize, row: &mut [f32]) {
-        let data = &self.data[token * self.groups..][..self.groups];
+        let data = &self.data[token * self.stride..][..self.groups];
         match self.format {
             Format::F32 => row.copy_from_slice(bytemuck::cast_slice(data)),
             _ => {
@@ -118,7 +133,7 @@ impl Rows {
     /// Multiplies a row with a function of a token's numbers; f32 and bf16.
     #[inline(always)]
     pub fn scale_by(&self, token: usize, row: &mut [f32], function: impl Fn(f32) -> f32) {
-        let data = &self.data[token * self.groups..][..self.groups];
+        let data = &self.data[token * self.stride..][..self.groups];
         match self.format {
             Format::F32 => row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(f32::from_bits(*bits))),
             _ => {

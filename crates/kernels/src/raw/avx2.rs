@@ -1,15 +1,18 @@
 //! Products and transposition in AVX2.
 //!
-//! bf16 has no instruction here: each number is widened to f32 as it is read, which saves memory and no time. Neither has
-//! int8 one that sums in 32 bits: two products are summed in 16 bits, for which weights keep to 7 bits
+//! bf16 has no instruction here: numbers are widened to f32 shortly before they are multiplied, which saves memory and no
+//! time. Neither has int8 one that sums in 32 bits: two products are summed in 16 bits, for which weights keep to 7 bits
 //! ([`super::int8_weight_limit`]).
 
 use std::arch::x86_64::*;
+
+use bytemuck::Zeroable;
 
 use super::{Sums, TILE_ROWS, tiles};
 use crate::{
     format::Format,
     panels::{Lane, Strip},
+    rows::BANK,
 };
 
 /// Groups of a panel that are gone through at once: 16 KiB, half of a core's first cache, for all rows of a block.
@@ -31,32 +34,6 @@ unsafe fn step_f32<const ROWS: usize>(acc: &mut [Halves; ROWS], a: *const u32, s
         for (acc, b) in acc.iter_mut().zip(b) {
             let sum = _mm256_fmadd_ps(a, _mm256_castsi256_ps(b), _mm256_castsi256_ps(*acc));
             *acc = _mm256_castps_si256(sum);
-        }
-    }
-}
-
-/// # Safety
-/// As [`step_f32`].
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn step_bf16<const ROWS: usize>(acc: &mut [Halves; ROWS], a: *const u32, stride: usize, b: Halves) {
-    // First the low number of each group, then the high one, so that the registers suffice.
-    let low = |x| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x));
-    let high = |x| _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(0xffff_0000_u32 as i32)));
-    let b_low = b.map(low);
-    for (row, acc) in acc.iter_mut().enumerate() {
-        // SAFETY: the caller's.
-        let a = low(_mm256_set1_epi32(unsafe { *a.add(row * stride) } as i32));
-        for (acc, b) in acc.iter_mut().zip(b_low) {
-            *acc = _mm256_castps_si256(_mm256_fmadd_ps(a, b, _mm256_castsi256_ps(*acc)));
-        }
-    }
-    let b_high = b.map(high);
-    for (row, acc) in acc.iter_mut().enumerate() {
-        // SAFETY: the caller's.
-        let a = high(_mm256_set1_epi32(unsafe { *a.add(row * stride) } as i32));
-        for (acc, b) in acc.iter_mut().zip(b_high) {
-            *acc = _mm256_castps_si256(_mm256_fmadd_ps(a, b, _mm256_castsi256_ps(*acc)));
         }
     }
 }
@@ -111,13 +88,41 @@ macro_rules! tile_in {
 }
 
 tile_in!(tile_f32, step_f32);
-tile_in!(tile_bf16, step_bf16);
 tile_in!(tile_int8, step_int8);
 
 #[inline(always)]
 fn halves(lane: &Lane) -> [*const __m256i; 2] {
     let start: *const __m256i = std::ptr::from_ref(lane).cast();
     [start, start.wrapping_add(1)]
+}
+
+/// Rows of `a` times a part of a panel, added to the sums with it; f32 and int8.
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+unsafe fn multiply_part(format: Format, a: &[u32], stride: usize, part: &[Lane], panel: usize, sums: &mut [Sums]) {
+    for tile in tiles(sums.len()) {
+        let (a, sums) = (&a[tile.start * stride..], &mut sums[tile]);
+        macro_rules! by_rows {
+            ($tile:ident) => {
+                // SAFETY: the caller's.
+                unsafe {
+                    match sums.len() {
+                        1 => $tile::<1>(a, stride, part, panel, sums),
+                        2 => $tile::<2>(a, stride, part, panel, sums),
+                        3 => $tile::<3>(a, stride, part, panel, sums),
+                        4 => $tile::<4>(a, stride, part, panel, sums),
+                        5 => $tile::<5>(a, stride, part, panel, sums),
+                        _ => $tile::<TILE_ROWS>(a, stride, part, panel, sums),
+                    }
+                }
+            };
+        }
+        match format {
+            Format::Int8 => by_rows!(tile_int8),
+            _ => by_rows!(tile_f32),
+        }
+    }
 }
 
 /// See [`super::multiply`].
@@ -132,35 +137,50 @@ pub(super) unsafe fn multiply(
     panels: usize,
     sums: &mut [Sums],
 ) {
+    if format == Format::Bf16 {
+        // SAFETY: the caller's.
+        return unsafe { multiply_bf16(a, stride, strip, panels, sums) };
+    }
     for start in (0..strip.groups).step_by(CHUNK) {
         let chunk = start..strip.groups.min(start + CHUNK);
         for panel in 0..panels {
-            let part = &strip.panel(panel)[chunk.clone()];
-            for tile in tiles(sums.len()) {
-                let (a, sums) = (&a[tile.start * stride + start..], &mut sums[tile]);
-                macro_rules! by_rows {
-                    ($tile:ident) => {
-                        // SAFETY: the caller's.
-                        unsafe {
-                            match sums.len() {
-                                1 => $tile::<1>(a, stride, part, panel, sums),
-                                2 => $tile::<2>(a, stride, part, panel, sums),
-                                3 => $tile::<3>(a, stride, part, panel, sums),
-                                4 => $tile::<4>(a, stride, part, panel, sums),
-                                5 => $tile::<5>(a, stride, part, panel, sums),
-                                _ => $tile::<TILE_ROWS>(a, stride, part, panel, sums),
-                            }
-                        }
-                    };
-                }
-                match format {
-                    Format::F32 => by_rows!(tile_f32),
-                    Format::Bf16 => by_rows!(tile_bf16),
-                    Format::Int8 => by_rows!(tile_int8),
-                }
-            }
+            // SAFETY: the caller's.
+            unsafe { multiply_part(format, &a[start..], stride, &strip.panel(panel)[chunk.clone()], panel, sums) };
         }
     }
+}
+
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn multiply_bf16(a: &[u32], stride: usize, strip: Strip, panels: usize, sums: &mut [Sums]) {
+    let mut rows = vec![[0; CHUNK + BANK]; sums.len()];
+    let mut lanes = [Lane::zeroed(); CHUNK];
+    for start in (0..strip.groups).step_by(CHUNK / 2) {
+        let chunk = start..strip.groups.min(start + CHUNK / 2);
+        for (wide, a) in rows.iter_mut().zip(a[start..].chunks(stride)) {
+            for (wide, group) in wide.chunks_exact_mut(2).zip(&a[..chunk.len()]) {
+                [wide[0], wide[1]] = widened(*group);
+            }
+        }
+        for panel in 0..panels {
+            for (wide, groups) in lanes.chunks_exact_mut(2).zip(&strip.panel(panel)[chunk.clone()]) {
+                let [low, high] = wide else { unreachable!("chunks of two") };
+                for ((low, high), group) in low.0.iter_mut().zip(&mut high.0).zip(groups.0) {
+                    [*low, *high] = widened(group);
+                }
+            }
+            let (wide, part) = (rows.as_flattened(), &lanes[..2 * chunk.len()]);
+            // SAFETY: the caller's.
+            unsafe { multiply_part(Format::F32, wide, CHUNK + BANK, part, panel, sums) };
+        }
+    }
+}
+
+/// The two numbers of a group of bf16 as f32.
+#[inline(always)]
+fn widened(group: u32) -> [u32; 2] {
+    [group << 16, group & 0xffff_0000]
 }
 
 /// See [`super::transpose`].
