@@ -4,15 +4,16 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use data::{
-    DataDir, Dataset, Staged,
+    DataDir, PairFile, Staged,
     command_line::{self, WrongUse},
 };
-use eval::{Evaluation, Plots, Report, Scored, score, write_predictions};
+use eval::{Evaluation, Plots, Report, Scored, score_pairs, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
     Options, Precision, SentenceEncoder,
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let dir = DataDir::new(args.data_dir.clone());
-    let datasets = args.data.iter().map(|spec| Dataset::load(spec, &dir)).collect::<Result<Vec<_>, _>>()?;
+    let datasets = args.data.iter().map(|spec| PairFile::open(spec, &dir)).collect::<Result<Vec<_>, _>>()?;
     let options = Options {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         precision: args.precision,
@@ -93,20 +94,18 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Some(dir) => {
             let names = file_names(&datasets, "--plots")?;
             let files = datasets.iter().zip(&names);
-            files.map(|(dataset, name)| Plots::create(dir, name, dataset.is_labelled())).collect::<Result<_, _>>()?
+            files.map(|(dataset, name)| Plots::create(dir, name, dataset.scores.is_some())).collect::<Result<_, _>>()?
         }
         None => Vec::new(),
     };
     let (mut results, mut labelled) = (Vec::new(), Vec::new());
     let (mut predictions, mut plots) = (predictions.into_iter(), plots.into_iter());
     for dataset in &datasets {
-        let bar = progress_bar(dataset);
-        let scored = score(&encoder, dataset, &mut |sentences| bar.inc(sentences as u64))?;
-        bar.finish_and_clear();
+        let mut file = predictions.next();
+        let scored = score_file(&encoder, dataset, file.as_mut())?;
         let evaluation = Evaluation::new(&dataset.name, &scored);
-        if let Some(mut file) = predictions.next() {
+        if let Some(file) = file {
             let path = file.target().to_owned();
-            write_predictions(file.file(), dataset, &scored.predictions).with_context(|| path.display().to_string())?;
             file.commit(true)?;
             eprintln!("predictions: {}", path.display());
         }
@@ -136,8 +135,29 @@ fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Scores a dataset part by part, and writes each part's predictions.
+fn score_file(encoder: &SentenceEncoder, dataset: &PairFile, mut file: Option<&mut Staged>) -> anyhow::Result<Scored> {
+    let bar = progress_bar(dataset);
+    let (mut predictions, mut elapsed) = (Vec::with_capacity(dataset.pairs), Duration::ZERO);
+    for pairs in dataset.parts()? {
+        let (pairs, start) = (pairs?, Instant::now());
+        let scores = score_pairs(encoder, &pairs, &mut |sentences| bar.inc(sentences as u64))?;
+        elapsed += start.elapsed();
+        if let Some(file) = &mut file {
+            let path = file.target().to_owned();
+            write_predictions(file.file(), predictions.len(), &pairs, &scores)
+                .with_context(|| path.display().to_string())?;
+        }
+        predictions.extend(scores);
+    }
+    bar.finish_and_clear();
+    let has_changed = predictions.len() != dataset.pairs;
+    ensure!(!has_changed, "{}: the file was changed while it was read", dataset.path.display());
+    Ok(Scored { predictions, labels: dataset.scores.clone(), elapsed })
+}
+
 /// `out.csv`, or `out.kor-sts-test.csv` and so on where several datasets are scored.
-fn predictions_paths(path: &Path, datasets: &[Dataset]) -> anyhow::Result<Vec<PathBuf>> {
+fn predictions_paths(path: &Path, datasets: &[PairFile]) -> anyhow::Result<Vec<PathBuf>> {
     if datasets.len() == 1 {
         return Ok(vec![path.to_owned()]);
     }
@@ -147,7 +167,7 @@ fn predictions_paths(path: &Path, datasets: &[Dataset]) -> anyhow::Result<Vec<Pa
 }
 
 /// What the files of each dataset are named after: `kor-sts-test` for `kor-sts:test`.
-fn file_names(datasets: &[Dataset], option: &str) -> anyhow::Result<Vec<String>> {
+fn file_names(datasets: &[PairFile], option: &str) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for dataset in datasets {
         let letter = |letter: char| if letter.is_alphanumeric() || letter == '-' { letter } else { '-' };
@@ -165,12 +185,12 @@ fn file_names(datasets: &[Dataset], option: &str) -> anyhow::Result<Vec<String>>
 }
 
 /// A bar on a terminal, a line elsewhere.
-fn progress_bar(dataset: &Dataset) -> ProgressBar {
+fn progress_bar(dataset: &PairFile) -> ProgressBar {
     let template = "{prefix} {wide_bar} {pos}/{len} sentences, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(template).expect("a valid template");
-    let bar = ProgressBar::new(2 * dataset.pairs.len() as u64).with_style(style).with_prefix(dataset.name.clone());
+    let bar = ProgressBar::new(2 * dataset.pairs as u64).with_style(style).with_prefix(dataset.name.clone());
     if bar.is_hidden() {
-        eprintln!("scoring {}: {} sentences", dataset.name, 2 * dataset.pairs.len());
+        eprintln!("scoring {}: {} sentences", dataset.name, 2 * dataset.pairs);
     }
     bar
 }

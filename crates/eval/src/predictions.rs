@@ -2,13 +2,18 @@
 
 use std::io::Write;
 
-use data::Dataset;
+use data::SentencePair;
 use polars::prelude::{Column, CsvWriter, DataFrame, PolarsResult, SerWriter};
 
-/// Writes `index,sentence1,sentence2,label,prediction`, one row per pair; the label is empty where the dataset has none.
-pub fn write_predictions(writer: impl Write, dataset: &Dataset, predictions: &[f64]) -> PolarsResult<()> {
-    let pairs = &dataset.pairs;
-    let indices: Vec<u32> = (0..pairs.len() as u32).collect();
+/// Writes `index,sentence1,sentence2,label,prediction`, one row per pair, with indices from `first` on and a header above
+/// the pair 0; the label is empty where the pairs have none.
+pub fn write_predictions(
+    writer: impl Write,
+    first: usize,
+    pairs: &[SentencePair],
+    predictions: &[f64],
+) -> PolarsResult<()> {
+    let indices: Vec<u64> = (first..first + pairs.len()).map(|index| index as u64).collect();
     let sentences1: Vec<&str> = pairs.iter().map(|pair| pair.sentence1.as_str()).collect();
     let sentences2: Vec<&str> = pairs.iter().map(|pair| pair.sentence2.as_str()).collect();
     let labels: Vec<Option<f64>> = pairs.iter().map(|pair| pair.score).collect();
@@ -22,5 +27,5 @@ pub fn write_predictions(writer: impl Write, dataset: &Dataset, predictions: &[f
             Column::new("prediction".into(), predictions),
         ],
     )?;
-    CsvWriter::new(writer).finish(&mut frame)
+    CsvWriter::new(writer).include_header(first == 0).finish(&mut frame)
 }

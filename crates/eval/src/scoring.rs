@@ -49,12 +49,21 @@ pub fn score(
     let start = Instant::now();
     let mut predictions = Vec::with_capacity(dataset.pairs.len());
     for window in dataset.pairs.chunks(WINDOW) {
-        let side = |sentence: fn(&SentencePair) -> &String| window.iter().map(sentence);
-        let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
-        let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, hidden)
-        let pairs = window.len() as i64;
-        let cosines = similarity(&embeddings.narrow(0, 0, pairs), &embeddings.narrow(0, pairs, pairs)); // (pairs)
-        predictions.extend(Vec::<f64>::try_from((cosines.to_kind(Kind::Double) * LABEL_SCALE).contiguous())?);
+        predictions.extend(score_pairs(encoder, window, progress)?);
     }
     Ok(Scored { predictions, labels: dataset.scores().ok(), elapsed: start.elapsed() })
+}
+
+/// The predicted scores of some pairs, whose embeddings are all held at once.
+pub fn score_pairs(
+    encoder: &SentenceEncoder,
+    pairs: &[SentencePair],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<f64>, model::Error> {
+    let side = |sentence: fn(&SentencePair) -> &String| pairs.iter().map(sentence);
+    let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
+    let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, hidden)
+    let count = pairs.len() as i64;
+    let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count)); // (pairs)
+    Ok(Vec::<f64>::try_from((cosines.to_kind(Kind::Double) * LABEL_SCALE).contiguous())?)
 }

@@ -10,6 +10,8 @@
 //! AVX-512 and AVX2 are used where the processor has them; elsewhere portable code computes the same, slowly
 //! ([`Format::is_vectorized`]). The threads are rayon's current pool.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
+
 mod adamw;
 mod attention;
 mod dropout;

@@ -71,7 +71,7 @@ pub struct SentenceEncoder {
 #[derive(Debug)]
 enum Weights {
     /// libtorch: in training, on a GPU, and on a processor without the instructions that the kernels need.
-    Torch { vs: VarStore, encoder: Encoder, tape: RefCell<Option<Tape>> },
+    Torch { vs: VarStore, encoder: Encoder, tape: RefCell<Option<Box<Tape>>> },
     /// The kernels of a processor.
     Native(NativeEncoder),
 }
@@ -304,7 +304,7 @@ impl SentenceEncoder {
         let mut tape = tape.borrow_mut();
         let tape = match &mut *tape {
             Some(tape) if tape.format() == format => tape,
-            other => other.insert(Tape::new(&self.config, format)),
+            other => other.insert(Box::new(Tape::new(&self.config, format))),
         };
         let pooled = tape.forward(&parameters, &self.config, sentences, self.pooling, dropout);
         let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);

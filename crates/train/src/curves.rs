@@ -1,6 +1,6 @@
 //! The curves of a run as an SVG picture: training loss, learning rate, and the dev figures of every epoch.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use data::{
     Staged,
@@ -10,6 +10,7 @@ use plotters::prelude::*;
 
 use crate::{
     log::StepPoint,
+    loss::Loss,
     report::{Best, Epoch},
     validation::DevFigures,
 };
@@ -40,14 +41,15 @@ const FIGURES: [Figure; 4] = [
 pub(crate) fn write(
     path: &Path,
     run: &str,
+    loss: Loss,
     steps: &[StepPoint],
     epochs: &[Epoch],
     best: Best,
 ) -> Result<(), data::Error> {
-    picture::save(Staged::create(path)?, draw(run, steps, epochs, best))
+    picture::save(Staged::create(path)?, draw(run, loss, steps, epochs, best))
 }
 
-fn draw(run: &str, steps: &[StepPoint], epochs: &[Epoch], best: Best) -> Result<String, Failure> {
+fn draw(run: &str, loss: Loss, steps: &[StepPoint], epochs: &[Epoch], best: Best) -> Result<String, Failure> {
     let last = steps.last().map_or(0, |point| point.step).max(epochs.last().map_or(0, |epoch| epoch.step));
     let best_step = epochs.iter().find(|epoch| epoch.epoch == best.epoch).map(|epoch| epoch.step as f64);
     let frame = Frame { last: last.max(1) as f64, best: best_step };
@@ -71,7 +73,9 @@ fn draw(run: &str, steps: &[StepPoint], epochs: &[Epoch], best: Best) -> Result<
 
         let (panel, area) = area.split_vertically(LOSS);
         let losses = finite(steps.iter().map(|point| (point.step, point.loss)));
-        let axis = loss_axis(&losses);
+        let (range, is_log) = loss_range(&losses);
+        let name = format!("training loss ({}{})", loss.name(), if is_log { ", log scale" } else { "" });
+        let axis = if is_log { Axis::log(&name, range) } else { Axis::new(&name, range, 7) };
         let mut chart = frame.chart(&panel, "", 12, &axis)?;
         chart.draw_series([PathElement::new(losses.clone(), light.stroke_width(1))])?;
         chart.draw_series([PathElement::new(smoothed(&losses), SERIES[0].stroke_width(2))])?;
@@ -146,15 +150,15 @@ impl Frame {
     }
 }
 
-/// The axis of the training loss: logarithmic where that falls below a tenth, since the end of a training is as
-/// interesting as its beginning.
-fn loss_axis(losses: &[(f64, f64)]) -> Axis<'static> {
+/// The ends of the axis of the training loss, and whether it is logarithmic, as it is where the loss falls below a tenth,
+/// since the end of a training is as interesting as its beginning.
+fn loss_range(losses: &[(f64, f64)]) -> (Range<f64>, bool) {
     let values = losses.iter().map(|(_, loss)| *loss);
     let (lowest, highest) = (values.clone().fold(f64::INFINITY, f64::min), values.fold(0.0, f64::max));
     if lowest > 0.0 && highest > 10.0 * lowest {
-        return Axis::log("training loss (log scale)", lowest * 0.9..highest * 1.1);
+        return (lowest * 0.9..highest * 1.1, true);
     }
-    Axis::new("training loss", 0.0..if highest > 0.0 { highest * 1.05 } else { 1.0 }, 7)
+    (0.0..if highest > 0.0 { highest * 1.05 } else { 1.0 }, false)
 }
 
 fn finite(points: impl Iterator<Item = (u64, f64)>) -> Vec<(f64, f64)> {
@@ -231,7 +235,7 @@ mod tests {
     fn every_logged_step_and_every_epoch_of_every_dev_set_is_drawn() {
         let epochs = [1, 2, 3].map(|number| epoch(number, &["a:dev", "b<c>.csv"], Some(0.1 * f64::from(number))));
         let steps = steps(&[3.0, 2.0, 1.5, 1.2, 1.1, 1.0]);
-        let svg = draw("checkpoints/x", &steps, &epochs, best(2)).unwrap();
+        let svg = draw("checkpoints/x", Loss::Mse, &steps, &epochs, best(2)).unwrap();
         let loss = as_logged(&svg);
         assert_eq!(loss.len(), 6);
         let lengths: Vec<usize> = lines(&svg, SERIES[0], 2).iter().map(Vec::len).collect();
@@ -244,9 +248,14 @@ mod tests {
         for text in ["Training of checkpoints/x", "60 steps · 3 epochs · best: epoch 2, by pearson on dev", "a:dev"] {
             assert!(svg.contains(&format!("\n{text}\n")), "{text}");
         }
-        for text in
-            ["training loss", "learning rate", "dev Pearson", "dev Spearman", "dev F1 (score ≥ 3)", "b&lt;c&gt;.csv"]
-        {
+        for text in [
+            "training loss (MSE)",
+            "learning rate",
+            "dev Pearson",
+            "dev Spearman",
+            "dev F1 (score ≥ 3)",
+            "b&lt;c&gt;.csv",
+        ] {
             assert!(svg.contains(&format!("\n{text}\n")), "{text}");
         }
     }
@@ -254,7 +263,7 @@ mod tests {
     #[test]
     fn the_best_epoch_is_marked_at_its_step_in_every_panel() {
         let epochs = [1, 2, 3].map(|number| epoch(number, &["a:dev"], Some(0.1 * f64::from(number))));
-        let svg = draw("x", &steps(&[3.0, 2.0, 1.5, 1.2, 1.1, 1.0]), &epochs, best(2)).unwrap();
+        let svg = draw("x", Loss::Mse, &steps(&[3.0, 2.0, 1.5, 1.2, 1.1, 1.0]), &epochs, best(2)).unwrap();
         let marks = lines(&svg, picture::GUIDE, 1);
         // After the sign of «smoothed»: the smoothed loss and the learning rate; after the sign of the dev set: its figures.
         let heavy = lines(&svg, SERIES[0], 2);
@@ -272,7 +281,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["a.svg", "new/b.svg"].map(|name| {
             let path = folder.path().join(name);
-            write(&path, "x", &steps(&[8.0, 0.5, 0.1]), &[epoch(1, &["a:dev"], Some(0.5))], best(1)).unwrap();
+            write(&path, "x", Loss::Mse, &steps(&[8.0, 0.5, 0.1]), &[epoch(1, &["a:dev"], Some(0.5))], best(1))
+                .unwrap();
             std::fs::read_to_string(path).unwrap()
         });
         assert!(first.ends_with("</svg>\n") && first == second);
@@ -280,21 +290,21 @@ mod tests {
 
     #[test]
     fn a_loss_that_falls_below_a_tenth_is_drawn_on_a_logarithmic_scale() {
-        let svg = draw("x", &steps(&[10.0, 1.0, 0.1]), &[], best(0)).unwrap();
+        let svg = draw("x", Loss::Mse, &steps(&[10.0, 1.0, 0.1]), &[], best(0)).unwrap();
         let line = as_logged(&svg);
         let falls = (line[1].1 - line[0].1, line[2].1 - line[1].1);
         assert!((falls.0 - falls.1).abs() <= 1, "{line:?}"); // equal ratios, equal distances; to a pixel
-        assert!(svg.contains("\ntraining loss (log scale)\n"));
+        assert!(svg.contains("\ntraining loss (MSE, log scale)\n"));
     }
 
     #[test]
     fn what_is_undefined_or_missing_leaves_a_picture_all_the_same() {
-        let no_epoch = draw("x", &[], &[], best(0)).unwrap();
+        let no_epoch = draw("x", Loss::Mse, &[], &[], best(0)).unwrap();
         assert!(no_epoch.contains("\n0 steps\n") && !no_epoch.contains("<circle"), "{no_epoch}");
-        let undefined = draw("x", &steps(&[0.0, f64::NAN]), &[epoch(1, &["a:dev"], None)], best(1)).unwrap();
+        let undefined = draw("x", Loss::Mse, &steps(&[0.0, f64::NAN]), &[epoch(1, &["a:dev"], None)], best(1)).unwrap();
         assert_eq!(undefined.matches("<circle").count(), 2); // F1 and loss
         assert_eq!(as_logged(&undefined).len(), 1);
-        let no_dev = draw("x", &steps(&[1.0]), &[epoch(1, &[], None)], best(1)).unwrap();
+        let no_dev = draw("x", Loss::Mse, &steps(&[1.0]), &[epoch(1, &[], None)], best(1)).unwrap();
         assert!(!no_dev.contains("<circle"));
     }
 

@@ -16,6 +16,14 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// Its name in the literature.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Loss::Mse => "MSE",
+            Loss::Cosent => "CoSENT",
+        }
+    }
+
     /// Cosines (pairs) and labels (pairs) to a scalar.
     pub fn forward(self, cosines: &Tensor, labels: &Tensor) -> Tensor {
         match self {

@@ -19,6 +19,7 @@ use crate::{
     config::RawConfig,
     curves,
     log::{self, Entry, StepPoint},
+    loss::Loss,
     optimizer::AdamW,
     report::{Epoch, Report},
     state::TrainerState,
@@ -201,10 +202,10 @@ impl RunDir {
     }
 
     /// Writes `report.json`, `report.md` and `curves.svg`.
-    pub(crate) fn write_report(&self, report: &Report) -> anyhow::Result<()> {
+    pub(crate) fn write_report(&self, report: &Report, loss: Loss) -> anyhow::Result<()> {
         let steps = log::read_steps(&self.path.join("metrics.jsonl"))?;
         let run = self.path.display().to_string();
-        curves::write(&self.path.join("curves.svg"), &run, &steps, &report.epochs, report.best)?;
+        curves::write(&self.path.join("curves.svg"), &run, loss, &steps, &report.epochs, report.best)?;
         write(&self.path.join("report.md"), &report.to_markdown())?;
         write(&self.path.join("report.json"), &report.to_json()?) // last: a run that has it is finished
     }

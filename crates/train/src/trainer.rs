@@ -149,7 +149,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     report.test = test(&run, &datasets, environment, &progress)?;
     progress.finish();
     report.finish();
-    run.write_report(&report)?;
+    run.write_report(&report, loss)?;
     Ok(report)
 }
 

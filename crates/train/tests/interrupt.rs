@@ -1,4 +1,4 @@
-//! A signal ends a run at once as long as there is nothing to save.
+//! A signal ends a run at once as long as there is nothing to save, and a second one in any case.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
@@ -68,4 +68,26 @@ fn the_loading_of_a_dataset_is_left_at_once() {
     let child = spawn(&mut folder.command(), &[]);
     let _pipe = OpenOptions::new().write(true).open(&pairs).unwrap(); // waits for the reader, whom it keeps waiting
     assert_ends(&folder, "TERM", 143, child);
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_step() {
+    let folder = Folder::new();
+    let rows: String = (0..16_000).map(|row| format!("비가 온다 {row}.,눈이 온다 {row}.,{}\n", row % 6)).collect();
+    fs::write(folder.path("pairs.csv"), format!("sentence1,sentence2,score\n{rows}")).unwrap();
+    // An epoch is one step, of seconds.
+    let child = spawn(&mut folder.command(), &["--set", "train.gradient_accumulation=1600"]);
+    while !folder.path("run/metrics.jsonl").exists() {
+        sleep(Duration::from_millis(5));
+    }
+    for _ in 0..2 {
+        sleep(Duration::from_millis(100));
+        send("INT", &child);
+    }
+    let start = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(130), "")); // not even «saved after step 1»
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    assert!(!folder.path("run/last").exists());
 }

@@ -24,7 +24,7 @@ fn folder() -> Folder {
     let encoder = SentenceEncoder::load(&from, &Options::default()).unwrap();
     let mask = encoder.tokenizer().encode(&["[MASK]"]).unwrap()[0][1]; // between those that open and close
     let weights = read_safetensors(&from.join("model.safetensors")).unwrap();
-    let _ = weights["roberta.embeddings.word_embeddings.weight"].get(i64::from(mask)).fill_(f64::NAN);
+    let _ = weights["roberta.embeddings.word_embeddings.weight"].get(mask).fill_(f64::NAN);
     write_safetensors(&to.join("model.safetensors"), &weights).unwrap();
 
     let text = fs::read_to_string(folder.path("pairs.csv")).unwrap();

@@ -17,19 +17,19 @@ struct Columns {
     score: Option<(usize, &'static str)>,
 }
 
-/// Reads every row of `text`, a header line first.
-pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Vec<SentencePair>, Located> {
+/// Reads every row of `text`, a header line first; also tells the byte at which the rows start.
+pub(super) fn parse(text: &str, dialect: Dialect) -> Result<(Vec<SentencePair>, usize), Located> {
     let records = records::scan(text, dialect)?;
     let columns = Columns::find(&records.header).map_err(|problem| (Some(records.header_line), problem))?;
     if records.lines.iter().all(Option::is_none) {
-        return Err((None, Problem::NoRows));
+        return Ok((Vec::new(), records.body));
     }
     let frame = read_frame(&text[records.body..], &records, &columns, dialect).map_err(refused)?;
     if frame.height() != records.lines.len() {
         let problem = Problem::RowsLost { counted: records.lines.len(), read: frame.height() };
         return Err((None, problem));
     }
-    pairs(&frame, &records, &columns)
+    Ok((pairs(&frame, &records, &columns)?, records.body))
 }
 
 impl Columns {

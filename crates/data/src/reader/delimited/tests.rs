@@ -6,6 +6,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
+fn parse(text: &str, dialect: Dialect) -> Result<Vec<SentencePair>, Located> {
+    super::parse(text, dialect).map(|(pairs, _)| pairs)
+}
+
 fn pair(sentence1: &str, sentence2: &str, score: f64) -> SentencePair {
     SentencePair { sentence1: sentence1.into(), sentence2: sentence2.into(), score: Some(score) }
 }
@@ -86,14 +90,6 @@ fn a_header_that_does_not_fit_names_what_it_has() {
         "2: column \"sentence1\" occurs more than once, expected it once"
     );
     assert!(header(&"가".repeat(1000)).chars().count() < 300);
-    assert_eq!(
-        message("sentence1,sentence2\n", Dialect::CSV),
-        "0: no rows after the header, expected at least one sentence pair"
-    );
-    assert_eq!(
-        message("sentence1,sentence2\n\n\r\n", Dialect::CSV),
-        "0: no rows after the header, expected at least one sentence pair"
-    );
 }
 
 /// The fields of text that the scan accepts, split in the plainest way.
