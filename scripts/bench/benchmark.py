@@ -12,7 +12,7 @@ from pathlib import Path
 
 from encoding import Encoding
 from growth import SHAPE as GROWTH_SHAPE
-from growth import growth
+from growth import memory, time_per_sentence
 from machine import machine, versions
 from processes import Failed
 from report import load_all, report
@@ -20,7 +20,7 @@ from results import Result, Table
 from settings import FULL, HERE, QUICK, ROOT, Amounts, Places
 from training import training
 
-JOBS = ["encode", "pair", "train", "growth"]
+JOBS = ["encode", "pair", "train", "growth", "memory"]
 SHAPES = ["base", "large", "small", "tiny"]
 BUSY = 0.5  # load average of a machine that has something else to do
 ABOUT = {
@@ -28,6 +28,7 @@ ABOUT = {
     "pair": "Both sentences of one pair, about 13 tokens each, in one call.",
     "train": "Pairs of KLUE-STS train in batches of 32, dropout on, AdamW; the first step of a run is left out.",
     "growth": "ko-sts alone, with the encoder of configs/kor-klue-small.toml in bf16, on distinct sentences.",
+    "memory": "ko-sts alone, with the same encoder: `eval` on a CSV without labels.",
 }
 
 
@@ -108,8 +109,11 @@ def measure(arguments: argparse.Namespace, shapes: list[str], amounts: Amounts, 
             say(f"{shape}: training, {amounts.training_rounds} rounds")
             save(f"train-{shape}", f"Training, {shape} shape", training(shape, amounts, places))
     if "growth" in arguments.jobs:
-        say(f"growth: {amounts.many} sentences, and a CSV of {amounts.many_rows}")
-        save("growth", "Growth", growth(amounts, places))
+        say(f"growth: {amounts.many} sentences, {amounts.rounds} rounds")
+        save("growth", "Growth of time", [time_per_sentence(amounts, places)])
+    if "memory" in arguments.jobs:
+        say(f"memory: a CSV of {amounts.many_rows} sentences")
+        save("memory", "Growth of memory", [memory(amounts, places)])
 
 
 def command_line() -> str:
@@ -137,14 +141,14 @@ def main() -> int:
             results=results,
             work=Path(work),
         )
-        models = shapes + [GROWTH_SHAPE] * ("growth" in arguments.jobs)
+        models = shapes + [GROWTH_SHAPE] * bool({"growth", "memory"} & set(arguments.jobs))
         make_models(models, "encode" in arguments.jobs or "pair" in arguments.jobs, places)
         try:
             measure(arguments, shapes, amounts(arguments), places)
         except Failed as error:
             print(f"bench: error: {error}", file=sys.stderr)
             return 1
-        order = [f"{job}-{shape}" for shape in SHAPES for job in JOBS[:3]] + ["growth"]
+        order = [f"{job}-{shape}" for shape in SHAPES for job in JOBS[:3]] + JOBS[3:]
         output.write_text(report(machine(), versions(places), load_all(results, order)), encoding="utf-8")
     say(f"written: {output}")
     return 0

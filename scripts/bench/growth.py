@@ -1,4 +1,4 @@
-"""The job `growth`: time a sentence and peak memory where sentences grow many."""
+"""The jobs `growth` and `memory`: time a sentence and peak memory where sentences grow many."""
 
 from itertools import islice
 from pathlib import Path
@@ -11,10 +11,6 @@ from settings import Amounts, Places
 
 SHAPE = "small"
 PRECISION = "bf16"
-
-
-def growth(amounts: Amounts, places: Places) -> list[Table]:
-    return [time_per_sentence(amounts, places), memory(amounts, places)]
 
 
 def time_per_sentence(amounts: Amounts, places: Places) -> Table:
@@ -36,7 +32,7 @@ def time_per_sentence(amounts: Amounts, places: Places) -> Table:
 def memory(amounts: Amounts, places: Places) -> Table:
     few, many = (f"{number:,} sentences" for number in (amounts.few_rows, amounts.many_rows))
     peaks = {few: [peak(amounts.few_rows, places)], many: [peak(amounts.many_rows, places)]}
-    return Table("Peak memory of `eval` on a CSV without labels", "MiB", peaks, [Comparison(many, few, "≤ 1.2")])
+    return Table("Peak memory of the process", "MiB", peaks, [Comparison(many, few, "≤ 1.2")])
 
 
 def peak(sentences: int, places: Places) -> float:
