@@ -1,0 +1,103 @@
+//! What clients see of an encoder that fails, hangs or breaks.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    rt::System,
+    test::{self, TestRequest},
+};
+use model::Tokenizer;
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    cache::EmbeddingCache,
+    embedder::Embedder,
+    engine::{Encode, Engine, Options},
+    loading,
+    metrics::Metrics,
+    settings::{Raw, Settings},
+};
+
+/// An encoder whose mood depends on how many tokens a sentence has.
+struct Moody {
+    is_broken: bool,
+}
+
+const PANICS: usize = 8;
+const BREAKS: usize = 9;
+const SLEEPS: usize = 10;
+
+#[derive(Debug, thiserror::Error)]
+#[error("broken")]
+struct Broken;
+
+impl Encode for Moody {
+    type Error = Broken;
+
+    fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, Broken> {
+        let longest = sentences.iter().map(Vec::len).max().unwrap();
+        assert_ne!(longest, PANICS, "a panic within the encoder");
+        self.is_broken |= longest == BREAKS;
+        if longest == SLEEPS {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        if self.is_broken { Err(Broken) } else { Ok(vec![vec![1.0, 2.0]; sentences.len()]) }
+    }
+}
+
+fn state() -> web::Data<State> {
+    let mut settings = Settings::load(&Raw::default(), None).unwrap();
+    settings.timeouts.request = Duration::from_millis(200);
+    let metrics = Arc::new(Metrics::new());
+    let tokenizer = Tokenizer::train(&["가 나 다 라"], 50, 20).unwrap();
+    let probe = tokenizer.encode(&["가"]).unwrap().remove(0);
+    let options = Options { max_batch_tokens: 100, max_queue_tokens: 1000 };
+    let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, Some(1), metrics.clone()).unwrap();
+    let info = loading::info(&settings, &tokenizer, 2, "mean".to_owned(), model::Precision::F32, 100);
+    let embedder = Embedder::new(Arc::new(engine), tokenizer, EmbeddingCache::new(0, metrics.clone()), metrics.clone());
+    web::Data::new(State::new(embedder, info, &settings, metrics))
+}
+
+/// Status and body of requests, one after the other; a number is a pair of sentences with that many tokens.
+fn answers(requests: &[usize]) -> Vec<(u16, Value)> {
+    System::new().block_on(async {
+        let app = test::init_service(app(state())).await;
+        let mut answers = Vec::new();
+        for &tokens in requests {
+            let path = match tokens {
+                0 => "/health".to_owned(),
+                tokens => format!("/predict?sentence1=x&sentence2={}", "a+".repeat(tokens - 2)),
+            };
+            let response = test::call_service(&app, TestRequest::get().uri(&path).to_request()).await;
+            let status = response.status().as_u16();
+            let body = test::read_body(response).await;
+            answers.push((status, serde_json::from_slice(&body).unwrap_or_default()));
+        }
+        answers
+    })
+}
+
+#[test]
+fn a_panic_is_one_requests_500_and_the_next_request_works() {
+    let answers = answers(&[3, PANICS, 3, 0]);
+    let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [200, 500, 200, 200]);
+    let error = answers[1].1["error"].as_str().unwrap();
+    assert!(error.starts_with("the encoder failed: ") && error.contains("a panic within the encoder"), "{error}");
+    assert_eq!(answers[1].1["error_type"], "Backend");
+}
+
+#[test]
+fn an_engine_that_cannot_go_on_is_told_by_health() {
+    let statuses: Vec<u16> = answers(&[0, BREAKS, 3, 0]).iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [200, 500, 503, 503]);
+}
+
+#[test]
+fn an_answer_that_is_late_is_given_up() {
+    let answers = answers(&[SLEEPS, 0]);
+    assert_eq!(answers[0].0, 503);
+    assert_eq!(answers[0].1["error"], "the answer was not ready within 0.2 s");
+    assert_eq!(answers[1].0, 200);
+}

@@ -1,0 +1,22 @@
+//! What the engine asks of an encoder.
+
+use model::SentenceEncoder;
+
+/// Embeds tokenized sentences.
+pub(crate) trait Encode: 'static {
+    /// Why it failed, in one line.
+    type Error: std::error::Error + Send + 'static;
+
+    /// One embedding, (hidden), for each sentence.
+    fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, Self::Error>;
+}
+
+impl Encode for SentenceEncoder {
+    type Error = model::Error;
+
+    fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, model::Error> {
+        let embeddings = self.encode_ids(sentences)?.contiguous(); // (sentences, hidden)
+        let hidden = self.config().hidden_size as usize;
+        Ok(model::slices::values(&embeddings).chunks_exact(hidden).map(<[f32]>::to_vec).collect())
+    }
+}

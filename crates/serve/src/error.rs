@@ -1,0 +1,220 @@
+//! Errors as values, each with its status and its body.
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder, ResponseError,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{csv, engine::Failure};
+
+/// What is answered instead of a result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The request is not of its form: syntax, encoding, multipart.
+    #[error("{0}")]
+    Malformed(String),
+    /// A sentence, or a list of them, is empty.
+    #[error("{0}")]
+    Empty(String),
+    /// There is no API key, or a wrong one.
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    /// There is no such route.
+    #[error("no route {0}; /docs has them all")]
+    NotFound(String),
+    /// The route is there for other methods.
+    #[error("{method} is not for this route, which has {allow}")]
+    MethodNotAllowed {
+        /// The method of the request.
+        method: String,
+        /// Those that there are.
+        allow: &'static str,
+    },
+    /// The request did not arrive in time.
+    #[error("{0} did not arrive within {1} s")]
+    TooSlow(&'static str, f64),
+    /// The request is beyond a limit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The body is of another type.
+    #[error("expected a body of type {0}")]
+    MediaType(&'static str),
+    /// A value of the request does not serve.
+    #[error("{0}")]
+    Invalid(String),
+    /// The file cannot be read.
+    #[error("file: {0}")]
+    Csv(csv::Error),
+    /// The tokenizer refused a sentence.
+    #[error("{0}")]
+    Tokenizer(String),
+    /// Too much is in work.
+    #[error("the server is overloaded: try again in {retry_after} s")]
+    Overloaded {
+        /// Seconds after which there should be room.
+        retry_after: u64,
+    },
+    /// The request was not answered in time.
+    #[error("the answer was not ready within {0} s")]
+    Late(f64),
+    /// The encoder, or the server itself, failed.
+    #[error("{0}")]
+    Backend(String),
+    /// The server does not take requests.
+    #[error("{0}")]
+    Unhealthy(&'static str),
+}
+
+/// The kind of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) enum ErrorType {
+    /// The server does not take requests.
+    Unhealthy,
+    /// The encoder, or the server itself, failed.
+    Backend,
+    /// Too much is in work: try again.
+    Overloaded,
+    /// The request is not as it should be.
+    Validation,
+    /// The tokenizer refused a sentence.
+    Tokenizer,
+    /// A sentence, or a list of them, is empty.
+    Empty,
+    /// There is no API key, or a wrong one.
+    Unauthorized,
+    /// There is no such route.
+    NotFound,
+    /// Something took too long.
+    Timeout,
+}
+
+/// The body of an error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// What was wrong, and what to do.
+    #[schema(example = "`sentence1` is empty")]
+    pub(crate) error: String,
+    /// Its kind.
+    pub(crate) error_type: ErrorType,
+}
+
+/// The body of an error on OpenAI's route.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiErrorBody {
+    /// The error.
+    pub(crate) error: OpenAiError,
+}
+
+/// An error as OpenAI has it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiError {
+    /// What was wrong, and what to do.
+    pub(crate) message: String,
+    /// Its kind.
+    #[serde(rename = "type")]
+    #[schema(example = "invalid_request_error")]
+    pub(crate) kind: &'static str,
+    /// Always null.
+    #[schema(value_type = Option<String>)]
+    pub(crate) param: Option<&'static str>,
+    /// Always null.
+    #[schema(value_type = Option<String>)]
+    pub(crate) code: Option<&'static str>,
+}
+
+impl ApiError {
+    /// Its kind.
+    pub(crate) fn error_type(&self) -> ErrorType {
+        match self {
+            Self::Malformed(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::TooLarge(_)
+            | Self::MediaType(_)
+            | Self::Invalid(_) => ErrorType::Validation,
+            Self::Csv(csv::Error::Io(_)) | Self::Backend(_) => ErrorType::Backend,
+            Self::Csv(_) => ErrorType::Validation,
+            Self::Empty(_) => ErrorType::Empty,
+            Self::Unauthorized(_) => ErrorType::Unauthorized,
+            Self::NotFound(_) => ErrorType::NotFound,
+            Self::TooSlow(..) | Self::Late(_) => ErrorType::Timeout,
+            Self::Tokenizer(_) => ErrorType::Tokenizer,
+            Self::Overloaded { .. } => ErrorType::Overloaded,
+            Self::Unhealthy(_) => ErrorType::Unhealthy,
+        }
+    }
+
+    /// The answer in OpenAI's form; a value that does not serve is a bad request there.
+    pub(crate) fn openai_response(&self) -> HttpResponse {
+        let status = match self.status_code() {
+            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        let kind = match status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        let error = OpenAiError { message: self.to_string(), kind, param: None, code: None };
+        self.builder(status).json(OpenAiErrorBody { error })
+    }
+
+    fn builder(&self, status: StatusCode) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(status);
+        match self {
+            Self::Overloaded { retry_after } => drop(response.insert_header((header::RETRY_AFTER, *retry_after))),
+            Self::Late(_) | Self::Unhealthy(_) => drop(response.insert_header((header::RETRY_AFTER, 5))),
+            Self::MethodNotAllowed { allow, .. } => drop(response.insert_header((header::ALLOW, *allow))),
+            Self::Unauthorized(_) => drop(response.insert_header((header::WWW_AUTHENTICATE, "Bearer"))),
+            _ => {}
+        }
+        response
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::Empty(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow(..) => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Csv(csv::Error::Io(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Invalid(_) | Self::Csv(_) | Self::Tokenizer(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Backend(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Late(_) | Self::Unhealthy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.builder(self.status_code()).json(ErrorBody { error: self.to_string(), error_type: self.error_type() })
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            Failure::Encoder(_) => Self::Backend(failure.to_string()),
+            Failure::Stopped => Self::Unhealthy("the engine has stopped"),
+        }
+    }
+}
+
+impl From<csv::Error> for ApiError {
+    fn from(error: csv::Error) -> Self {
+        Self::Csv(error)
+    }
+}
+
+impl From<actix_web::error::BlockingError> for ApiError {
+    fn from(_: actix_web::error::BlockingError) -> Self {
+        Self::Backend("a thread of the server ended before its time".to_owned())
+    }
+}

@@ -1,0 +1,38 @@
+//! HTTP service of a sentence encoder: similarity of pairs, ranking of CSV files, embeddings, a web page.
+//!
+//! A request runs through [`app()`], which gives its sentences to the embedder: cache, tokenizer, and the engine, whose thread
+//! owns the encoder.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
+
+mod answer;
+mod app;
+mod body;
+mod cache;
+pub mod csv;
+mod embedder;
+mod engine;
+mod error;
+mod json;
+mod loading;
+pub mod logging;
+mod metrics;
+mod middleware;
+mod openapi;
+mod ranking;
+mod routes;
+mod serving;
+pub mod settings;
+mod state;
+mod tls;
+mod types;
+mod upload;
+mod vector;
+
+pub use app::app;
+pub use engine::StartError;
+pub use loading::state;
+pub use serving::{Error, run};
+pub use settings::Settings;
+pub use state::State;
+pub use tls::Error as TlsError;

@@ -1,0 +1,111 @@
+//! From settings to a state: the model is loaded, and its engine runs.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use kernels::Format;
+use model::{
+    Options, Precision, SentenceEncoder, Tokenizer,
+    hub::{self, Hub},
+    runtime,
+};
+use serde_json::Value;
+use tch::Device;
+
+use crate::{
+    cache::EmbeddingCache,
+    embedder::Embedder,
+    engine::{self, Engine},
+    metrics::Metrics,
+    serving::Error,
+    settings::{DEFAULT_MODEL, Settings},
+    state::State,
+    types::{EmbeddingModel, Info, ModelType},
+};
+
+const BATCHES_IN_QUEUE: usize = 32;
+
+/// Loads the model and starts its engine.
+pub fn state(settings: &Settings) -> Result<State, Error> {
+    let device = runtime::init(settings.device, settings.threads)?;
+    let is_default = settings.model.as_os_str() == DEFAULT_MODEL;
+    if is_default && !settings.model.is_dir() {
+        return Err(Error::NoModel);
+    }
+    let path = Hub::from_env().resolve(&settings.model, &mut hub::on_stderr())?;
+    let computes_bf16 = device.is_cuda() || Format::Bf16.has_instruction();
+    let precision = settings.precision.unwrap_or(if computes_bf16 { Precision::Bf16 } else { Precision::F32 });
+    let options = Options { device, precision, max_seq_length: settings.max_seq_length, ..Options::default() };
+    let max_batch_tokens = settings.max_batch_tokens.unwrap_or(if device == Device::Cpu { 1024 } else { 16_384 });
+    let limits = engine::Options {
+        max_batch_tokens,
+        max_queue_tokens: settings.max_queue_tokens.unwrap_or(BATCHES_IN_QUEUE * max_batch_tokens),
+    };
+    let metrics = Arc::new(Metrics::new());
+    let pooling = pooling(&path);
+    let loaded = Arc::new(OnceLock::new());
+    let known = loaded.clone();
+    let started = Instant::now();
+    let load = move || {
+        let encoder = SentenceEncoder::load(path, &options)?;
+        let probe = encoder.tokenizer().encode(&["안녕하세요."])?.remove(0);
+        let _ = known.set((encoder.tokenizer().clone(), encoder.config().hidden_size as usize));
+        Ok((encoder, probe))
+    };
+    let engine = Engine::start(load, limits, settings.threads, metrics.clone())?;
+    let (tokenizer, hidden_size) = loaded.get().cloned().expect("the engine runs, so the model is loaded");
+    let seconds = started.elapsed().as_secs_f64();
+    tracing::info!(model = %settings.model.display(), %precision, ?device, seconds, "the model is loaded");
+    let info = info(settings, &tokenizer, hidden_size, pooling, precision, max_batch_tokens);
+    let cache = EmbeddingCache::new(settings.cache_mib, metrics.clone());
+    let embedder = Embedder::new(Arc::new(engine), tokenizer, cache, metrics.clone());
+    Ok(State::new(embedder, info, settings, metrics))
+}
+
+/// What `GET /info` says.
+pub(crate) fn info(
+    settings: &Settings,
+    tokenizer: &Tokenizer,
+    hidden_size: usize,
+    pooling: String,
+    precision: Precision,
+    max_batch_tokens: usize,
+) -> Info {
+    Info {
+        model_id: settings.model.display().to_string(),
+        model_sha: None,
+        model_dtype: match precision {
+            Precision::F32 => "float32",
+            Precision::Bf16 => "bfloat16",
+            Precision::Int8 => "int8",
+        },
+        model_type: ModelType::Embedding(EmbeddingModel { pooling }),
+        hidden_size,
+        max_concurrent_csv_files: settings.limits.max_csv_jobs,
+        max_concurrent_requests: settings.max_connections,
+        max_input_length: tokenizer.max_seq_length(),
+        max_batch_tokens,
+        max_batch_requests: None,
+        max_client_batch_size: settings.limits.max_client_batch_size,
+        max_csv_bytes: settings.limits.max_csv_bytes,
+        max_csv_rows: settings.limits.max_csv_rows,
+        auto_truncate: settings.auto_truncate,
+        tokenization_workers: settings.workers,
+        version: env!("CARGO_PKG_VERSION"),
+        sha: None,
+        docker_label: None,
+    }
+}
+
+/// The pooling that a checkpoint names, in its newer layout or its older one; else the mean.
+fn pooling(model: &Path) -> String {
+    let text = fs::read_to_string(model.join("1_Pooling/config.json")).unwrap_or_default();
+    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let older = [("cls", "pooling_mode_cls_token"), ("max", "pooling_mode_max_tokens")];
+    let older = older.into_iter().find(|(_, key)| config[key] == true).map(|(name, _)| name);
+    config["pooling_mode"].as_str().or(older).unwrap_or("mean").to_owned()
+}

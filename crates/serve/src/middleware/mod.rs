@@ -1,0 +1,30 @@
+//! What happens to every request around its handler, from the outermost: CORS, observation, access; and time, by resource.
+
+mod access;
+mod deadline;
+mod observe;
+
+pub(crate) use access::access;
+pub(crate) use deadline::deadline;
+pub(crate) use observe::{REQUEST_ID, observe};
+
+use actix_cors::Cors;
+use actix_web::http::{Method, header};
+
+use crate::{answer, routes::rank, state::State};
+
+/// Pages of the allowed origins may call, with an API key, and read the server's own headers.
+pub(crate) fn cors(state: &State) -> Cors {
+    let mut cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
+        .allowed_header(REQUEST_ID)
+        .expose_headers([REQUEST_ID, answer::TRUNCATED, answer::TOKENS, answer::TOTAL_TIME])
+        .expose_headers([answer::TOKENIZATION_TIME, answer::QUEUE_TIME, answer::INFERENCE_TIME, "retry-after"])
+        .expose_headers([rank::ENCODING, rank::DELIMITER, rank::HEADER, rank::COLUMN])
+        .max_age(3600);
+    for origin in &state.cors_origins {
+        cors = if origin == "*" { cors.allow_any_origin().send_wildcard() } else { cors.allowed_origin(origin) };
+    }
+    cors
+}

@@ -1,0 +1,123 @@
+//! Each request's id, time, log line and metrics; its errors in the form of its route.
+
+use std::time::Instant;
+
+use actix_web::{
+    Error, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    web,
+};
+
+use crate::{answer::TOTAL_TIME, embedder::Cost, error::ApiError, state::State};
+
+/// Header: the request's id, the client's own if it sent one.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+const LONGEST_ID: usize = 64; // characters
+
+/// Observes a request.
+pub(crate) async fn observe(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
+    let started = Instant::now();
+    let id = own_id(request.headers()).unwrap_or_else(|| format!("{:016x}", rand::random::<u64>()));
+    let method = request.method().to_string();
+    let path = request.path().to_owned();
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if path.starts_with("/v1/") {
+        response = in_openai_form(response);
+    }
+    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let time = started.elapsed().as_secs_f64();
+    let status = response.status();
+    let cost = response.response().extensions().get::<Cost>().copied();
+    let is_draining = state.check_health().is_err();
+
+    let headers = response.headers_mut();
+    headers.insert(
+        HeaderName::from_static(REQUEST_ID),
+        HeaderValue::try_from(&id).unwrap_or(HeaderValue::from_static("-")),
+    );
+    headers.insert(HeaderName::from_static(TOTAL_TIME), HeaderValue::try_from(format!("{:.3}", time * 1e3))?);
+    if is_draining {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let metrics = &state.metrics;
+    // A method of the client's own making is not to make a metric of its own.
+    let known = ["GET", "POST", "HEAD", "OPTIONS"].contains(&method.as_str());
+    metrics.requests.with_label_values(&[if known { &method } else { "other" }, &route, status.as_str()]).inc();
+    metrics.duration.with_label_values(&[&route]).observe(time);
+    if let Some(cost) = cost {
+        metrics.tokenization.observe(cost.tokenization.as_secs_f64());
+        metrics.queue.observe(cost.queue.as_secs_f64());
+        metrics.inference.observe(cost.inference.as_secs_f64());
+    }
+    log(&Line { id: &id, method: &method, path: &path, status: status.as_u16(), time, cost }, &response);
+    Ok(response)
+}
+
+struct Line<'a> {
+    id: &'a str,
+    method: &'a str,
+    path: &'a str,
+    status: u16,
+    time: f64,
+    cost: Option<Cost>,
+}
+
+fn log(line: &Line<'_>, response: &ServiceResponse) {
+    let &Line { id, method, path, status, time, cost } = line;
+    let total_ms = time * 1e3;
+    let error = response.response().error().map(ToString::to_string);
+    match (cost, error) {
+        (Some(cost), _) => {
+            let [tokenization_ms, queue_ms, inference_ms] =
+                [cost.tokenization, cost.queue, cost.inference].map(|time| time.as_secs_f64() * 1e3);
+            let Cost { tokens, truncated, .. } = cost;
+            tracing::info!(
+                id,
+                method,
+                path,
+                status,
+                total_ms,
+                tokenization_ms,
+                queue_ms,
+                inference_ms,
+                tokens,
+                truncated
+            );
+        }
+        (None, Some(error)) if status >= 500 => tracing::error!(id, method, path, status, total_ms, error),
+        (None, Some(error)) => tracing::info!(id, method, path, status, total_ms, error),
+        (None, None) => tracing::info!(id, method, path, status, total_ms),
+    }
+}
+
+/// The client's id, if it is one that a log can hold.
+fn own_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let is_fit = !id.is_empty()
+        && id.len() <= LONGEST_ID
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    is_fit.then(|| id.to_owned())
+}
+
+/// An error of ours as OpenAI's clients expect it.
+fn in_openai_form(response: ServiceResponse) -> ServiceResponse {
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    let Some(written) = error.map(ApiError::openai_response) else { return response };
+    let (request, original) = response.into_parts();
+    let mut written: HttpResponse = written;
+    // Middleware between may have set headers, such as those of CORS.
+    for (name, value) in original.headers() {
+        if !written.headers().contains_key(name) {
+            written.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    ServiceResponse::new(request, written)
+}

@@ -1,0 +1,34 @@
+//! `POST /embed`: embeddings, as text-embeddings-inference gives them.
+
+use actix_web::web;
+
+use super::{check_dimensions, check_prompt, check_sentences};
+use crate::{
+    answer::Answer, body::Json, engine::Admission, error::ApiError, openapi::AskErrors, state::State,
+    types::EmbedRequest, vector::normalized,
+};
+
+/// Embeddings of sentences
+#[utoipa::path(
+    post, path = "/embed", tag = "text-embeddings-inference", request_body = EmbedRequest,
+    responses((status = 200, description = "One embedding for each sentence", body = Vec<Vec<f32>>), AskErrors)
+)]
+pub(crate) async fn embed(
+    state: web::Data<State>,
+    Json(request): Json<EmbedRequest>,
+) -> Result<Answer<Vec<Vec<f32>>>, ApiError> {
+    answer(&state, request).await
+}
+
+/// What `POST /embed` answers.
+pub(super) async fn answer(state: &State, request: EmbedRequest) -> Result<Answer<Vec<Vec<f32>>>, ApiError> {
+    let EmbedRequest { inputs, normalize, truncate, prompt_name, dimensions, .. } = request;
+    check_sentences("inputs", &inputs.0, state)?;
+    check_prompt(prompt_name.as_deref())?;
+    check_dimensions(dimensions, state)?;
+    let truncate = truncate.unwrap_or(state.info.auto_truncate);
+    let (embeddings, cost) = state.embedder.embed(inputs.0, truncate, Admission::Bounded).await?;
+    let normalize = normalize.unwrap_or(true);
+    let written = |embedding: &[f32]| if normalize { normalized(embedding) } else { embedding.to_vec() };
+    Ok(Answer::new(embeddings.iter().map(|embedding| written(embedding)).collect(), cost))
+}

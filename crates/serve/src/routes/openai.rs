@@ -1,0 +1,54 @@
+//! `POST /v1/embeddings`: embeddings, as OpenAI defines them.
+
+use actix_web::web;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use super::{check_dimensions, check_sentences};
+use crate::{
+    answer::Answer,
+    body::Json,
+    engine::Admission,
+    error::ApiError,
+    openapi::OpenAiErrors,
+    state::State,
+    types::{EncodingFormat, OpenAiEmbedding, OpenAiRequest, OpenAiResponse, Usage, Vector},
+    vector::normalized,
+};
+
+/// Embeddings of sentences in OpenAI's form
+#[utoipa::path(
+    post, path = "/v1/embeddings", tag = "OpenAI", request_body = OpenAiRequest,
+    responses((status = 200, description = "One embedding for each sentence", body = OpenAiResponse), OpenAiErrors)
+)]
+pub(crate) async fn embeddings(
+    state: web::Data<State>,
+    Json(request): Json<OpenAiRequest>,
+) -> Result<Answer<OpenAiResponse>, ApiError> {
+    let OpenAiRequest { input, encoding_format, dimensions, .. } = request;
+    check_sentences("input", &input.0, &state)?;
+    check_dimensions(dimensions, &state)?;
+    let (embeddings, cost) = state.embedder.embed(input.0, state.info.auto_truncate, Admission::Bounded).await?;
+    let format = encoding_format.unwrap_or_default();
+    let entry = |(index, embedding): (usize, &crate::engine::Embedding)| OpenAiEmbedding {
+        object: "embedding",
+        embedding: written(normalized(embedding), format),
+        index,
+    };
+    let response = OpenAiResponse {
+        object: "list",
+        data: embeddings.iter().enumerate().map(entry).collect(),
+        model: state.info.model_id.clone(),
+        usage: Usage { prompt_tokens: cost.tokens, total_tokens: cost.tokens },
+    };
+    Ok(Answer::new(response, cost))
+}
+
+fn written(embedding: Vec<f32>, format: EncodingFormat) -> Vector {
+    match format {
+        EncodingFormat::Float => Vector::Float(embedding),
+        EncodingFormat::Base64 => {
+            let bytes: Vec<u8> = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
+            Vector::Base64(BASE64_STANDARD.encode(bytes))
+        }
+    }
+}

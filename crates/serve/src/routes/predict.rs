@@ -1,0 +1,29 @@
+//! `GET /predict`: how similar two sentences are.
+
+use actix_web::web;
+
+use super::check_sentence;
+use crate::{
+    answer::Answer,
+    engine::Admission,
+    error::ApiError,
+    openapi::QueryErrors,
+    state::State,
+    types::{PairQuery, Score},
+    vector::similarity,
+};
+
+/// How similar two sentences are
+#[utoipa::path(
+    get, path = "/predict", tag = "ko-sts", params(PairQuery),
+    responses((status = 200, description = "Their similarity", body = Score), QueryErrors)
+)]
+pub(crate) async fn predict(state: web::Data<State>, pair: web::Query<PairQuery>) -> Result<Answer<Score>, ApiError> {
+    let PairQuery { sentence1, sentence2 } = pair.into_inner();
+    check_sentence("sentence1", &sentence1)?;
+    check_sentence("sentence2", &sentence2)?;
+    let (pair, cost) =
+        state.embedder.embed(vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded).await?;
+    let cosine = similarity(&pair[0], &pair[1]);
+    Ok(Answer::new(Score { score: (5.0 * cosine) as f32, cosine: cosine as f32 }, cost))
+}

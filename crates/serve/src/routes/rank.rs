@@ -1,0 +1,141 @@
+//! `POST /predict`: the rows of a CSV file against one sentence.
+
+use std::collections::BTreeMap;
+
+use actix_multipart::Multipart;
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, Responder,
+    http::header::{HeaderName, HeaderValue},
+    web,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::check_sentence;
+use crate::{
+    answer::Answer,
+    csv::{Layout, Rows},
+    error::ApiError,
+    json::Sentence,
+    openapi::UploadErrors,
+    ranking::{Checked, Ranked},
+    state::State,
+    upload::Upload,
+};
+
+/// Header: the file's encoding.
+pub(crate) const ENCODING: &str = "x-csv-encoding";
+/// Header: comma, tab, semicolon or none.
+pub(crate) const DELIMITER: &str = "x-csv-delimiter";
+/// Header: whether the first row was read as a header.
+pub(crate) const HEADER: &str = "x-csv-header";
+/// Header: the column of the sentences, by its name (percent-encoded) or its number.
+pub(crate) const COLUMN: &str = "x-csv-column";
+
+/// Scores of a CSV file's rows
+///
+/// Each row's sentence against `base_sentence`. Without `top_k`, every row's score by its index; with it, the best rows,
+/// best first. The file may be UTF-8, UTF-16 or CP949, with commas, tabs or semicolons, with a header or without; what
+/// was detected is in the answer's headers.
+#[utoipa::path(
+    post, path = "/predict", tag = "ko-sts",
+    request_body(content = RankForm, content_type = "multipart/form-data"),
+    responses((status = 200, description = "Scores, 5 · cosine", body = RankResponse), UploadErrors)
+)]
+pub(crate) async fn rank(
+    state: web::Data<State>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    if !request.content_type().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(ApiError::MediaType("multipart/form-data"));
+    }
+    let _place = state.csv_place()?;
+    let multipart = Multipart::new(request.headers(), body);
+    let upload = Upload::receive(multipart, &state.limits, state.timeouts.upload).await?;
+    check_sentence("base_sentence", &upload.base_sentence)?;
+    let Upload { base_sentence, file, options, top_k } = upload;
+    let max_rows = state.limits.max_csv_rows;
+    let checked = web::block(move || Checked::new(Rows::open(file, &options)?, max_rows)).await??;
+    let layout = checked.layout().clone();
+    let (checked, scores, cost) = checked.score(&state.embedder, base_sentence, state.info.auto_truncate).await?;
+    let body = web::block(move || match top_k {
+        Some(count) => json(&Best { results: checked.best(&scores, count)? }),
+        None => json(&scores),
+    })
+    .await??;
+    let mut response = Answer::new(body, cost).respond_to(&request);
+    describe(&layout, &mut response);
+    Ok(response)
+}
+
+/// Written on the thread that calls, which is not to be one of the connections' where there are many rows.
+fn json(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, ApiError> {
+    serde_json::value::to_raw_value(body).map_err(|error| ApiError::Backend(error.to_string()))
+}
+
+/// Says in headers how the file was read; a header holds ASCII alone, so names are percent-encoded.
+fn describe(layout: &Layout, response: &mut HttpResponse) {
+    let column = match &layout.column.name {
+        Some(name) => percent_encoded(name),
+        None => layout.column.index.to_string(),
+    };
+    for (name, value) in [
+        (ENCODING, layout.encoding),
+        (DELIMITER, &layout.delimiter.to_string()),
+        (HEADER, if layout.has_header { "true" } else { "false" }),
+        (COLUMN, &column),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let written = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(written).collect()
+}
+
+/// Body of `POST /predict`, for the documentation.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+pub(crate) struct RankForm {
+    /// The sentence to compare with.
+    #[schema(value_type = Sentence)]
+    base_sentence: String,
+    /// A CSV file.
+    #[schema(value_type = String, format = Binary, content_media_type = "text/csv")]
+    file: Vec<u8>,
+    /// Name or number (from 0) of the column with the sentences. By default, a column called `sentence`, `text` or
+    /// `문장`, else the first with text.
+    #[schema(value_type = String, required = false)]
+    column: Option<String>,
+    /// Answer the best rows alone, this many.
+    #[schema(value_type = usize, minimum = 1, required = false)]
+    top_k: Option<usize>,
+    /// Whether the first row names the columns; by default, this is detected.
+    #[schema(value_type = bool, required = false)]
+    has_header: Option<bool>,
+}
+
+/// Answer of `POST /predict`, for the documentation.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub(crate) enum RankResponse {
+    /// With `top_k`.
+    Best(Best),
+    /// Without: 5 · cosine by the row's index, from 0; null where a row is empty.
+    #[schema(example = json!({"0": 4.1, "1": 0.3, "2": null}))]
+    Scores(BTreeMap<String, Option<f32>>),
+}
+
+/// The best rows.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Best {
+    /// Best first.
+    results: Vec<Ranked>,
+}

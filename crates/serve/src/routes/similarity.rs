@@ -1,0 +1,35 @@
+//! `POST /similarity`: one sentence against several, as text-embeddings-inference has it.
+
+use actix_web::web;
+
+use super::{check_prompt, check_sentence, check_sentences};
+use crate::{
+    answer::Answer, body::Json, engine::Admission, error::ApiError, openapi::AskErrors, state::State,
+    types::SimilarityRequest, vector,
+};
+
+/// Cosine similarity of one sentence with others
+#[utoipa::path(
+    post, path = "/similarity", tag = "text-embeddings-inference", request_body = SimilarityRequest,
+    responses((status = 200, description = "One cosine for each of `sentences`", body = Vec<f32>), AskErrors)
+)]
+pub(crate) async fn similarity(
+    state: web::Data<State>,
+    Json(request): Json<SimilarityRequest>,
+) -> Result<Answer<Vec<f32>>, ApiError> {
+    answer(&state, request).await
+}
+
+/// What `POST /similarity` answers.
+pub(super) async fn answer(state: &State, request: SimilarityRequest) -> Result<Answer<Vec<f32>>, ApiError> {
+    let SimilarityRequest { inputs, parameters } = request;
+    let (inputs, parameters) = (inputs.0, parameters.map(|parameters| parameters.0).unwrap_or_default());
+    check_sentence("source_sentence", &inputs.source_sentence)?;
+    check_sentences("sentences", &inputs.sentences, state)?;
+    check_prompt(parameters.prompt_name.as_deref())?;
+    let truncate = parameters.truncate.unwrap_or(state.info.auto_truncate);
+    let sentences = std::iter::once(inputs.source_sentence).chain(inputs.sentences).collect();
+    let (embeddings, cost) = state.embedder.embed(sentences, truncate, Admission::Bounded).await?;
+    let (source, others) = embeddings.split_first().expect("one embedding for each sentence");
+    Ok(Answer::new(others.iter().map(|other| vector::similarity(source, other) as f32).collect(), cost))
+}

@@ -1,0 +1,259 @@
+//! The server's settings: flags over configuration file over defaults, validated once.
+
+mod keys;
+mod raw;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use model::{Precision, runtime::DeviceChoice};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub use keys::{ApiKeys, KEYS_VARIABLE};
+pub use raw::Raw;
+
+/// The model that is served where none is named.
+pub const DEFAULT_MODEL: &str = "checkpoints/quickstart/best";
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Least level of what is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)] // They are tracing's own.
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// Settings that hold.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Directory or hub id.
+    pub model: PathBuf,
+    /// Number format; by default what the machine is fast in.
+    pub precision: Option<Precision>,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Threads of the encoder; by default the cores.
+    pub threads: Option<usize>,
+    /// Tokens per sentence; by default the model's own.
+    pub max_seq_length: Option<usize>,
+    /// Whether long sentences are cut where a request does not say.
+    pub auto_truncate: bool,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Threads of the HTTP server.
+    pub workers: usize,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Keys of which one is needed; none lets everybody in.
+    pub keys: ApiKeys,
+    /// Origins whose pages may call.
+    pub cors_origins: Vec<String>,
+    /// Certificate and key, both PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Tokens of a batch; by default what suits the device.
+    pub max_batch_tokens: Option<usize>,
+    /// Tokens that may wait; by default 32 batches.
+    pub max_queue_tokens: Option<usize>,
+    /// Mebibytes of the embedding cache.
+    pub cache_mib: u32,
+    /// How large things may be.
+    pub limits: Limits,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Least level of what is logged.
+    pub log_level: LogLevel,
+}
+
+/// How long things may take; see the flags.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // Named and described as the flags.
+pub struct Timeouts {
+    pub header: Duration,
+    pub keep_alive: Duration,
+    pub body: Duration,
+    pub upload: Duration,
+    pub request: Duration,
+    pub csv: Duration,
+    pub grace: Duration,
+}
+
+/// How large things may be; see the flags.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // Named and described as the flags.
+pub struct Limits {
+    pub max_body_bytes: usize,
+    pub max_client_batch_size: usize,
+    pub max_csv_bytes: u64,
+    pub max_csv_rows: usize,
+    pub max_csv_jobs: usize,
+}
+
+/// Why the settings do not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read.
+    #[error("{}: {cause}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        cause: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        what: String,
+    },
+    /// A value does not serve.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Settings {
+    /// Lays flags over a configuration file, if there is one, and over the defaults.
+    pub fn load(flags: &Raw, file: Option<&Path>) -> Result<Self, Error> {
+        let mut table = Table::new();
+        if let Some(path) = file {
+            table = read(path)?;
+        }
+        let flags = Table::try_from(flags).map_err(|error| Error::Value(error.to_string()))?;
+        overlay(&mut table, flags);
+        let raw: Raw = Value::Table(table).try_into().map_err(|error| Error::Value(one_line(&error)))?;
+        Self::validate(raw)
+    }
+
+    fn validate(raw: Raw) -> Result<Self, Error> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let device = raw.device.as_deref().unwrap_or("auto");
+        let device = device.parse().map_err(|expected| Error::Value(format!("device is {device:?}: {expected}")))?;
+        let tls = match (raw.tls.certificate, raw.tls.key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(Error::Value("tls.certificate is set, and tls.key is not".to_owned())),
+            (None, Some(_)) => return Err(Error::Value("tls.key is set, and tls.certificate is not".to_owned())),
+        };
+        let address = raw.http.address.unwrap_or([127, 0, 0, 1].into());
+        Ok(Self {
+            model: raw.model.unwrap_or_else(|| DEFAULT_MODEL.into()),
+            precision: raw.precision,
+            device,
+            threads: positive("threads", raw.threads.map(usize::from))?,
+            max_seq_length: positive("max_seq_length", raw.max_seq_length.map(|length| length as usize))?,
+            auto_truncate: raw.auto_truncate.unwrap_or(true),
+            listen: SocketAddr::new(address, raw.http.port.unwrap_or(8080)),
+            workers: positive("http.workers", raw.http.workers.map(usize::from))?.unwrap_or(cores.min(4)),
+            max_connections: positive("http.max_connections", raw.http.max_connections.map(|most| most as usize))?
+                .unwrap_or(20_000),
+            keys: ApiKeys::load(raw.access.api_key_file.as_deref())?,
+            cors_origins: origins(raw.access.cors_origins.unwrap_or_default())?,
+            tls,
+            timeouts: Timeouts {
+                header: seconds("header_timeout", raw.timeouts.header_timeout, 10.0)?,
+                keep_alive: seconds("keep_alive", raw.timeouts.keep_alive, 30.0)?,
+                body: seconds("body_timeout", raw.timeouts.body_timeout, 30.0)?,
+                upload: seconds("upload_timeout", raw.timeouts.upload_timeout, 300.0)?,
+                request: seconds("request_timeout", raw.timeouts.request_timeout, 60.0)?,
+                csv: seconds("csv_timeout", raw.timeouts.csv_timeout, 3600.0)?,
+                grace: seconds("grace", raw.timeouts.grace, 30.0)?,
+            },
+            max_batch_tokens: positive("engine.max_batch_tokens", raw.engine.max_batch_tokens)?,
+            max_queue_tokens: positive("engine.max_queue_tokens", raw.engine.max_queue_tokens)?,
+            cache_mib: raw.engine.cache_mib.unwrap_or(64),
+            limits: Limits {
+                max_body_bytes: positive("limits.max_body_bytes", raw.limits.max_body_bytes)?.unwrap_or(4 << 20),
+                max_client_batch_size: positive("limits.max_client_batch_size", raw.limits.max_client_batch_size)?
+                    .unwrap_or(1024),
+                max_csv_bytes: raw.limits.max_csv_bytes.unwrap_or(64 << 20),
+                max_csv_rows: raw.limits.max_csv_rows.unwrap_or(1_000_000),
+                max_csv_jobs: positive("limits.max_csv_jobs", raw.limits.max_csv_jobs)?.unwrap_or(8),
+            },
+            log_format: raw.log.format.unwrap_or(LogFormat::Text),
+            log_level: raw.log.level.unwrap_or(LogLevel::Info),
+        })
+    }
+}
+
+/// The file's keys, none of them unknown.
+fn read(path: &Path) -> Result<Table, Error> {
+    let text = fs::read_to_string(path).map_err(|cause| Error::Io { path: path.to_owned(), cause })?;
+    let invalid = |error: toml::de::Error| {
+        let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
+        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        Error::File { path: path.to_owned(), what: format!("{place}{}", one_line(&error)) }
+    };
+    toml::from_str::<Raw>(&text).map_err(invalid)?;
+    toml::from_str(&text).map_err(invalid)
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().replace('\n', " ")
+}
+
+/// Replaces the keys of `table` by those of `other`, section by section.
+fn overlay(table: &mut Table, other: Table) {
+    for (key, value) in other {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(own)), Value::Table(section)) => overlay(own, section),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
+}
+
+fn positive(key: &str, value: Option<usize>) -> Result<Option<usize>, Error> {
+    if value == Some(0) {
+        return Err(Error::Value(format!("{key} is 0, expected 1 or more")));
+    }
+    Ok(value)
+}
+
+fn seconds(key: &str, value: Option<f64>, default: f64) -> Result<Duration, Error> {
+    let value = value.unwrap_or(default);
+    let within = (0.001..=1e7).contains(&value);
+    let wrong = || Error::Value(format!("timeouts.{key} is {value}, expected seconds from 0.001 to 10000000"));
+    within.then(|| Duration::from_secs_f64(value)).ok_or_else(wrong)
+}
+
+/// An origin as browsers send it, which is compared letter by letter.
+fn origins(origins: Vec<String>) -> Result<Vec<String>, Error> {
+    let is_origin = |origin: &str| {
+        origin == "*"
+            || ["http://", "https://"].iter().any(|scheme| {
+                origin.strip_prefix(scheme).is_some_and(|host| {
+                    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*".contains(&byte))
+                })
+            })
+    };
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        Some(origin) => {
+            let what = format!("access.cors_origins has {origin:?}, expected one like https://example.org, or *");
+            Err(Error::Value(what))
+        }
+        None => Ok(origins),
+    }
+}

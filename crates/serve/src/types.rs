@@ -1,0 +1,244 @@
+//! Bodies of requests and answers, as text-embeddings-inference and OpenAI define them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::json::{Object, Sentence, Sentences};
+
+/// Query of `GET /predict`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PairQuery {
+    /// One sentence.
+    #[param(value_type = Sentence, inline)]
+    pub(crate) sentence1: String,
+    /// The sentence to compare it with.
+    #[param(value_type = Sentence, inline)]
+    pub(crate) sentence2: String,
+}
+
+/// How similar two sentences are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Score {
+    /// 5 · cosine: 0 to 5 on the labels' scale, and below 0 for opposite vectors.
+    #[schema(minimum = -5, maximum = 5, example = 4.32)]
+    pub(crate) score: f32,
+    /// Cosine similarity of the sentences' embeddings.
+    #[schema(minimum = -1, maximum = 1, example = 0.864)]
+    pub(crate) cosine: f32,
+}
+
+/// Body of `POST /embed`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct EmbedRequest {
+    /// A sentence, or a list of them.
+    pub(crate) inputs: Sentences,
+    /// Whether embeddings have the norm 1.
+    #[serde(default)]
+    #[schema(default = true)]
+    pub(crate) normalize: Option<bool>,
+    /// Whether a sentence that is too long is cut; else it is an error. The default is the server's `auto_truncate`.
+    #[serde(default)]
+    pub(crate) truncate: Option<bool>,
+    /// Where a sentence that is too long is cut: `right` alone is supported.
+    #[serde(default)]
+    #[allow(dead_code)] // Its type is all that is asked.
+    pub(crate) truncation_direction: Option<TruncationDirection>,
+    /// Name of a prompt: no model has any here, so null alone is supported.
+    #[serde(default)]
+    #[schema(ignore)]
+    pub(crate) prompt_name: Option<String>,
+    /// Width of the embeddings: the model's own alone is supported.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    pub(crate) dimensions: Option<usize>,
+}
+
+/// Which end of a sentence is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+pub(crate) enum TruncationDirection {
+    /// The end.
+    #[serde(alias = "right")]
+    Right,
+}
+
+/// Body of `POST /similarity`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct SimilarityRequest {
+    /// What to compare.
+    #[schema(value_type = SimilarityInputs)]
+    pub(crate) inputs: Object<SimilarityInputs>,
+    /// How to treat the sentences.
+    #[serde(default)]
+    #[schema(value_type = Option<SimilarityParameters>)]
+    pub(crate) parameters: Option<Object<SimilarityParameters>>,
+}
+
+/// A sentence, and those to compare it with.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct SimilarityInputs {
+    /// One sentence.
+    #[schema(value_type = Sentence)]
+    pub(crate) source_sentence: String,
+    /// Those to compare it with.
+    #[schema(value_type = Vec<Sentence>, min_items = 1, example = json!(["비가 내린다.", "밥을 먹었다."]))]
+    pub(crate) sentences: Vec<String>,
+}
+
+/// How to treat the sentences of a comparison.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct SimilarityParameters {
+    /// Whether a sentence that is too long is cut; else it is an error. The default is the server's `auto_truncate`.
+    #[serde(default)]
+    pub(crate) truncate: Option<bool>,
+    /// Where a sentence that is too long is cut: `right` alone is supported.
+    #[serde(default)]
+    #[allow(dead_code)] // Its type is all that is asked.
+    pub(crate) truncation_direction: Option<TruncationDirection>,
+    /// Name of a prompt: no model has any here, so null alone is supported.
+    #[serde(default)]
+    #[schema(ignore)]
+    pub(crate) prompt_name: Option<String>,
+}
+
+/// Body of `POST /v1/embeddings`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct OpenAiRequest {
+    /// A sentence, or a list of them.
+    pub(crate) input: Sentences,
+    /// Any name: the server has one model.
+    #[serde(default)]
+    #[allow(dead_code)]
+    pub(crate) model: Option<String>,
+    /// How embeddings are written.
+    #[serde(default)]
+    pub(crate) encoding_format: Option<EncodingFormat>,
+    /// Width of the embeddings: the model's own alone is supported.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    pub(crate) dimensions: Option<usize>,
+    /// Not used.
+    #[serde(default)]
+    #[allow(dead_code)]
+    pub(crate) user: Option<String>,
+}
+
+/// How an embedding is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EncodingFormat {
+    /// A list of numbers.
+    #[default]
+    Float,
+    /// Base64 of its numbers as little-endian f32.
+    Base64,
+}
+
+/// Answer of `POST /v1/embeddings`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiResponse {
+    /// Always `list`.
+    #[schema(example = "list")]
+    pub(crate) object: &'static str,
+    /// One embedding for each sentence.
+    pub(crate) data: Vec<OpenAiEmbedding>,
+    /// The served model.
+    pub(crate) model: String,
+    /// What it has cost.
+    pub(crate) usage: Usage,
+}
+
+/// An embedding of `POST /v1/embeddings`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiEmbedding {
+    /// Always `embedding`.
+    #[schema(example = "embedding")]
+    pub(crate) object: &'static str,
+    /// The embedding, normalized.
+    pub(crate) embedding: Vector,
+    /// The sentence's place in `input`.
+    pub(crate) index: usize,
+}
+
+/// An embedding as numbers or in base64.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Vector {
+    /// Numbers.
+    Float(Vec<f32>),
+    /// Base64 of little-endian f32.
+    Base64(String),
+}
+
+/// Tokens of a request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Usage {
+    /// Tokens of the sentences, special tokens included.
+    pub(crate) prompt_tokens: usize,
+    /// The same.
+    pub(crate) total_tokens: usize,
+}
+
+/// Answer of `GET /info`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Info {
+    /// Directory or hub id of the model.
+    #[schema(example = "checkpoints/quickstart/best")]
+    pub(crate) model_id: String,
+    /// Always null.
+    #[schema(value_type = Option<String>)]
+    pub(crate) model_sha: Option<&'static str>,
+    /// Number format of the encoder's layers.
+    #[schema(example = "bfloat16")]
+    pub(crate) model_dtype: &'static str,
+    /// What kind of model it is.
+    pub(crate) model_type: ModelType,
+    /// Width of an embedding.
+    pub(crate) hidden_size: usize,
+    /// CSV files in work at a time.
+    pub(crate) max_concurrent_csv_files: usize,
+    /// Connections at a time.
+    pub(crate) max_concurrent_requests: usize,
+    /// Tokens of a sentence.
+    pub(crate) max_input_length: usize,
+    /// Tokens of a batch.
+    pub(crate) max_batch_tokens: usize,
+    /// Always null: a batch is limited by its tokens.
+    #[schema(value_type = Option<usize>)]
+    pub(crate) max_batch_requests: Option<usize>,
+    /// Sentences of a request.
+    pub(crate) max_client_batch_size: usize,
+    /// Bytes of a CSV file.
+    pub(crate) max_csv_bytes: u64,
+    /// Rows of a CSV file.
+    pub(crate) max_csv_rows: usize,
+    /// Whether sentences that are too long are cut where a request does not say.
+    pub(crate) auto_truncate: bool,
+    /// Threads that tokenize.
+    pub(crate) tokenization_workers: usize,
+    /// Version of the server.
+    #[schema(example = "0.1.0")]
+    pub(crate) version: &'static str,
+    /// Always null.
+    #[schema(value_type = Option<String>)]
+    pub(crate) sha: Option<&'static str>,
+    /// Always null.
+    #[schema(value_type = Option<String>)]
+    pub(crate) docker_label: Option<&'static str>,
+}
+
+/// Kind of a model.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ModelType {
+    /// One that embeds.
+    Embedding(EmbeddingModel),
+}
+
+/// What is particular to a model that embeds.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct EmbeddingModel {
+    /// From token embeddings to a sentence's.
+    #[schema(example = "mean")]
+    pub(crate) pooling: String,
+}

@@ -1,0 +1,23 @@
+// Results as a CSV file.
+
+// A byte order mark, without which Excel takes UTF-8 for the system's encoding and garbles Korean.
+const BYTE_ORDER_MARK = "\uFEFF";
+
+export function table(results) {
+  const rows = results.map(({ index, score, sentence }) => `${index},${score ?? ""},${quoted(sentence)}\r\n`);
+  return [BYTE_ORDER_MARK, "index,score,sentence\r\n", ...rows];
+}
+
+// The sentences are the user's own and stay as they are, also where a spreadsheet would take one for a formula.
+function quoted(text) {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+export function download(name, results) {
+  const address = URL.createObjectURL(new Blob(table(results), { type: "text/csv;charset=utf-8" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may still be reading
+}
