@@ -27,7 +27,7 @@ use crate::{
     types::{EmbeddingModel, Info, ModelType},
 };
 
-const BATCHES_IN_QUEUE: usize = 32;
+const BATCHES_IN_QUEUE: usize = 64;
 
 /// Loads the model and starts its engine.
 pub fn state(settings: &Settings) -> Result<State, Error> {
@@ -40,7 +40,7 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let computes_bf16 = device.is_cuda() || Format::Bf16.has_instruction();
     let precision = settings.precision.unwrap_or(if computes_bf16 { Precision::Bf16 } else { Precision::F32 });
     let options = Options { device, precision, max_seq_length: settings.max_seq_length, ..Options::default() };
-    let max_batch_tokens = settings.max_batch_tokens.unwrap_or(if device == Device::Cpu { 1024 } else { 16_384 });
+    let max_batch_tokens = settings.max_batch_tokens.unwrap_or(if device == Device::Cpu { 256 } else { 16_384 });
     let limits = engine::Options {
         max_batch_tokens,
         max_queue_tokens: settings.max_queue_tokens.unwrap_or(BATCHES_IN_QUEUE * max_batch_tokens),

@@ -73,7 +73,7 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Tokens of a batch; by default what suits the device.
     pub max_batch_tokens: Option<usize>,
-    /// Tokens that may wait; by default 32 batches.
+    /// Tokens that may wait; by default 64 batches.
     pub max_queue_tokens: Option<usize>,
     /// Mebibytes of the embedding cache.
     pub cache_mib: u32,

@@ -131,7 +131,7 @@ fn a_client_that_hangs_up_is_dropped() {
 fn overload_is_told_at_once_on_every_route() {
     let server = Server::start(&[
         "--max-batch-tokens",
-        "24",
+        "4",
         "--max-queue-tokens",
         "24",
         "--max-csv-jobs",
@@ -161,7 +161,7 @@ fn overload_is_told_at_once_on_every_route() {
     for answer in [
         server.post("/embed", &inputs),
         server.predict("가", "나"),
-        server.post("/v1/embeddings", &serde_json::json!({"input": "a"})),
+        server.post("/v1/embeddings", &serde_json::json!({"input": "가 나 다 라"})),
     ] {
         assert_eq!(answer.status, 429, "{}", answer.text);
         assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);

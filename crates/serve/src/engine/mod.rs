@@ -32,7 +32,7 @@ pub(crate) type Embedding = Arc<[f32]>;
 pub(crate) struct Options {
     /// Tokens of a batch, special tokens included.
     pub(crate) max_batch_tokens: usize,
-    /// Tokens that may wait; a request beyond them is refused.
+    /// Tokens that may wait in each of the two lanes; a request beyond them is refused.
     pub(crate) max_queue_tokens: usize,
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Queue {
 struct State {
     short: VecDeque<Job>, // each fits into a batch
     long: VecDeque<Job>,
+    unfinished: usize, // tokens still to be taken of the long jobs that are in the batch in work
     last_was_short: bool,
     tokens_per_second: f64, // of late; 0 before the first batch
     is_closed: bool,
@@ -70,6 +71,8 @@ impl Queue {
                 return None;
             }
             let batch = state.take_batch(self.options.max_batch_tokens);
+            let bounded = batch.iter().filter(|piece| piece.job.is_bounded());
+            state.unfinished = bounded.map(|piece| piece.job.tokens()).sum();
             self.tell(&state);
             if !batch.is_empty() {
                 return Some(batch);
@@ -81,6 +84,9 @@ impl Queue {
     /// Puts a job that is not finished behind the others of its lane.
     pub(super) fn put_back(&self, job: Job) {
         let mut state = self.state();
+        if job.is_bounded() {
+            state.unfinished = state.unfinished.saturating_sub(job.tokens());
+        }
         if !state.is_closed {
             state.long.push_back(job);
         }
@@ -115,23 +121,24 @@ impl Queue {
 
     fn tell(&self, state: &State) {
         self.metrics.queue_size.set((state.short.len() + state.long.len()) as i64);
-        self.metrics.queue_tokens.set(state.waiting_tokens() as i64);
+        let tokens = waiting_tokens(&state.short) + waiting_tokens(&state.long) + state.unfinished;
+        self.metrics.queue_tokens.set(tokens as i64);
     }
 }
 
 impl State {
-    /// Tokens that wait and count against the limit.
-    fn waiting_tokens(&self) -> usize {
-        let jobs = self.short.iter().chain(&self.long);
-        jobs.filter(|job| job.is_bounded() && !job.is_abandoned()).map(Job::tokens).sum()
+    fn lane(&mut self, is_short: bool) -> &mut VecDeque<Job> {
+        if is_short { &mut self.short } else { &mut self.long }
     }
 
-    /// A request that finds the queue empty is taken, however long it is.
-    fn check_room(&self, tokens: usize, options: &Options) -> Result<(), Failure> {
+    /// A request that finds its lane empty is taken, however long it is.
+    fn check_room(&mut self, tokens: usize, options: &Options) -> Result<(), Failure> {
         if self.is_closed {
             return Err(Failure::Stopped);
         }
-        let waiting = self.waiting_tokens();
+        // Each lane has the limit for itself, so that no long list keeps pairs out.
+        let is_short = tokens <= options.max_batch_tokens;
+        let waiting = waiting_tokens(self.lane(is_short)) + if is_short { 0 } else { self.unfinished };
         if waiting == 0 || waiting + tokens <= options.max_queue_tokens {
             return Ok(());
         }
@@ -144,8 +151,7 @@ impl State {
         let short_first = !self.last_was_short || self.long.is_empty();
         let lanes = if short_first { [true, false] } else { [false, true] };
         for is_short in lanes {
-            let lane = if is_short { &mut self.short } else { &mut self.long };
-            let batch = take(lane, budget);
+            let batch = take(self.lane(is_short), budget);
             if !batch.is_empty() {
                 self.last_was_short = is_short;
                 return batch;
@@ -153,6 +159,11 @@ impl State {
         }
         Vec::new()
     }
+}
+
+/// Tokens that wait in a lane and count against the limit.
+fn waiting_tokens(lane: &VecDeque<Job>) -> usize {
+    lane.iter().filter(|job| job.is_bounded() && !job.is_abandoned()).map(Job::tokens).sum()
 }
 
 /// Takes from the front of a lane what fits into the budget; drops jobs that nobody waits for.

@@ -128,10 +128,11 @@ pub(super) struct RawTimeouts {
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Engine")]
 pub(super) struct RawEngine {
-    /// Tokens of a batch [default: 1024 on a processor, 16384 on a GPU].
+    /// Tokens of a batch [default: 256 on a processor, 16384 on a GPU].
     #[arg(long, value_name = "N")]
     pub(super) max_batch_tokens: Option<usize>,
-    /// Tokens that may wait; requests beyond are answered 429 [default: 32 batches].
+    /// Tokens that may wait, of requests that fit into a batch and of longer ones each; what comes beyond is answered
+    /// 429 [default: 64 batches].
     #[arg(long, value_name = "N")]
     pub(super) max_queue_tokens: Option<usize>,
     /// Mebibytes of the embedding cache; 0 switches it off [default: 64].
