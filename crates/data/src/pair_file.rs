@@ -8,7 +8,7 @@ use crate::pair::SentencePair;
 use crate::{reader, spec};
 
 /// Pairs of a part.
-const PART: usize = 8192;
+const PART: usize = 2048;
 
 /// All pairs of one file, as [`Dataset`](crate::Dataset) has them, of which a delimited file has only a part in memory.
 #[derive(Debug, Clone)]

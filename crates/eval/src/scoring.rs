@@ -10,7 +10,7 @@ use tch::Kind;
 pub const LABEL_SCALE: f64 = 5.0;
 
 /// Pairs whose embeddings are held at once: enough to sort by length, and no more memory however many there are.
-const WINDOW: usize = 8192;
+const WINDOW: usize = 2048;
 
 /// A dataset's pairs with their predicted scores.
 #[derive(Debug)]

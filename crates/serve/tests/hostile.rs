@@ -151,7 +151,9 @@ fn overload_is_told_at_once_on_every_route() {
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
 
     // Longer than the queue: the first waits, and what comes meanwhile is refused.
-    let inputs = serde_json::json!({ "inputs": sentences(500) });
+    // Long sentences, so that it is in work for a good while.
+    let long: Vec<String> = sentences(500).iter().map(|sentence| format!("{sentence} ").repeat(100)).collect();
+    let inputs = serde_json::json!({ "inputs": long });
     let url = server.url("/embed");
     let large = inputs.to_string();
     let first = thread::spawn(move || {
