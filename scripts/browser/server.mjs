@@ -7,19 +7,21 @@ const PATIENCE_MS = 60_000;
 
 export async function startServer(program, model, options = []) {
   const port = await freePort();
-  const process = spawn(program, ["--model", model, "--port", String(port), ...options], {
+  const child = spawn(program, ["--model", model, "--port", String(port), ...options], {
     stdio: ["ignore", "ignore", "pipe"],
   });
+  process.once("exit", () => child.kill()); // whatever ends the test ends the server
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
   let log = "";
-  process.stderr.on("data", (text) => (log = (log + text).slice(-4000)));
+  child.stderr.on("data", (text) => (log = (log + text).slice(-4000)));
   const address = `http://127.0.0.1:${port}/`;
   const deadline = Date.now() + PATIENCE_MS;
   while (!(await healthy(address))) {
-    if (process.exitCode !== null) throw new Error(`the server ended with ${process.exitCode}:\n${log}`);
+    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${log}`);
     if (Date.now() > deadline) throw new Error(`the server is not healthy after ${PATIENCE_MS} ms:\n${log}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return { address, stop: () => stop(process) };
+  return { address, stop: () => stop(child) };
 }
 
 async function healthy(address) {
@@ -30,11 +32,11 @@ async function healthy(address) {
   }
 }
 
-async function stop(process) {
-  if (process.exitCode !== null) return;
-  process.kill("SIGTERM");
-  const forced = setTimeout(() => process.kill("SIGKILL"), 10_000);
-  await new Promise((resolve) => process.once("exit", resolve));
+async function stop(child) {
+  if (child.exitCode !== null) return;
+  child.kill("SIGTERM");
+  const forced = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  await new Promise((resolve) => child.once("exit", resolve));
   clearTimeout(forced);
 }
 
