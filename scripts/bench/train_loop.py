@@ -6,13 +6,13 @@ Each side of a batch goes through the encoder padded to its longest sentence, un
 gradients clipped, linear decay. Writes pairs a second after the first step, and the mean loss.
 """
 
-import argparse
 import csv
 import json
 import random
 import time
 from pathlib import Path
 
+import peer_arguments
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, mse_loss
@@ -89,13 +89,7 @@ def now(model: SentenceEncoder) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--pairs", type=Path, required=True)
-    parser.add_argument("--precision", choices=["f32", "bf16"], required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    arguments = peer_arguments.parse(__doc__.splitlines()[0])
     model = SentenceEncoder(arguments.model).to(arguments.device).train()
     figures = train(model, batches(arguments.pairs), arguments.precision)
     arguments.output.write_text(json.dumps(figures), encoding="utf-8")

@@ -5,13 +5,13 @@
 Writes pairs a second after the first step, and the mean loss.
 """
 
-import argparse
 import csv
 import json
 import tempfile
 import time
 from pathlib import Path
 
+import peer_arguments
 import transformers
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -53,13 +53,7 @@ def settings(precision: str, device: str, folder: str) -> SentenceTransformerTra
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--pairs", type=Path, required=True)
-    parser.add_argument("--precision", choices=["f32", "bf16"], required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    arguments = peer_arguments.parse(__doc__.splitlines()[0])
     model = SentenceTransformer(str(arguments.model), device=arguments.device)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:

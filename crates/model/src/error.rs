@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-/// An error of this crate. Its text is one line: where, what, and what was expected.
+/// An error of this crate. Its text is one line: where, what, and what was expected, the cause included; there is no
+/// `source()`, so that a chain of errors prints it once.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A file is there and is not what it should be.
     #[error("{}: {what}", path.display())]
@@ -42,7 +43,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-        move |source| Error::Io { path: path.to_owned(), source }
+        move |cause| Error::Io { path: path.to_owned(), cause }
     }
 
     pub(crate) fn invalid(path: &Path, what: impl Into<String>) -> Error {

@@ -115,7 +115,7 @@ impl NativeEncoder {
         &self,
         sentences: &[&[i64]],
         pooling: Pooling,
-        embedded: &mut dyn FnMut(std::ops::Range<usize>, &[f32]),
+        embedded: &mut dyn FnMut(std::ops::Range<usize>, &mut [f32]),
     ) {
         let mut workspace = Workspace::new(&self.config, self.format);
         let (mut start, mut pooled) = (0, Vec::new());
@@ -128,7 +128,7 @@ impl NativeEncoder {
             let count = sentences[start..].iter().take_while(fits).count().max(1);
             let pass = start..start + count;
             self.pass(&sentences[pass.clone()], pooling, &mut workspace, &mut pooled);
-            embedded(pass, &pooled);
+            embedded(pass, &mut pooled);
             start += count;
         }
     }
@@ -171,23 +171,7 @@ impl NativeEncoder {
             );
             std::mem::swap(hidden, sums);
             layer.intermediate.forward(narrow, intermediate); // (tokens, intermediate)
-            match self.config.hidden_act {
-                Activation::Gelu => wide.encode(
-                    intermediate,
-                    #[inline(always)]
-                    |_, row| kernels::gelu(row),
-                ),
-                Activation::GeluTanh => wide.encode(
-                    intermediate,
-                    #[inline(always)]
-                    |_, row| kernels::gelu_tanh(row),
-                ),
-                Activation::Relu => wide.encode(
-                    intermediate,
-                    #[inline(always)]
-                    |_, row| kernels::relu(row),
-                ),
-            }
+            activate(self.config.hidden_act, intermediate, wide);
             layer.output.forward(wide, sums);
             narrow.encode(
                 sums,
@@ -200,6 +184,27 @@ impl NativeEncoder {
         for (tokens, pooled) in spans.ranges().zip(pooled.chunks_exact_mut(width)) {
             pooling.pool(&hidden[tokens.start * width..tokens.end * width], pooled);
         }
+    }
+}
+
+/// The activation in place, and its result in the format of products.
+fn activate(activation: Activation, xs: &mut [f32], out: &mut Rows) {
+    match activation {
+        Activation::Gelu => out.encode(
+            xs,
+            #[inline(always)]
+            |_, row| kernels::gelu(row),
+        ),
+        Activation::GeluTanh => out.encode(
+            xs,
+            #[inline(always)]
+            |_, row| kernels::gelu_tanh(row),
+        ),
+        Activation::Relu => out.encode(
+            xs,
+            #[inline(always)]
+            |_, row| kernels::relu(row),
+        ),
     }
 }
 

@@ -1,11 +1,8 @@
 //! The sentence encoder: tokenizer, encoder and pooling in one, loaded from and saved to a checkpoint directory.
 
-use std::{
-    cell::RefCell,
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+mod encoding;
+
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -28,10 +25,6 @@ use crate::{
     tokenizer::Tokenizer,
     weights::{self, write_safetensors},
 };
-
-/// Most tokens that [`SentenceEncoder::encode`] gives to libtorch at once: enough to fill a GPU, little enough that
-/// activations stay within tens of megabytes.
-const MAX_BATCH_TOKENS: usize = 4096;
 
 /// How to load a sentence encoder.
 #[derive(Clone, Debug)]
@@ -184,82 +177,6 @@ impl SentenceEncoder {
         }
     }
 
-    /// Embeddings of sentences: (sentences, hidden), f32, on the processor, in the order of the sentences. An embedding
-    /// does not depend on the sentences beside it.
-    pub fn encode(&self, sentences: &[impl AsRef<str>]) -> Result<Tensor, Error> {
-        self.encode_with_progress(sentences, &mut |_| {})
-    }
-
-    /// Like [`SentenceEncoder::encode`]; after each batch `progress` is told how many sentences it held.
-    pub fn encode_with_progress(
-        &self,
-        sentences: &[impl AsRef<str>],
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Tensor, Error> {
-        // A sentence that stands there twice is encoded once.
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut distinct: Vec<&str> = Vec::new();
-        let rows: Vec<i64> = sentences
-            .iter()
-            .map(|sentence| {
-                let sentence = sentence.as_ref();
-                *places.entry(sentence).or_insert_with(|| {
-                    distinct.push(sentence);
-                    distinct.len() - 1
-                }) as i64
-            })
-            .collect();
-        let mut copies = vec![0; distinct.len()];
-        rows.iter().for_each(|&row| copies[row as usize] += 1);
-        let tokenized = self.tokenizer.encode(&distinct)?;
-        let mut told = |batch: &[usize]| progress(batch.iter().map(|&index| copies[index]).sum());
-        Ok(self.encode_batches(&tokenized, &mut told)?.index_select(0, &Tensor::from_slice(&rows)))
-    }
-
-    /// Embeddings of sentences that [`Tokenizer::encode`] made token ids of: (sentences, hidden), f32, on the processor.
-    pub fn encode_ids(&self, sentences: &[Vec<i64>]) -> Result<Tensor, Error> {
-        self.encode_batches(sentences, &mut |_| {})
-    }
-
-    /// The same; after each batch `told` is given the numbers of its sentences.
-    fn encode_batches(&self, sentences: &[Vec<i64>], told: &mut dyn FnMut(&[usize])) -> Result<Tensor, Error> {
-        // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
-        let mut order: Vec<usize> = (0..sentences.len()).collect();
-        order.sort_by_key(|&index| Reverse(sentences[index].len()));
-        let embeddings = Tensor::zeros([sentences.len() as i64, self.config.hidden_size], (Kind::Float, Device::Cpu));
-        let mut embedded = |batch: &[usize], pooled: &Tensor| {
-            let rows = Tensor::from_slice(&batch.iter().map(|&index| index as i64).collect::<Vec<_>>());
-            let _ = embeddings.shallow_clone().index_copy_(0, &rows, pooled);
-            told(batch);
-        };
-        // Training changes the weights, so those of an encoder in training are laid out anew.
-        let snapshot = match &self.weights {
-            Weights::Torch { .. } => self.native(self.precision)?,
-            Weights::Native(_) => None,
-        };
-        match (&self.weights, &snapshot) {
-            (Weights::Native(native), _) | (_, Some(native)) => {
-                let ids: Vec<&[i64]> = order.iter().map(|&index| sentences[index].as_slice()).collect();
-                native.forward(&ids, self.pooling, &mut |pass, pooled| {
-                    let pooled = Tensor::from_slice(pooled).view((pass.len() as i64, -1));
-                    embedded(&order[pass], &if self.normalize { normalized(&pooled) } else { pooled });
-                });
-            }
-            (Weights::Torch { .. }, None) => {
-                let mut rest = order.as_slice();
-                while let Some(&first) = rest.first() {
-                    let count = (MAX_BATCH_TOKENS / sentences[first].len()).clamp(1, rest.len());
-                    let (batch, others) = rest.split_at(count);
-                    let ids: Vec<Vec<i64>> = batch.iter().map(|&index| sentences[index].clone()).collect();
-                    let pooled = tch::no_grad(|| self.forward(&ids, self.precision, false).to_device(Device::Cpu));
-                    embedded(batch, &pooled);
-                    rest = others;
-                }
-            }
-        }
-        Ok(embeddings)
-    }
-
     /// Embeddings of tokenized sentences, all in one packed batch, on the device: (sentences, hidden), f32. Gradients
     /// flow to the weights unless the caller stops them; `train` switches dropout on.
     ///
@@ -313,6 +230,11 @@ impl SentenceEncoder {
         let grad_pooled = pooled.grad().contiguous();
         tape.backward(&mut parameters, &self.config, self.pooling, dropout, slices::values(&grad_pooled));
         loss.double_value(&[])
+    }
+
+    /// From token embeddings to a sentence's.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
     }
 
     /// The tokenizer.

@@ -1,19 +1,16 @@
 //! From settings to a state: the model is loaded, and its engine runs.
 
 use std::{
-    fs,
-    path::Path,
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
 use kernels::Format;
 use model::{
-    Options, Precision, SentenceEncoder, Tokenizer,
+    Options, Pooling, Precision, SentenceEncoder, Tokenizer,
     hub::{self, Hub},
     runtime,
 };
-use serde_json::Value;
 use tch::Device;
 
 use crate::{
@@ -46,18 +43,17 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         max_queue_tokens: settings.max_queue_tokens.unwrap_or(BATCHES_IN_QUEUE * max_batch_tokens),
     };
     let metrics = Arc::new(Metrics::new());
-    let pooling = pooling(&path);
     let loaded = Arc::new(OnceLock::new());
     let known = loaded.clone();
     let started = Instant::now();
     let load = move || {
         let encoder = SentenceEncoder::load(path, &options)?;
         let probe = encoder.tokenizer().encode(&["안녕하세요."])?.remove(0);
-        let _ = known.set((encoder.tokenizer().clone(), encoder.config().hidden_size as usize));
+        let _ = known.set((encoder.tokenizer().clone(), encoder.config().hidden_size as usize, encoder.pooling()));
         Ok((encoder, probe))
     };
     let engine = Engine::start(load, limits, settings.threads, metrics.clone())?;
-    let (tokenizer, hidden_size) = loaded.get().cloned().expect("the engine runs, so the model is loaded");
+    let (tokenizer, hidden_size, pooling) = loaded.get().cloned().expect("the engine runs, so the model is loaded");
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(model = %settings.model.display(), %precision, ?device, seconds, "the model is loaded");
     let info = info(settings, &tokenizer, hidden_size, pooling, precision, max_batch_tokens);
@@ -71,7 +67,7 @@ pub(crate) fn info(
     settings: &Settings,
     tokenizer: &Tokenizer,
     hidden_size: usize,
-    pooling: String,
+    pooling: Pooling,
     precision: Precision,
     max_batch_tokens: usize,
 ) -> Info {
@@ -99,13 +95,4 @@ pub(crate) fn info(
         sha: None,
         docker_label: None,
     }
-}
-
-/// The pooling that a checkpoint names, in its newer layout or its older one; else the mean.
-fn pooling(model: &Path) -> String {
-    let text = fs::read_to_string(model.join("1_Pooling/config.json")).unwrap_or_default();
-    let config: Value = serde_json::from_str(&text).unwrap_or_default();
-    let older = [("cls", "pooling_mode_cls_token"), ("max", "pooling_mode_max_tokens")];
-    let older = older.into_iter().find(|(_, key)| config[key] == true).map(|(name, _)| name);
-    config["pooling_mode"].as_str().or(older).unwrap_or("mean").to_owned()
 }

@@ -239,6 +239,6 @@ pub(crate) enum ModelType {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct EmbeddingModel {
     /// From token embeddings to a sentence's.
-    #[schema(example = "mean")]
-    pub(crate) pooling: String,
+    #[schema(value_type = String, example = "mean")]
+    pub(crate) pooling: model::Pooling,
 }

@@ -19,11 +19,14 @@ fn the_score_of_a_pair_is_five_times_its_cosine() {
 }
 
 #[test]
-fn a_missing_or_empty_sentence_is_named() {
+fn a_missing_empty_or_unreadable_sentence_is_refused() {
     let server = Server::start(&[]);
     assert!(server.get("/predict?sentence1=a").error(400).contains("sentence2"));
     assert_eq!(server.predict(BASE, " \n").error(400), "`sentence2` is empty");
-    assert!(server.get("/predict?sentence1=a&sentence2=%FF").status < 500);
+    for bytes in ["%FF%FE", "%ED%A0%80", "%EB%B9"] {
+        let path = format!("/predict?sentence1=a&sentence2={bytes}");
+        assert_eq!(server.get(&path).error(400), "the query is not UTF-8");
+    }
 }
 
 #[test]

@@ -5,19 +5,23 @@
 //! is laid out right before the product that reads it. Dropout masks, attention weights and activations are made again in
 //! the backward pass rather than kept.
 
-use std::collections::BTreeMap;
+mod dropouts;
+mod norm;
+mod parameters;
 
-use kernels::{
-    Dropout, Factor, Format, Rows, Sentences, add_column_sums, attention, attention_backward, layer_norm_backward,
-    normalize, vectorize,
-};
+use kernels::{Dropout, Factor, Format, Rows, Sentences, add_column_sums, attention, attention_backward, vectorize};
 use rayon::prelude::*;
-use tch::Tensor;
 
+pub(crate) use self::parameters::Parameters;
+use self::{
+    dropouts::{Dropouts, drop_out},
+    norm::Norm,
+    parameters::{Affine, Parameter},
+};
+use super::activate;
 use crate::{
     config::{Activation, EncoderConfig},
     pooling::Pooling,
-    slices::{values, values_mut},
 };
 
 /// What a forward pass keeps for the backward pass, and memory for both, kept from step to step.
@@ -47,119 +51,6 @@ struct LayerTape {
     middle: Rows, // (tokens, hidden)
     pre: Rows,    // (tokens, intermediate): before the activation
     output: Norm,
-}
-
-/// What a layer norm keeps.
-#[derive(Debug, Default)]
-struct Norm {
-    normalized: Vec<f32>, // (tokens, hidden), before weight and bias
-    scales: Vec<f32>,     // (tokens): 1 / deviation
-}
-
-/// A variable and its gradient.
-struct Parameter<'a> {
-    value: &'a [f32],
-    grad: &'a mut [f32],
-}
-
-/// A layer's weight and bias, of a product or of a norm.
-struct Affine<'a> {
-    weight: Parameter<'a>,
-    bias: Parameter<'a>,
-}
-
-struct LayerParameters<'a> {
-    query: Affine<'a>,
-    key: Affine<'a>,
-    value: Affine<'a>,
-    attention_output: Affine<'a>,
-    attention_norm: Affine<'a>,
-    intermediate: Affine<'a>,
-    output: Affine<'a>,
-    output_norm: Affine<'a>,
-}
-
-/// The encoder's variables with their gradients.
-pub(crate) struct Parameters<'a> {
-    word_embeddings: Parameter<'a>,
-    position_embeddings: Parameter<'a>,
-    token_type_embeddings: Parameter<'a>,
-    embedding_norm: Affine<'a>,
-    layers: Vec<LayerParameters<'a>>,
-}
-
-impl<'a> Parameters<'a> {
-    /// Of variables by name, and gradients by the same names.
-    pub(crate) fn new(
-        variables: &'a BTreeMap<String, Tensor>,
-        grads: &'a mut BTreeMap<String, Tensor>,
-        config: &EncoderConfig,
-    ) -> Self {
-        let mut grads: BTreeMap<&str, &mut Tensor> =
-            grads.iter_mut().map(|(name, grad)| (name.as_str(), grad)).collect();
-        let mut parameter = |name: String| Parameter {
-            value: values(&variables[&name]),
-            grad: values_mut(grads.remove(name.as_str()).expect("a gradient for each variable")),
-        };
-        let mut affine = |path: String| Affine {
-            weight: parameter(format!("{path}.weight")),
-            bias: parameter(format!("{path}.bias")),
-        };
-        let embedding_norm = affine("embeddings.LayerNorm".to_owned());
-        let mut layer = |index: i64| {
-            let mut affine = |name: &str| affine(format!("encoder.layer.{index}.{name}"));
-            LayerParameters {
-                query: affine("attention.self.query"),
-                key: affine("attention.self.key"),
-                value: affine("attention.self.value"),
-                attention_output: affine("attention.output.dense"),
-                attention_norm: affine("attention.output.LayerNorm"),
-                intermediate: affine("intermediate.dense"),
-                output: affine("output.dense"),
-                output_norm: affine("output.LayerNorm"),
-            }
-        };
-        let layers = (0..config.num_hidden_layers).map(&mut layer).collect();
-        let mut table = |name: &str| parameter(format!("embeddings.{name}.weight"));
-        Self {
-            word_embeddings: table("word_embeddings"),
-            position_embeddings: table("position_embeddings"),
-            token_type_embeddings: table("token_type_embeddings"),
-            embedding_norm,
-            layers,
-        }
-    }
-}
-
-/// Dropout of one pass; each place that drops has a mask of its own.
-#[derive(Clone, Copy)]
-struct Dropouts<'a> {
-    config: &'a EncoderConfig,
-    seed: Option<u64>,
-}
-
-impl Dropouts<'_> {
-    fn of(&self, probability: f64, place: usize) -> Option<Dropout> {
-        // An odd factor leaves no two places alike.
-        let seed = self.seed?.wrapping_add((place as u64 + 1).wrapping_mul(0xd1b5_4a32_d192_ed03));
-        Dropout::new(probability, seed)
-    }
-
-    fn embeddings(&self) -> Option<Dropout> {
-        self.of(self.config.hidden_dropout_prob, 0)
-    }
-
-    fn attention(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.config.attention_probs_dropout_prob, 3 * layer + 1)
-    }
-
-    fn attended(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.config.hidden_dropout_prob, 3 * layer + 2)
-    }
-
-    fn output(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.config.hidden_dropout_prob, 3 * layer + 3)
-    }
 }
 
 impl Tape {
@@ -352,27 +243,6 @@ fn backward_weight(layers: &mut [&mut Affine], grad: &[f32], x: &Rows, transpose
     }
 }
 
-/// The activation in place, and its result in the format of products.
-fn activate(activation: Activation, xs: &mut [f32], out: &mut Rows) {
-    match activation {
-        Activation::Gelu => out.encode(
-            xs,
-            #[inline(always)]
-            |_, row| kernels::gelu(row),
-        ),
-        Activation::GeluTanh => out.encode(
-            xs,
-            #[inline(always)]
-            |_, row| kernels::gelu_tanh(row),
-        ),
-        Activation::Relu => out.encode(
-            xs,
-            #[inline(always)]
-            |_, row| kernels::relu(row),
-        ),
-    }
-}
-
 /// Gradients times the activation's derivative, in place, and in the format of products.
 fn derive(activation: Activation, grad: &mut [f32], pre: &Rows, out: &mut Rows) {
     macro_rules! times {
@@ -398,72 +268,4 @@ fn decode(rows: &Rows, out: &mut [f32]) {
             || rows.decode(token, row),
         );
     });
-}
-
-/// Masks each row; nothing without dropout.
-fn drop_out(matrix: &mut [f32], width: usize, dropout: Option<Dropout>) {
-    let Some(dropout) = dropout else { return };
-    matrix.par_chunks_exact_mut(width).enumerate().with_min_len(8).for_each(|(token, row)| {
-        vectorize(
-            #[inline(always)]
-            || dropout.row(token as u32).apply(row),
-        );
-    });
-}
-
-impl Norm {
-    /// The norm of `hidden` and what `normalized` holds, after dropout; `hidden` becomes its result.
-    fn add(&mut self, hidden: &mut [f32], affine: &Affine, eps: f32, dropout: Option<Dropout>) {
-        let (weight, bias) = (affine.weight.value, affine.bias.value);
-        let width = weight.len();
-        self.scales.resize(hidden.len() / width, 0.0);
-        let rows = self.normalized.par_chunks_exact_mut(width).zip(hidden.par_chunks_exact_mut(width));
-        rows.zip(&mut self.scales).enumerate().with_min_len(8).for_each(|(token, ((normalized, hidden), scale))| {
-            vectorize(
-                #[inline(always)]
-                || {
-                    if let Some(dropout) = dropout {
-                        dropout.row(token as u32).apply(normalized);
-                    }
-                    normalized.iter_mut().zip(&*hidden).for_each(|(x, residual)| *x += residual);
-                    *scale = normalize(normalized, eps);
-                    for ((hidden, x), (weight, bias)) in hidden.iter_mut().zip(normalized).zip(weight.iter().zip(bias))
-                    {
-                        *hidden = x.mul_add(*weight, *bias);
-                    }
-                },
-            );
-        });
-    }
-
-    /// From the gradient with respect to the result to that with respect to the sum, in place.
-    fn backward(&self, grad: &mut [f32], affine: &mut Affine) {
-        let weight = affine.weight.value;
-        let width = weight.len();
-        let row = |token: usize| token * width..(token + 1) * width;
-        add_column_sums(
-            self.scales.len(),
-            affine.weight.grad,
-            #[inline(always)]
-            |sums, token| {
-                let (grad, normalized) = (&grad[row(token)], &self.normalized[row(token)]);
-                for (sum, (grad, x)) in sums.iter_mut().zip(grad.iter().zip(normalized)) {
-                    *sum = grad.mul_add(*x, *sum);
-                }
-            },
-        );
-        add_column_sums(
-            self.scales.len(),
-            affine.bias.grad,
-            #[inline(always)]
-            |sums, token| sums.iter_mut().zip(&grad[row(token)]).for_each(|(sum, grad)| *sum += grad),
-        );
-        let rows = grad.par_chunks_exact_mut(width).zip(self.normalized.par_chunks_exact(width));
-        rows.zip(&self.scales).with_min_len(8).for_each(|((grad, normalized), scale)| {
-            vectorize(
-                #[inline(always)]
-                || layer_norm_backward(grad, normalized, *scale, weight),
-            );
-        });
-    }
 }

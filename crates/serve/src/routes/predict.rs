@@ -1,6 +1,7 @@
 //! `GET /predict`: how similar two sentences are.
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
+use percent_encoding::percent_decode_str;
 
 use super::check_sentence;
 use crate::{
@@ -18,7 +19,15 @@ use crate::{
     get, path = "/predict", tag = "ko-sts", params(PairQuery),
     responses((status = 200, description = "Their similarity", body = Score), QueryErrors)
 )]
-pub(crate) async fn predict(state: web::Data<State>, pair: web::Query<PairQuery>) -> Result<Answer<Score>, ApiError> {
+pub(crate) async fn predict(
+    state: web::Data<State>,
+    request: HttpRequest,
+    pair: web::Query<PairQuery>,
+) -> Result<Answer<Score>, ApiError> {
+    // Else bytes that are no text would have been replaced by U+FFFD, and scored.
+    if percent_decode_str(request.query_string()).decode_utf8().is_err() {
+        return Err(ApiError::Malformed("the query is not UTF-8".to_owned()));
+    }
     let PairQuery { sentence1, sentence2 } = pair.into_inner();
     check_sentence("sentence1", &sentence1)?;
     check_sentence("sentence2", &sentence2)?;

@@ -8,6 +8,7 @@ use actix_web::{
     http::header::{HeaderName, HeaderValue},
     web,
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,6 +23,9 @@ use crate::{
     state::State,
     upload::Upload,
 };
+
+/// All but RFC 3986's unreserved characters.
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Header: the file's encoding.
 pub(crate) const ENCODING: &str = "x-csv-encoding";
@@ -77,7 +81,7 @@ fn json(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, ApiEr
 /// Says in headers how the file was read; a header holds ASCII alone, so names are percent-encoded.
 fn describe(layout: &Layout, response: &mut HttpResponse) {
     let column = match &layout.column.name {
-        Some(name) => percent_encoded(name),
+        Some(name) => utf8_percent_encode(name, NOT_UNRESERVED).to_string(),
         None => layout.column.index.to_string(),
     };
     for (name, value) in [
@@ -90,12 +94,6 @@ fn describe(layout: &Layout, response: &mut HttpResponse) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
     }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let written = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(written).collect()
 }
 
 /// Body of `POST /predict`, for the documentation.

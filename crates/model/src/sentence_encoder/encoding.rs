@@ -1,0 +1,107 @@
+//! Sentences to embeddings, in batches of about equal lengths.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use tch::{Device, Kind, Tensor};
+
+use super::{SentenceEncoder, Weights};
+use crate::{error::Error, slices};
+
+/// Most tokens that libtorch is given at once: enough to fill a GPU, little enough that activations stay within tens of
+/// megabytes.
+const MAX_BATCH_TOKENS: usize = 4096;
+
+impl SentenceEncoder {
+    /// Embeddings of sentences: (sentences, hidden), f32, on the processor, in the order of the sentences. An embedding
+    /// does not depend on the sentences beside it.
+    pub fn encode(&self, sentences: &[impl AsRef<str>]) -> Result<Tensor, Error> {
+        self.encode_with_progress(sentences, &mut |_| {})
+    }
+
+    /// Like [`SentenceEncoder::encode`]; after each batch `progress` is told how many sentences it held.
+    pub fn encode_with_progress(
+        &self,
+        sentences: &[impl AsRef<str>],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Tensor, Error> {
+        // A sentence that stands there twice is encoded once.
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut distinct: Vec<&str> = Vec::new();
+        let rows: Vec<i64> = sentences
+            .iter()
+            .map(|sentence| {
+                let sentence = sentence.as_ref();
+                *places.entry(sentence).or_insert_with(|| {
+                    distinct.push(sentence);
+                    distinct.len() - 1
+                }) as i64
+            })
+            .collect();
+        let mut copies = vec![0; distinct.len()];
+        rows.iter().for_each(|&row| copies[row as usize] += 1);
+        let tokenized = self.tokenizer.encode(&distinct)?;
+        let mut told = |batch: &[usize]| progress(batch.iter().map(|&index| copies[index]).sum());
+        let embeddings = self.encode_batches(&tokenized, &mut told)?;
+        if distinct.len() == sentences.len() {
+            return Ok(embeddings);
+        }
+        Ok(embeddings.index_select(0, &Tensor::from_slice(&rows)))
+    }
+
+    /// Embeddings of sentences that [`Tokenizer::encode`](crate::Tokenizer::encode) made token ids of: (sentences, hidden),
+    /// f32, on the processor.
+    pub fn encode_ids(&self, sentences: &[Vec<i64>]) -> Result<Tensor, Error> {
+        self.encode_batches(sentences, &mut |_| {})
+    }
+
+    /// The same; after each batch `told` is given the numbers of its sentences.
+    fn encode_batches(&self, sentences: &[Vec<i64>], told: &mut dyn FnMut(&[usize])) -> Result<Tensor, Error> {
+        // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
+        let mut order: Vec<usize> = (0..sentences.len()).collect();
+        order.sort_by_key(|&index| Reverse(sentences[index].len()));
+        let width = self.config.hidden_size as usize;
+        let mut embeddings = Tensor::empty([sentences.len() as i64, width as i64], (Kind::Float, Device::Cpu));
+        // Rows are written one by one: the threads that an operator of libtorch leaves waiting take time from the kernels'.
+        let rows = slices::values_mut(&mut embeddings);
+        let mut embedded = |batch: &[usize], pooled: &[f32]| {
+            for (&sentence, pooled) in batch.iter().zip(pooled.chunks_exact(width)) {
+                rows[sentence * width..][..width].copy_from_slice(pooled);
+            }
+            told(batch);
+        };
+        // Training changes the weights, so those of an encoder in training are laid out anew.
+        let snapshot = match &self.weights {
+            Weights::Torch { .. } => self.native(self.precision)?,
+            Weights::Native(_) => None,
+        };
+        match (&self.weights, &snapshot) {
+            (Weights::Native(native), _) | (_, Some(native)) => {
+                let ids: Vec<&[i64]> = order.iter().map(|&index| sentences[index].as_slice()).collect();
+                native.forward(&ids, self.pooling, &mut |pass, pooled| {
+                    if self.normalize {
+                        pooled.chunks_exact_mut(width).for_each(normalize);
+                    }
+                    embedded(&order[pass], pooled);
+                });
+            }
+            (Weights::Torch { .. }, None) => {
+                let mut rest = order.as_slice();
+                while let Some(&first) = rest.first() {
+                    let count = (MAX_BATCH_TOKENS / sentences[first].len()).clamp(1, rest.len());
+                    let (batch, others) = rest.split_at(count);
+                    let ids: Vec<Vec<i64>> = batch.iter().map(|&index| sentences[index].clone()).collect();
+                    let pooled = tch::no_grad(|| self.forward(&ids, self.precision, false));
+                    embedded(batch, slices::values(&pooled.to_device(Device::Cpu).contiguous()));
+                    rest = others;
+                }
+            }
+        }
+        Ok(embeddings)
+    }
+}
+
+/// Divides a row by its norm, as [`normalized`](super::normalized) does.
+fn normalize(row: &mut [f32]) {
+    let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+    row.iter_mut().for_each(|x| *x /= norm);
+}
