@@ -13,7 +13,7 @@ from pathlib import Path
 from encoding import Encoding
 from growth import SHAPE as GROWTH_SHAPE
 from growth import memory, time_per_sentence
-from machine import machine, versions
+from machine import busy, commit, machine, versions
 from processes import Failed
 from report import load_all, report
 from results import Result, Table
@@ -22,7 +22,7 @@ from training import training
 
 JOBS = ["encode", "pair", "train", "growth", "memory"]
 SHAPES = ["base", "large", "small", "tiny"]
-BUSY = 0.5  # load average of a machine that has something else to do
+BUSY = 0.05  # share of the cores' time, of a machine that has something else to do
 ABOUT = {
     "encode": "Distinct sentences of KorSTS test, shuffled; the peers encode in batches of 32, as they sort them.",
     "pair": "Both sentences of one pair, about 13 tokens each, in one call.",
@@ -84,13 +84,13 @@ def make_models(shapes: list[str], encodes: bool, places: Places) -> None:
 
 
 def measure(arguments: argparse.Namespace, shapes: list[str], amounts: Amounts, places: Places) -> None:
-    load = os.getloadavg()[0]
-    if load > BUSY:
-        say(f"warning: the load average is {load:.1f}: beside other work, no figure is worth anything")
+    share = busy()
+    if share > BUSY:
+        say(f"warning: the cores are {share:.0%} busy: beside other work, no figure is worth anything")
 
     def save(name: str, title: str, tables: list[Table]) -> None:
         about = ABOUT[name.split("-")[0]]
-        result = Result(title, about, date.today().isoformat(), command_line(), load, tables)
+        result = Result(title, about, date.today().isoformat(), commit(), command_line(), share, tables)
         result.save(places.results / f"{name}.json")
 
     for shape in shapes:

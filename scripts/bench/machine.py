@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from settings import ROOT, Places
@@ -43,10 +44,27 @@ def machine() -> str:
     return f"{name[1] if name else platform.machine()}, {cores} cores ({sets}), {memory:.0f} GiB, {platform.system()}"
 
 
+def busy(seconds: float = 2) -> float:
+    """The share of all cores' time that goes to something else."""
+
+    def ticks() -> tuple[int, int]:
+        total = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
+        user, nice, system, idle, wait, *rest = map(int, total)
+        return user + nice + system + sum(rest), idle + wait
+
+    before = ticks()
+    time.sleep(seconds)
+    used, idle = (after - start for after, start in zip(ticks(), before, strict=True))
+    return used / max(used + idle, 1)
+
+
+def commit() -> str:
+    return first_line("git", "rev-parse", "--short", "HEAD")
+
+
 def versions(places: Places) -> dict[str, str]:
     """Per environment, its packages with versions."""
-    commit = first_line("git", "rev-parse", "--short", "HEAD")
-    ours = [first_line("rustc", "--version"), "libtorch 2.11.0", f"commit {commit}"]
+    ours = [first_line("rustc", "--version"), "libtorch 2.11.0"]
     script = "import sys, importlib.metadata as m; print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
     peers = {name: first_line(places.python(name), "-c", script, *packages) for name, packages in PACKAGES.items()}
     return {"ko-sts": ", ".join(ours), **peers}

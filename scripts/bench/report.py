@@ -19,7 +19,8 @@ def report(machine: str, versions: dict[str, str], results: list[Result]) -> str
     parts = [INTRODUCTION, f"Machine: {machine}.\n", "| side | versions |\n|---|---|"]
     parts += [f"| {name} | {text} |" for name, text in versions.items()]
     for result in results:
-        run = f"{result.date}, `{result.command}`, load average before it {result.load_average:.1f}."
+        run = f"{result.date}, commit {result.commit}, `{result.command}`"
+        run += f"; before it, the cores were {result.busy:.0%} busy."
         parts += [f"\n## {result.title}\n", result.about, f"\n{run}"]
         for table in result.tables:
             parts.append(section(table))

@@ -41,8 +41,9 @@ class Result:
     title: str
     about: str
     date: str
+    commit: str
     command: str
-    load_average: float  # of the machine before the run, in processes
+    busy: float  # share of all cores' time that went to something else right before
     tables: list[Table]
 
     def save(self, path: Path) -> None:
