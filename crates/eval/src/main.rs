@@ -40,7 +40,7 @@ struct Args {
     /// Folder of the named datasets [default: $STS_DATA_DIR, else data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Number format of the encoder's layers: f32 or bf16.
+    /// Number format of the encoder's layers: f32, bf16, or int8 on a processor.
     #[arg(long, default_value_t)]
     precision: Precision,
     /// Tokens per sentence, special tokens included [default: the model's own].

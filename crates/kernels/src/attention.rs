@@ -102,7 +102,9 @@ pub fn attention_backward(
     for sentence in sentences.ranges() {
         let (item, others) = rest.split_at_mut(sentence.len() * 3 * hidden);
         rest = others;
-        items.push((sentence, item));
+        if !sentence.is_empty() {
+            items.push((sentence, item));
+        }
     }
     items.into_par_iter().for_each_init(Backward::default, |scratch, (sentence, grad)| {
         vectorize(

@@ -1,13 +1,13 @@
-//! The encoder's arithmetic on processors, on plain slices: linear layers in f32, bf16 and int8, attention over
-//! sentences, layer norm and activations.
+//! The encoder's arithmetic on x86-64 processors, on plain slices, forward and backward: products in f32, bf16 and
+//! int8, attention over sentences, norms, activations and dropout; and the optimizer's step.
 //!
 //! libtorch computes each of these well, and leaves half of a processor's rate between them: an operator reads and
 //! writes its tensors whole, a product's inputs are laid out anew at each call, and int8 has no path without several
 //! passes over memory. Here weights are laid out once, at load, in the order in which a product reads them
-//! ([`Linear`]), activations are brought into a product's number format by the step that makes them ([`Rows`]), and one
+//! ([`Linear`]), or in training anew in each step ([`Factor`]), activations are brought into a product's number format by the step that makes them ([`Rows`]), and one
 //! loop serves all formats ([`Format`]).
 //!
-//! AVX-512 and AVX2 are used where the processor has them; elsewhere portable code computes the same, slowly
+//! AVX-512 and AVX2 are used where the processor has them; where it has neither, portable code computes the same, slowly
 //! ([`Format::is_vectorized`]). The threads are rayon's current pool.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.

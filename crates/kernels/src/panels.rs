@@ -17,7 +17,7 @@ pub(crate) const STRIP: usize = 4;
 pub(crate) struct Lane(pub(crate) [u32; PANEL]);
 
 /// A matrix of (groups, columns), cut into panels of [`PANEL`] columns, each of which is whole before the next begins.
-/// What is missing of the last strip is zero.
+/// What the last strip has beyond the columns is nobody's: its sums are never looked at.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Panels {
     groups: usize,
@@ -39,10 +39,9 @@ impl<'a> Strip<'a> {
 }
 
 impl Panels {
-    /// Zeros of (groups, columns), in the memory that `self` has.
+    /// Makes `self` a matrix of (groups, columns), to be written: its memory is zero only where it is new.
     pub(crate) fn reset(&mut self, groups: usize, columns: usize) {
         (self.groups, self.columns) = (groups, columns);
-        self.lanes.clear();
         self.lanes.resize(columns.div_ceil(STRIP * PANEL) * self.strip_len(), Lane::zeroed());
     }
 

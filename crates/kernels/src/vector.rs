@@ -153,7 +153,7 @@ pub(crate) fn range(row: &[f32]) -> (f32, f32) {
     (least, largest.into_iter().chain(rest).fold(f32::NEG_INFINITY, f32::max))
 }
 
-/// eˣ to 2 units in the last place; 0 below the normal numbers. Source: Cephes, `expf`.
+/// eˣ to 2 units in the last place, for x within −87 and 88; beyond, that of the bound. Source: Cephes, `expf`.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves an integer in the low bits

@@ -22,7 +22,7 @@ struct Args {
     /// Safetensors file to write.
     #[arg(long)]
     output: PathBuf,
-    /// Number format of the layers: f32 or bf16.
+    /// Number format of the layers: f32, bf16 or int8.
     #[arg(long, default_value_t)]
     precision: Precision,
     /// Tokens per sentence.

@@ -48,5 +48,5 @@ pub use packed::PackedBatch;
 pub use pooling::Pooling;
 pub use precision::Precision;
 pub use sentence_encoder::{Options, SentenceEncoder};
-pub use similarity::similarity;
+pub use similarity::{normalize, similarity};
 pub use tokenizer::{Tokenized, Tokenizer};

@@ -3,8 +3,6 @@
 
 pub(crate) mod training;
 
-use std::collections::BTreeMap;
-
 use kernels::{Format, Linear, Rows, Sentences, attention, layer_norm};
 use tch::{Kind, Tensor};
 
@@ -12,6 +10,7 @@ use crate::{
     config::{Activation, EncoderConfig},
     error::Error,
     pooling::Pooling,
+    slices,
 };
 
 /// Tokens that go through the layers together: enough that weights are read from memory once for many of them, little
@@ -46,63 +45,67 @@ struct Layer {
     output_norm: LayerNorm,
 }
 
-/// The variables of an encoder by name, as plain numbers.
-struct Weights<'a>(&'a BTreeMap<String, Tensor>);
+/// Gives an encoder's variable by its name; its shape is known.
+pub(crate) type Read<'a> = dyn Fn(&str, &[i64]) -> Result<Tensor, Error> + 'a;
+
+/// The variables of an encoder as plain numbers.
+struct Weights<'a>(&'a Read<'a>);
 
 impl Weights<'_> {
-    fn get(&self, name: &str) -> Result<Vec<f32>, Error> {
-        let variable = self.0.get(name).ok_or_else(|| Error::Unusable(format!("no variable `{name}`")))?;
-        let variable = variable.detach().to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
-        Ok(Vec::try_from(variable)?)
+    fn get(&self, name: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
+        let variable = (self.0)(name, shape)?;
+        let variable = variable.detach().to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous();
+        Ok(slices::values(&variable).to_vec())
     }
 
-    fn layer_norm(&self, path: &str, eps: f64) -> Result<LayerNorm, Error> {
-        let (weight, bias) = (self.get(&format!("{path}.weight"))?, self.get(&format!("{path}.bias"))?);
-        Ok(LayerNorm { weight, bias, eps: eps as f32 })
+    fn layer_norm(&self, path: &str, config: &EncoderConfig) -> Result<LayerNorm, Error> {
+        let get = |what: &str| self.get(&format!("{path}.{what}"), &[config.hidden_size]);
+        Ok(LayerNorm { weight: get("weight")?, bias: get("bias")?, eps: config.layer_norm_eps as f32 })
     }
 
-    /// The layers below `paths` as one that gives their outputs side by side.
-    fn linear(&self, paths: &[String], format: Format) -> Result<Linear, Error> {
-        let all = |what: &str| -> Result<Vec<f32>, Error> {
-            let parts = paths.iter().map(|path| self.get(&format!("{path}.{what}"))).collect::<Result<Vec<_>, _>>()?;
-            Ok(parts.concat())
+    /// The layers below `paths`, each of (output, input), as one that gives their outputs side by side.
+    fn linear(&self, paths: &[String], [input, output]: [i64; 2], format: Format) -> Result<Linear, Error> {
+        let all = |what: &str, shape: &[i64]| -> Result<Vec<f32>, Error> {
+            let mut parts = paths.iter().map(|path| self.get(&format!("{path}.{what}"), shape));
+            let first = parts.next().unwrap_or_else(|| Ok(Vec::new()))?;
+            parts.try_fold(first, |mut all, part| {
+                all.extend(part?);
+                Ok(all)
+            })
         };
-        Ok(Linear::new(format, &all("weight")?, &all("bias")?))
+        Ok(Linear::new(format, &all("weight", &[output, input])?, &all("bias", &[output])?))
     }
 }
 
 impl NativeEncoder {
-    /// Takes over the weights of an encoder with this configuration.
-    pub(crate) fn new(
-        variables: &BTreeMap<String, Tensor>,
-        config: &EncoderConfig,
-        format: Format,
-    ) -> Result<Self, Error> {
-        let weights = Weights(variables);
-        let eps = config.layer_norm_eps;
+    /// Takes over the weights of an encoder with this configuration, one variable at a time.
+    pub(crate) fn new(read: &Read, config: &EncoderConfig, format: Format) -> Result<Self, Error> {
+        let weights = Weights(read);
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let layer = |index: i64| -> Result<Layer, Error> {
             let path = |name: &str| format!("encoder.layer.{index}.{name}");
-            let linear = |name: &str| weights.linear(&[path(name)], format);
+            let linear = |name: &str, shape| weights.linear(&[path(name)], shape, format);
             let qkv = ["query", "key", "value"].map(|name| path(&format!("attention.self.{name}")));
             Ok(Layer {
-                query_key_value: weights.linear(&qkv, format)?,
-                attention_output: linear("attention.output.dense")?,
-                attention_norm: weights.layer_norm(&path("attention.output.LayerNorm"), eps)?,
-                intermediate: linear("intermediate.dense")?,
-                output: linear("output.dense")?,
-                output_norm: weights.layer_norm(&path("output.LayerNorm"), eps)?,
+                query_key_value: weights.linear(&qkv, [hidden, hidden], format)?,
+                attention_output: linear("attention.output.dense", [hidden, hidden])?,
+                attention_norm: weights.layer_norm(&path("attention.output.LayerNorm"), config)?,
+                intermediate: linear("intermediate.dense", [hidden, intermediate])?,
+                output: linear("output.dense", [intermediate, hidden])?,
+                output_norm: weights.layer_norm(&path("output.LayerNorm"), config)?,
             })
         };
-        let token_types = weights.get("embeddings.token_type_embeddings.weight")?;
-        let mut position_embeddings = weights.get("embeddings.position_embeddings.weight")?;
-        for row in position_embeddings.chunks_exact_mut(config.hidden_size as usize) {
+        let table = |name: &str, rows| weights.get(&format!("embeddings.{name}.weight"), &[rows, hidden]);
+        let token_types = table("token_type_embeddings", config.type_vocab_size)?;
+        let mut position_embeddings = table("position_embeddings", config.max_position_embeddings)?;
+        for row in position_embeddings.chunks_exact_mut(hidden as usize) {
             // A single sentence is all type 0.
             row.iter_mut().zip(&token_types).for_each(|(x, token_type)| *x += token_type);
         }
         Ok(Self {
-            word_embeddings: weights.get("embeddings.word_embeddings.weight")?,
+            word_embeddings: table("word_embeddings", config.vocab_size)?,
             position_embeddings,
-            layer_norm: weights.layer_norm("embeddings.LayerNorm", eps)?,
+            layer_norm: weights.layer_norm("embeddings.LayerNorm", config)?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
             config: config.clone(),
             format,

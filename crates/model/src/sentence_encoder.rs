@@ -63,10 +63,62 @@ pub struct SentenceEncoder {
 /// Where the weights are, and who computes with them.
 #[derive(Debug)]
 enum Weights {
-    /// libtorch: in training, on a GPU, and on a processor without the instructions that the kernels need.
+    /// Variables of libtorch: in training, whose products on a processor are the kernels', on a GPU, and on a processor
+    /// without the instructions that the kernels need.
     Torch { vs: VarStore, encoder: Encoder, tape: RefCell<Option<Box<Tape>>> },
     /// The kernels of a processor.
     Native(NativeEncoder),
+}
+
+impl Weights {
+    /// Variables without values.
+    fn torch(config: &EncoderConfig, device: Device) -> Result<Self, Error> {
+        let vs = VarStore::new(device);
+        let encoder = Encoder::new(&vs.root(), config)?;
+        Ok(Self::Torch { vs, encoder, tape: RefCell::default() })
+    }
+
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    fn vs(&self) -> &VarStore {
+        match self {
+            Weights::Torch { vs, .. } => vs,
+            Weights::Native(_) => panic!("the encoder was loaded for encoding alone: see Options::trainable"),
+        }
+    }
+
+    /// Casts the layers, once and not in every pass.
+    fn cast(&self, precision: Precision) -> Result<(), Error> {
+        let Some(kind) = precision.kind() else {
+            let what = format!("precision {precision} is for processors: on a GPU, bf16 is the fastest");
+            return Err(Error::Unusable(what));
+        };
+        tch::no_grad(|| {
+            for (name, mut variable) in self.vs().variables() {
+                if name.starts_with("encoder.") {
+                    variable.set_data(&variable.to_kind(kind));
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Whether the kernels are the way to encode: on a processor that has instructions for the format, or that has no other
+/// way.
+fn is_native(device: Device, precision: Precision) -> bool {
+    device == Device::Cpu && (precision.format().is_vectorized() || precision.kind().is_none())
+}
+
+fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig) -> Result<(), Error> {
+    if tokenizer.vocab_size() as i64 > config.vocab_size {
+        return Err(Error::Unusable(format!(
+            "the tokenizer has ids up to {}, and the encoder's vocab_size is {}",
+            tokenizer.vocab_size() - 1,
+            config.vocab_size
+        )));
+    }
+    Ok(())
 }
 
 impl SentenceEncoder {
@@ -94,16 +146,21 @@ impl SentenceEncoder {
             error => error,
         };
         let tokenizer = Tokenizer::load(dir, max_seq_length).map_err(within)?.with_lowercase(layout.lowercase);
-        let weights = weights::Weights::open(dir)?;
-        weights.check_size(&config)?;
+        check_vocabulary(&tokenizer, &config).map_err(within)?;
+        let stored = weights::Weights::open(dir)?;
+        stored.check_size(&config)?;
+        let (device, precision) = (options.device, if options.trainable { Precision::F32 } else { options.precision });
+        let weights = if !options.trainable && is_native(device, precision) {
+            let read = |name: &str, shape: &[i64]| stored.read(name, shape);
+            Weights::Native(NativeEncoder::new(&read, &config, precision.format())?)
+        } else {
+            let weights = Weights::torch(&config, device)?;
+            stored.load_into(weights.vs())?;
+            weights.cast(precision)?;
+            weights
+        };
         let pooling = options.pooling.unwrap_or(layout.pooling);
-        let mut this = Self::empty(config, tokenizer, pooling, options.device).map_err(within)?;
-        this.normalize = layout.normalize;
-        weights.load_into(this.vs())?;
-        if !options.trainable {
-            this.prepare(options.precision)?;
-        }
-        Ok(this)
+        Ok(Self { weights, config, tokenizer, pooling, normalize: layout.normalize, precision, device })
     }
 
     /// A sentence encoder with fresh weights, drawn from libtorch's random state.
@@ -118,63 +175,11 @@ impl SentenceEncoder {
             let (asked, longest) = (tokenizer.max_seq_length(), config.max_sequence_length());
             return Err(Error::Unusable(format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
         }
-        let this = Self::empty(config, tokenizer, pooling, device)?;
-        init::initialize(this.vs(), &this.config);
-        Ok(this)
-    }
-
-    fn empty(config: EncoderConfig, tokenizer: Tokenizer, pooling: Pooling, device: Device) -> Result<Self, Error> {
-        if tokenizer.vocab_size() as i64 > config.vocab_size {
-            return Err(Error::Unusable(format!(
-                "the tokenizer has ids up to {}, and the encoder's vocab_size is {}",
-                tokenizer.vocab_size() - 1,
-                config.vocab_size
-            )));
-        }
-        let vs = VarStore::new(device);
-        let encoder = Encoder::new(&vs.root(), &config)?;
-        let weights = Weights::Torch { vs, encoder, tape: RefCell::default() };
-        Ok(Self { weights, config, tokenizer, pooling, normalize: false, precision: Precision::F32, device })
-    }
-
-    /// Brings the weights into the form that encodes fastest, so that no later pass has to.
-    fn prepare(&mut self, precision: Precision) -> Result<(), Error> {
-        self.precision = precision;
-        if let Some(native) = self.native(precision)? {
-            self.weights = Weights::Native(native);
-            return Ok(());
-        }
-        let Some(kind) = precision.kind() else {
-            let what = format!("precision {precision} is for processors: on a GPU, bf16 is the fastest");
-            return Err(Error::Unusable(what));
-        };
-        tch::no_grad(|| {
-            for (name, mut variable) in self.vs().variables() {
-                if name.starts_with("encoder.") {
-                    variable.set_data(&variable.to_kind(kind));
-                }
-            }
-        });
-        Ok(())
-    }
-
-    /// The weights for the kernels, where those are the way to encode: on a processor that has instructions for the
-    /// format, or that has no other way.
-    fn native(&self, precision: Precision) -> Result<Option<NativeEncoder>, Error> {
-        let serves = precision.format().is_vectorized() || precision.kind().is_none();
-        if self.device != Device::Cpu || !serves {
-            return Ok(None);
-        }
-        Ok(Some(NativeEncoder::new(&self.variables(), &self.config, precision.format())?))
-    }
-
-    /// # Panics
-    /// If the encoder was not loaded as trainable.
-    fn vs(&self) -> &VarStore {
-        match &self.weights {
-            Weights::Torch { vs, .. } => vs,
-            Weights::Native(_) => panic!("the encoder was loaded for encoding alone: see Options::trainable"),
-        }
+        check_vocabulary(&tokenizer, &config)?;
+        let weights = Weights::torch(&config, device)?;
+        init::initialize(weights.vs(), &config);
+        let precision = Precision::F32;
+        Ok(Self { weights, config, tokenizer, pooling, normalize: false, precision, device })
     }
 
     /// Embeddings of tokenized sentences, all in one packed batch, on the device: (sentences, hidden), f32. Gradients
@@ -262,7 +267,7 @@ impl SentenceEncoder {
     /// # Panics
     /// If the encoder was not loaded as trainable.
     pub fn variables(&self) -> BTreeMap<String, Tensor> {
-        self.vs().variables().into_iter().collect()
+        self.weights.vs().variables().into_iter().collect()
     }
 
     /// Writes a checkpoint: a sentence-transformers directory with `card` as its model card, weights in f32. It appears

@@ -145,6 +145,11 @@ impl Tokenizer {
                 let what = "a sentence has no token at all: the tokenizer adds no special tokens";
                 return Err(Error::Tokenizer(what.to_owned()));
             }
+            // A template that repeats the sentence does so after the sentence was cut.
+            if encoding.len() > self.max_seq_length {
+                let (found, most) = (encoding.len(), self.max_seq_length);
+                return Err(Error::Tokenizer(format!("a sentence has {found} tokens where it was cut at {most}")));
+            }
             // A template's special tokens carry ids of their own, which the library does not compare with the vocabulary.
             if let Some(id) = encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab_size) {
                 return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.vocab_size)));

@@ -152,7 +152,7 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
     replace(&dir.join("config.json"), "\"intermediate_size\": 64", "\"intermediate_size\": 60");
     assert!(
         refusal(&dir).ends_with(
-            "model.safetensors: tensor `roberta.encoder.layer.0.intermediate.dense.bias` has shape [64], expected [60] by config.json"
+            "model.safetensors: tensor `roberta.encoder.layer.0.intermediate.dense.weight` has shape [64, 32], expected [60, 32] by config.json"
         ),
         "{}",
         refusal(&dir)
@@ -164,7 +164,7 @@ fn a_missing_tensor_is_named() {
     let (_folder, dir) = copy("roberta-tiny");
     replace(&dir.join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
     assert!(
-        refusal(&dir).contains("tensor `roberta.encoder.layer.2.attention.output.LayerNorm.bias` is missing"),
+        refusal(&dir).contains("tensor `roberta.encoder.layer.2.attention.self.query.weight` is missing"),
         "{}",
         refusal(&dir)
     );

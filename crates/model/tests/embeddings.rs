@@ -116,7 +116,7 @@ fn narrow_formats_stay_close_to_f32() {
     }
 }
 
-/// The forward pass of training, in libtorch, and that of encoding, on the kernels, are one function.
+/// The forward pass that keeps what the backward pass needs, that of libtorch, and that of encoding are one function.
 #[test]
 fn training_and_encoding_see_the_same_embeddings() {
     let sentences = texts(&json("embeddings.json")["sentences"]);
@@ -126,9 +126,10 @@ fn training_and_encoding_see_the_same_embeddings() {
             let trainable = load(name, Options { trainable: true, ..options.clone() });
             let ids = trainable.tokenizer().encode(&sentences).unwrap();
             let trained = trainable.forward(&ids, Precision::F32, false).detach();
-            for encoder in [&trainable, &load(name, options)] {
-                let difference = encoder.encode(&sentences).unwrap() - &trained;
-                assert!(f64::try_from(difference.abs().max()).unwrap() < 1e-5, "{name} {pooling:?}");
+            let seen = embeddings_in_training(&trainable, &ids, None);
+            let encoded = [&trainable, &load(name, options)].map(|encoder| encoder.encode(&sentences).unwrap());
+            for found in encoded.iter().chain([&seen]) {
+                assert!(f64::try_from((found - &trained).abs().max()).unwrap() < 1e-5, "{name} {pooling:?}");
             }
         }
     }
@@ -152,6 +153,21 @@ fn dropout_acts_in_training_alone() {
     let forward = |train| matrix(&encoder.forward(&ids, Precision::F32, train).detach());
     assert_eq!(forward(false), forward(false));
     assert_ne!(forward(true), forward(true));
+    let trained = |dropout| matrix(&embeddings_in_training(&encoder, &ids, dropout));
+    assert_eq!(trained(None), trained(None));
+    assert_eq!(trained(Some(1)), trained(Some(1)));
+    assert_ne!(trained(Some(1)), trained(Some(2)));
+    assert_ne!(trained(Some(1)), trained(None));
+}
+
+/// What a step of training sees.
+fn embeddings_in_training(encoder: &SentenceEncoder, ids: &[Vec<i64>], dropout: Option<u64>) -> Tensor {
+    let mut seen = None;
+    encoder.backpropagate(ids, Precision::F32, dropout, |embeddings| {
+        seen = Some(embeddings.detach().copy());
+        embeddings.sum(Kind::Float)
+    });
+    seen.unwrap()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use model::runtime;
 use serde::Serialize;
 use tch::Device;
 
@@ -30,7 +31,7 @@ impl Machine {
             device: format!("{device:?}").to_lowercase(),
             gpu: gpu(device),
             processor: processor(),
-            threads: tch::get_num_threads() as usize,
+            threads: runtime::threads(),
         }
     }
 

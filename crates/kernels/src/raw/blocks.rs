@@ -46,6 +46,9 @@ pub(crate) fn for_each_block(
         }
     }
 
+    if matrix.is_empty() {
+        return;
+    }
     let height = matrix.len() / width;
     let (across, down) = (width.div_ceil(columns), height.div_ceil(rows));
     let start = Start(matrix.as_mut_ptr());

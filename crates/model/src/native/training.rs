@@ -36,7 +36,8 @@ pub(crate) struct Tape {
     branch: Vec<f32>,       // (tokens, hidden)
     qkv: Vec<f32>,          // (tokens, 3 · hidden)
     intermediate: Vec<f32>, // (tokens, intermediate)
-    narrow: Rows,           // (tokens, hidden) or (tokens, 3 · hidden)
+    narrow: Rows,           // (tokens, hidden)
+    triple: Rows,           // (tokens, 3 · hidden)
     wide: Rows,             // (tokens, intermediate)
     transposed: Rows,       // (width, tokens)
     factor: Factor,
@@ -76,6 +77,7 @@ impl Tape {
             qkv: Vec::new(),
             intermediate: Vec::new(),
             narrow: Rows::new(format, hidden),
+            triple: Rows::new(format, 3 * hidden),
             wide: Rows::new(format, intermediate),
             transposed: Rows::new(format, 0),
             factor: Factor::new(format),
@@ -161,7 +163,7 @@ impl Tape {
         let width = config.hidden_size as usize;
         let heads = config.num_attention_heads as usize;
         let dropouts = Dropouts { config, seed };
-        let Self { hidden, branch, qkv, intermediate, narrow, wide, transposed, factor, sentences, .. } = self;
+        let Self { hidden, branch, qkv, intermediate, narrow, triple, wide, transposed, factor, sentences, .. } = self;
         let mut grad = vec![0.0; hidden.len()]; // (tokens, hidden), of the residual stream
         for (tokens, grad_pooled) in sentences.ranges().zip(grad_pooled.chunks_exact(width)) {
             let tokens = tokens.start * width..tokens.end * width;
@@ -193,10 +195,9 @@ impl Tape {
             attention_backward(&tape.qkv, sentences, heads, dropouts.attention(index), branch, qkv);
             let mut projections = [&mut layer.query, &mut layer.key, &mut layer.value];
             backward_weight(&mut projections, qkv, &tape.input, transposed, factor);
-            let mut rows = Rows::new(self.format, 3 * width);
-            rows.encode(qkv, |_, _| {});
+            triple.encode(qkv, |_, _| {});
             factor.pack(&projections.map(|affine| affine.weight.value), width);
-            factor.multiply_add(&rows, 0..rows.tokens(), &mut grad);
+            factor.multiply_add(triple, 0..triple.tokens(), &mut grad);
         }
         drop_out(&mut grad, width, dropouts.embeddings());
         self.embedded.backward(&mut grad, &mut parameters.embedding_norm);

@@ -44,10 +44,15 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// Finds the device to compute on, and sets libtorch's number of threads if one is given. Call it once, at start.
+/// Finds the device to compute on, and sets the number of threads, of libtorch as of the kernels; the default is
+/// libtorch's, a thread for each core. Call it once, at start.
 pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Error> {
     if let Some(threads) = threads {
         tch::set_num_threads(threads as i32);
+    }
+    let threads = threads.unwrap_or(tch::get_num_threads().max(1) as usize);
+    if rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().is_err() {
+        return Err(Error::Unusable("the number of threads is set already".to_owned()));
     }
     let device = match choice {
         DeviceChoice::Cpu => Device::Cpu,
@@ -72,6 +77,11 @@ pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Erro
         }
     };
     Ok(device)
+}
+
+/// Threads that compute.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
 }
 
 /// Seeds libtorch: weight initialization and dropout.

@@ -4,8 +4,8 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use tch::{Device, Kind, Tensor};
 
-use super::{SentenceEncoder, Weights};
-use crate::{error::Error, slices};
+use super::{SentenceEncoder, Weights, is_native};
+use crate::{error::Error, native::NativeEncoder, similarity::normalize, slices};
 
 /// Most tokens that libtorch is given at once: enough to fill a GPU, little enough that activations stay within tens of
 /// megabytes.
@@ -50,6 +50,9 @@ impl SentenceEncoder {
 
     /// Embeddings of sentences that [`Tokenizer::encode`](crate::Tokenizer::encode) made token ids of: (sentences, hidden),
     /// f32, on the processor.
+    ///
+    /// # Panics
+    /// If a sentence has no token, more than the encoder has positions, or an id that is beyond its vocabulary.
     pub fn encode_ids(&self, sentences: &[Vec<i64>]) -> Result<Tensor, Error> {
         self.encode_batches(sentences, &mut |_| {})
     }
@@ -71,8 +74,12 @@ impl SentenceEncoder {
         };
         // Training changes the weights, so those of an encoder in training are laid out anew.
         let snapshot = match &self.weights {
-            Weights::Torch { .. } => self.native(self.precision)?,
-            Weights::Native(_) => None,
+            Weights::Torch { vs, .. } if is_native(self.device, self.precision) => {
+                let variables = vs.variables();
+                let read = |name: &str, _: &[i64]| Ok(variables[name].shallow_clone());
+                Some(NativeEncoder::new(&read, &self.config, self.precision.format())?)
+            }
+            _ => None,
         };
         match (&self.weights, &snapshot) {
             (Weights::Native(native), _) | (_, Some(native)) => {
@@ -98,10 +105,4 @@ impl SentenceEncoder {
         }
         Ok(embeddings)
     }
-}
-
-/// Divides a row by its norm, as [`normalized`](super::normalized) does.
-fn normalize(row: &mut [f32]) {
-    let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-    row.iter_mut().for_each(|x| *x /= norm);
 }

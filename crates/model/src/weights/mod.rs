@@ -13,7 +13,7 @@ use std::{
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::{config::EncoderConfig, error::Error, manifest::stays_below};
+use crate::{config::EncoderConfig, error::Error, manifest::stays_below, slices};
 
 pub use self::safetensors::{read as read_safetensors, write as write_safetensors};
 
@@ -42,12 +42,12 @@ impl Entry {
     }
 
     fn read(&self) -> Result<Tensor, Error> {
-        let bytes = self.bytes().ok_or_else(|| Error::invalid(&self.file, "a tensor's size is beyond any memory"))?;
-        let mut data = vec![0; bytes as usize];
+        self.bytes().ok_or_else(|| Error::invalid(&self.file, "a tensor's size is beyond any memory"))?;
+        let mut tensor = Tensor::f_empty(&self.shape, (self.kind, Device::Cpu))?;
         let mut file = File::open(&self.file).map_err(Error::io(&self.file))?;
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io(&self.file))?;
-        file.read_exact(&mut data).map_err(Error::io(&self.file))?;
-        Ok(Tensor::f_from_data_size(&data, &self.shape, self.kind)?)
+        file.read_exact(slices::bytes_mut(&mut tensor)).map_err(Error::io(&self.file))?;
+        Ok(tensor)
     }
 }
 
@@ -56,6 +56,7 @@ impl Entry {
 pub(crate) struct Weights {
     path: PathBuf, // the file that messages name
     entries: BTreeMap<String, Entry>,
+    prefix: &'static str, // of the encoder's names
 }
 
 impl Weights {
@@ -70,7 +71,16 @@ impl Weights {
         })?;
         let path = dir.join(name);
         let entries = if sharded { open_shards(dir, &path)? } else { open_file(&path)? };
-        Ok(Self { path, entries })
+        let prefix = ["", "roberta.", "bert."]
+            .into_iter()
+            .find(|prefix| entries.keys().any(|name| name.starts_with(&format!("{prefix}embeddings."))))
+            .ok_or_else(|| {
+                Error::invalid(
+                    &path,
+                    "no encoder: expected tensors named `embeddings.…`, `roberta.embeddings.…` or `bert.embeddings.…`",
+                )
+            })?;
+        Ok(Self { path, entries, prefix })
     }
 
     /// Refuses a configuration that asks for far more than the weights hold, before memory is taken for it.
@@ -85,41 +95,27 @@ impl Weights {
         Ok(())
     }
 
-    /// Fills every variable of `vs`, casting to its number format. Names may carry a `roberta.` or `bert.` prefix, and
-    /// tensors that `vs` does not ask for (heads) are ignored.
+    /// Reads one of the encoder's tensors, in the number format that it was stored in. Names may carry a `roberta.` or
+    /// `bert.` prefix in the file.
+    pub(crate) fn read(&self, name: &str, shape: &[i64]) -> Result<Tensor, Error> {
+        let full = format!("{}{name}", self.prefix);
+        let invalid = |what: String| Error::invalid(&self.path, format!("tensor `{full}` {what}"));
+        let entry = self.entries.get(&full).or_else(|| self.entries.get(&first_bert_name(&full)));
+        let entry = entry.ok_or_else(|| invalid(format!("is missing, expected shape {shape:?}")))?;
+        if entry.shape != shape {
+            return Err(invalid(format!("has shape {:?}, expected {shape:?} by config.json", entry.shape)));
+        }
+        entry.read().map_err(|error| Error::invalid(&self.path, format!("tensor `{full}`: {error}")))
+    }
+
+    /// Fills every variable of `vs`, casting to its number format. Tensors that `vs` does not ask for (heads) are ignored.
     pub(crate) fn load_into(&self, vs: &VarStore) -> Result<(), Error> {
-        let prefix = ["", "roberta.", "bert."]
-            .into_iter()
-            .find(|prefix| self.entries.keys().any(|name| name.starts_with(&format!("{prefix}embeddings."))))
-            .ok_or_else(|| {
-                Error::invalid(
-                    &self.path,
-                    "no encoder: expected tensors named `embeddings.…`, `roberta.embeddings.…` or `bert.embeddings.…`",
-                )
-            })?;
         let mut variables: Vec<_> = vs.variables().into_iter().collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, mut variable) in variables {
-            let full = format!("{prefix}{name}");
-            let entry =
-                self.entries.get(&full).or_else(|| self.entries.get(&first_bert_name(&full))).ok_or_else(|| {
-                    Error::invalid(
-                        &self.path,
-                        format!("tensor `{full}` is missing, expected shape {:?}", variable.size()),
-                    )
-                })?;
-            if entry.shape != variable.size() {
-                return Err(Error::invalid(
-                    &self.path,
-                    format!(
-                        "tensor `{full}` has shape {:?}, expected {:?} by config.json",
-                        entry.shape,
-                        variable.size()
-                    ),
-                ));
-            }
-            let filled = entry.read().and_then(|tensor| Ok(tch::no_grad(|| variable.f_copy_(&tensor))?));
-            filled.map_err(|error| Error::invalid(&self.path, format!("tensor `{full}`: {error}")))?;
+            let tensor = self.read(&name, &variable.size())?;
+            let filled = tch::no_grad(|| variable.f_copy_(&tensor));
+            filled.map_err(|error| Error::invalid(&self.path, format!("tensor `{name}`: {}", Error::from(error))))?;
         }
         Ok(())
     }

@@ -1,0 +1,101 @@
+//! The gradient that is written out by hand, beside the one that libtorch differentiates, and beside differences of the
+//! loss where dropout draws other masks than libtorch's.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::fixture;
+use model::{EncoderConfig, Options, Pooling, Precision, SentenceEncoder};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+use tch::{Device, Kind, Tensor};
+
+/// One token, a whole block of the attention's queries, one more than that, and several blocks.
+const LENGTHS: [usize; 5] = [1, 48, 49, 130, 17];
+
+fn encoder(changes: &[(&str, serde_json::Value)], pooling: Pooling) -> SentenceEncoder {
+    let tokenizer = SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().tokenizer().clone();
+    let mut config = json!({
+        "model_type": "roberta", "vocab_size": tokenizer.vocab_size(), "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "intermediate_size": 56, "max_position_embeddings": 160, "pad_token_id": 1,
+        "initializer_range": 0.3, // far from zero, so that every function bends
+    });
+    for (key, value) in changes {
+        config[*key] = value.clone();
+    }
+    let config: EncoderConfig = serde_json::from_value(config).unwrap();
+    tch::manual_seed(7);
+    SentenceEncoder::from_scratch(config, tokenizer, pooling, Device::Cpu).unwrap()
+}
+
+fn sentences() -> Vec<Vec<i64>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    LENGTHS.map(|length| (0..length).map(|_| rng.random_range(2..100)).collect()).to_vec()
+}
+
+/// A function of all embeddings that treats no two numbers alike.
+fn loss(embeddings: &Tensor) -> Tensor {
+    let weights = (Tensor::arange(embeddings.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin();
+    (embeddings.tanh() * weights.view_as(embeddings)).sum(Kind::Float)
+}
+
+fn gradients(encoder: &SentenceEncoder) -> BTreeMap<String, Tensor> {
+    let gradient = |(name, mut variable): (String, Tensor)| {
+        let gradient = variable.grad().copy();
+        variable.zero_grad();
+        (name, gradient)
+    };
+    encoder.variables().into_iter().map(gradient).collect()
+}
+
+#[test]
+fn gradients_equal_those_that_libtorch_differentiates() {
+    let sentences = sentences();
+    for activation in ["gelu", "gelu_new", "relu"] {
+        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+            let encoder = encoder(&[("hidden_act", activation.into())], pooling);
+            loss(&encoder.forward(&sentences, Precision::F32, false)).backward();
+            let expected = gradients(&encoder);
+            encoder.backpropagate(&sentences, Precision::F32, None, loss);
+            for (name, found) in gradients(&encoder) {
+                let (apart, norm) = ((&found - &expected[&name]).norm(), expected[&name].norm());
+                let (apart, norm) = (apart.double_value(&[]), norm.double_value(&[]));
+                // A key's bias changes nothing (softmax ignores it): its gradient is rounding noise.
+                let limit = if name.ends_with("key.bias") { 1e-3 } else { 1e-5 * norm };
+                assert!(norm > 0.0 && apart <= limit, "{activation} {pooling:?} {name}: {apart} of {norm}");
+            }
+        }
+    }
+}
+
+/// A mask that the backward pass draws otherwise than the forward pass would only look like slightly worse training.
+#[test]
+fn gradients_with_dropout_are_the_slopes_of_the_loss() {
+    let sentences = sentences();
+    for (hidden, attention) in [(0.3, 0.0), (0.0, 0.4), (0.3, 0.4)] {
+        let changes = [("hidden_dropout_prob", hidden.into()), ("attention_probs_dropout_prob", attention.into())];
+        let encoder = encoder(&changes, Pooling::Mean);
+        let loss_of = || encoder.backpropagate(&sentences, Precision::F32, Some(11), loss);
+        loss_of();
+        let gradients = gradients(&encoder);
+        for (name, variable) in encoder.variables().into_iter().filter(|(name, _)| !name.ends_with("key.bias")) {
+            let slope = gradients[&name].norm().double_value(&[]);
+            let direction = &gradients[&name] / slope;
+            let step = 1e-2 / slope; // the loss moves by a hundredth: far above rounding, and hardly bent
+            let move_by = |length: f64| {
+                tch::no_grad(|| drop(variable.shallow_clone().g_add_(&(&direction * length))));
+            };
+            move_by(step);
+            let above = loss_of();
+            move_by(-2.0 * step);
+            let below = loss_of();
+            move_by(step);
+            let found = (above - below) / (2.0 * step);
+            let apart = (found / slope - 1.0).abs();
+            assert!(apart < 1e-2, "dropout {hidden} {attention}, {name}: {found}, expected {slope}");
+        }
+    }
+}
