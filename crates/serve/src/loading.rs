@@ -52,7 +52,7 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         let _ = known.set((encoder.tokenizer().clone(), encoder.config().hidden_size as usize, encoder.pooling()));
         Ok((encoder, probe))
     };
-    let engine = Engine::start(load, limits, settings.threads, metrics.clone())?;
+    let engine = Engine::start(load, limits, runtime::threads(), metrics.clone())?;
     let (tokenizer, hidden_size, pooling) = loaded.get().cloned().expect("the engine runs, so the model is loaded");
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(model = %settings.model.display(), %precision, ?device, seconds, "the model is loaded");

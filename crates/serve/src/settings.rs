@@ -225,11 +225,16 @@ fn overlay(table: &mut Table, other: Table) {
     }
 }
 
+/// Far beyond any machine, and so little that products of such numbers stay within 64 bits.
+const MOST: usize = 1 << 40;
+
 fn positive(key: &str, value: Option<usize>) -> Result<Option<usize>, Error> {
-    if value == Some(0) {
-        return Err(Error::Value(format!("{key} is 0, expected 1 or more")));
+    match value {
+        Some(value) if !(1..=MOST).contains(&value) => {
+            Err(Error::Value(format!("{key} is {value}, expected 1 or more, and {MOST} at most")))
+        }
+        value => Ok(value),
     }
-    Ok(value)
 }
 
 fn seconds(key: &str, value: Option<f64>, default: f64) -> Result<Duration, Error> {

@@ -17,6 +17,9 @@ use crate::{
 
 const CSV_RETRY: u64 = 30; // seconds after which a client that found every place taken may try again
 
+/// Uploads that may be under way for each file that may be in work: a slow client keeps nobody's place there.
+const UPLOADS_PER_JOB: usize = 8;
+
 /// State of the server, shared by its threads.
 pub struct State {
     /// From sentences to embeddings.
@@ -34,6 +37,7 @@ pub struct State {
     /// Counters and histograms.
     pub(crate) metrics: Arc<Metrics>,
     csv_places: Arc<Semaphore>,
+    upload_places: Arc<Semaphore>,
     is_draining: AtomicBool,
     in_hand: AtomicUsize,
 }
@@ -50,14 +54,22 @@ impl State {
             cors_origins: settings.cors_origins.clone(),
             metrics,
             csv_places: Arc::new(Semaphore::new(settings.limits.max_csv_jobs)),
+            upload_places: Arc::new(Semaphore::new(settings.limits.max_csv_jobs * UPLOADS_PER_JOB)),
             is_draining: AtomicBool::new(false),
             in_hand: AtomicUsize::new(0),
         }
     }
 
-    /// A place for a CSV file, kept until it is dropped.
+    /// A place for a CSV file in work, kept until it is dropped.
     pub(crate) fn csv_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        self.csv_places.clone().try_acquire_owned().map_err(|_| ApiError::Overloaded { retry_after: CSV_RETRY })
+        place(&self.csv_places)
+    }
+
+    /// A place for a CSV file that is being received, kept until it is dropped. There is none while every place for files
+    /// in work is taken: what would be refused is not received first.
+    pub(crate) fn upload_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        drop(self.csv_place()?);
+        place(&self.upload_places)
     }
 
     /// Fails if the server does not take requests.
@@ -86,6 +98,10 @@ impl State {
         self.in_hand.fetch_add(1, Ordering::SeqCst);
         InHand(self.clone())
     }
+}
+
+fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    places.clone().try_acquire_owned().map_err(|_| ApiError::Overloaded { retry_after: CSV_RETRY })
 }
 
 /// A request in hand.

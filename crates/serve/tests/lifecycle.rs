@@ -66,7 +66,15 @@ fn what_keeps_a_server_from_starting_is_one_line() {
         ),
         (vec!["--config", &typed], format!("error: {typed}: line 3: wanted string or table")),
         (vec!["--device", "gpu"], "error: device is \"gpu\": expected auto, cpu or cuda:N".to_owned()),
-        (vec!["--max-batch-tokens", "0"], "error: engine.max_batch_tokens is 0, expected 1 or more".to_owned()),
+        (
+            vec!["--max-batch-tokens", "0"],
+            "error: engine.max_batch_tokens is 0, expected 1 or more, and 1099511627776 at most".to_owned(),
+        ),
+        (
+            vec!["--max-csv-jobs", "2305843009213693952"],
+            "error: limits.max_csv_jobs is 2305843009213693952, expected 1 or more, and 1099511627776 at most"
+                .to_owned(),
+        ),
         (
             vec!["--request-timeout", "0"],
             "error: timeouts.request_timeout is 0, expected seconds from 0.001 to 10000000".to_owned(),
@@ -130,7 +138,9 @@ fn sigterm_finishes_the_work_in_hand_and_refuses_more() {
     wait_until("the file is in work", || server.metric("te_batch_next_size_sum") > 10.0);
     server.signal("TERM");
     wait_until("/health turns", || server.get("/health").status == 503);
-    assert_eq!(server.predict("가", "나").error(503), "the server is shutting down");
+    let refused = server.predict("가", "나");
+    assert_eq!(refused.error(503), "the server is shutting down");
+    assert_eq!(refused.header("connection"), "close");
     assert!(!upload.is_finished(), "the file was too short for this test");
     assert_eq!(upload.join().unwrap().json().as_object().unwrap().len(), 20_000);
     assert_eq!(server.status(), Some(0));

@@ -53,7 +53,7 @@ fn state() -> web::Data<State> {
     let tokenizer = Tokenizer::train(&["가 나 다 라"], 50, 20).unwrap();
     let probe = tokenizer.encode(&["가"]).unwrap().remove(0);
     let options = Options { max_batch_tokens: 100, max_queue_tokens: 1000 };
-    let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, Some(1), metrics.clone()).unwrap();
+    let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, 1, metrics.clone()).unwrap();
     let info = loading::info(&settings, &tokenizer, 2, model::Pooling::Mean, model::Precision::F32, 100);
     let embedder = Embedder::new(Arc::new(engine), tokenizer, EmbeddingCache::new(0, metrics.clone()), metrics.clone());
     web::Data::new(State::new(embedder, info, &settings, metrics))

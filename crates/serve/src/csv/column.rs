@@ -44,8 +44,9 @@ pub(super) fn choose(dialect: &Dialect, options: &Options) -> Result<Column, Err
     let first = dialect.rows.first().unwrap_or(&empty);
     let header: &[String] = if dialect.has_header { first } else { &[] };
     let index = match &options.column {
+        // A number counts columns, whatever a header is called.
         Some(asked) => {
-            find(header, asked).or_else(|| asked.trim().parse().ok().filter(|&index| index < dialect.fields))
+            asked.trim().parse().ok().filter(|&index| index < dialect.fields).or_else(|| find(header, asked))
         }
         None => {
             let rows = &dialect.rows[usize::from(dialect.has_header).min(dialect.rows.len())..];
@@ -66,6 +67,7 @@ pub(super) fn choose(dialect: &Dialect, options: &Options) -> Result<Column, Err
 
 /// Whether a row names the column that was asked for, or one of sentences.
 pub(super) fn names_one(row: &[String], asked: Option<&str>) -> bool {
+    let asked = asked.filter(|asked| asked.trim().parse::<usize>().is_err()); // a number names nothing
     SENTENCES.iter().copied().chain(asked).any(|name| find(row, name).is_some())
 }
 

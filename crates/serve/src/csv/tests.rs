@@ -102,6 +102,17 @@ fn rows_that_are_empty_keep_their_place() {
 }
 
 #[test]
+fn a_number_counts_columns_though_a_cell_holds_it() {
+    for (text, column) in [("1,비가 온다.\n2,눈이 온다.\n", "1"), ("비가 온다.,0\n눈이 온다.,1\n", "0")]
+    {
+        let options = Options { column: Some(column.to_owned()), has_header: None };
+        let (layout, rows) = open(text.as_bytes(), &options).unwrap();
+        assert!(!layout.has_header, "{text}");
+        assert_eq!(rows, ["비가 온다.", "눈이 온다."]);
+    }
+}
+
+#[test]
 fn a_column_is_found_by_name_or_number() {
     let text = "id,question,answer\n1,가,나\n".as_bytes();
     let by = |column: &str| open(text, &Options { column: Some(column.to_owned()), has_header: None });

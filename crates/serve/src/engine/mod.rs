@@ -86,16 +86,13 @@ impl Engine {
     pub(crate) fn start<E: Encode>(
         make: impl FnOnce() -> Result<(E, Vec<i64>), E::Error> + Send + 'static,
         options: Options,
-        threads: Option<usize>,
+        threads: usize,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError<E::Error>> {
         let queue = Arc::new(Queue::new(options, metrics.clone()));
         let (ready, started) = std::sync::mpsc::sync_channel(1);
-        let mut pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("encoder-{index}"));
-        if let Some(threads) = threads {
-            pool = pool.num_threads(threads);
-        }
-        let pool = pool.build().map_err(|error| StartError::Thread(error.to_string()))?;
+        let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("encoder-{index}"));
+        let pool = pool.num_threads(threads).build().map_err(|error| StartError::Thread(error.to_string()))?;
         let work = queue.clone();
         let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
             let work = ClosedAtEnd(work);
@@ -122,9 +119,9 @@ impl Engine {
         Ok(Pending(outcome))
     }
 
-    /// Fails if a request of this many tokens would be refused now.
-    pub(crate) fn check_room(&self, tokens: usize) -> Result<(), Failure> {
-        self.queue.check_room(tokens)
+    /// Fails if a request of at least this many tokens would be refused now.
+    pub(crate) fn check_room(&self, least: usize) -> Result<(), Failure> {
+        self.queue.check_room(least)
     }
 
     /// Whether the engine computes what is submitted.

@@ -44,7 +44,8 @@ impl Queue {
     pub(super) fn push(&self, job: Job) -> Result<(), Failure> {
         let mut state = self.state();
         if job.is_bounded() {
-            state.check_room(job.tokens(), &self.options)?;
+            let is_short = job.tokens() <= self.options.max_batch_tokens;
+            state.check_room(job.tokens(), is_short, &self.options)?;
         } else if state.is_closed {
             return Err(Failure::Stopped);
         }
@@ -59,8 +60,13 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn check_room(&self, tokens: usize) -> Result<(), Failure> {
-        self.state().check_room(tokens, &self.options)
+    /// Fails if a bounded job of at least so many tokens would be refused, whichever lane it is for.
+    pub(super) fn check_room(&self, least: usize) -> Result<(), Failure> {
+        let mut state = self.state();
+        if least <= self.options.max_batch_tokens && state.check_room(least, true, &self.options).is_ok() {
+            return Ok(());
+        }
+        state.check_room(least, false, &self.options)
     }
 
     /// Waits for work and takes a batch of it; `None` once the queue is closed.
@@ -132,12 +138,11 @@ impl State {
     }
 
     /// A request that finds its lane empty is taken, however long it is.
-    fn check_room(&mut self, tokens: usize, options: &Options) -> Result<(), Failure> {
+    fn check_room(&mut self, tokens: usize, is_short: bool, options: &Options) -> Result<(), Failure> {
         if self.is_closed {
             return Err(Failure::Stopped);
         }
         // Each lane has the limit for itself, so that no long list keeps pairs out.
-        let is_short = tokens <= options.max_batch_tokens;
         let waiting = waiting_tokens(self.lane(is_short)) + if is_short { 0 } else { self.unfinished };
         if waiting == 0 || waiting + tokens <= options.max_queue_tokens {
             return Ok(());

@@ -62,7 +62,7 @@ fn stage(max_batch_tokens: usize, max_queue_tokens: usize) -> Stage {
     let fake = Fake { gate, batches: batches.clone(), begun: begin, is_broken: false, is_probed: false };
     let metrics = Arc::new(Metrics::new());
     let options = Options { max_batch_tokens, max_queue_tokens };
-    let engine = Engine::start(|| Ok((fake, vec![0])), options, Some(1), metrics.clone()).unwrap();
+    let engine = Engine::start(|| Ok((fake, vec![0])), options, 1, metrics.clone()).unwrap();
     Stage { engine, pass, begun, batches, metrics }
 }
 
@@ -223,6 +223,6 @@ fn an_encoder_that_does_not_encode_does_not_start() {
         }
     }
     let options = Options { max_batch_tokens: 10, max_queue_tokens: 10 };
-    let started = Engine::start(|| Ok((Broken, vec![1])), options, Some(1), Arc::default());
+    let started = Engine::start(|| Ok((Broken, vec![1])), options, 1, Arc::default());
     assert_eq!(started.map(drop).unwrap_err().to_string(), "the model does not encode: an embedding is not finite");
 }

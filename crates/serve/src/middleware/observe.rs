@@ -6,7 +6,10 @@ use actix_web::{
     Error, HttpResponse,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue},
+    http::{
+        ConnectionType, StatusCode,
+        header::{HeaderMap, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web,
 };
@@ -29,6 +32,11 @@ pub(crate) async fn observe(
     let method = request.method().to_string();
     let path = request.path().to_owned();
     let mut response = next.call(request).await?.map_into_boxed_body();
+    // A service of others, such as that of the documentation's files, may say no more than the status.
+    if response.status() == StatusCode::NOT_FOUND && response.response().error().is_none() {
+        let (request, _) = response.into_parts();
+        response = ServiceResponse::from_err(ApiError::NotFound(path.clone()), request);
+    }
     if path.starts_with("/v1/") {
         response = in_openai_form(response);
     }
@@ -45,7 +53,7 @@ pub(crate) async fn observe(
     );
     headers.insert(HeaderName::from_static(TOTAL_TIME), HeaderValue::try_from(format!("{:.3}", time * 1e3))?);
     if is_draining {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let metrics = &state.metrics;
     // A method of the client's own making is not to make a metric of its own.

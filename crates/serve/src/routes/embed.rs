@@ -5,7 +5,7 @@ use actix_web::web;
 use super::{check_dimensions, check_prompt, check_sentences};
 use crate::{
     answer::Answer, body::Json, engine::Admission, error::ApiError, openapi::AskErrors, state::State,
-    types::EmbedRequest, vector::normalized,
+    types::EmbedRequest,
 };
 
 /// Embeddings of sentences
@@ -28,7 +28,9 @@ pub(super) async fn answer(state: &State, request: EmbedRequest) -> Result<Answe
     check_dimensions(dimensions, state)?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
     let (embeddings, cost) = state.embedder.embed(inputs.0, truncate, Admission::Bounded).await?;
-    let normalize = normalize.unwrap_or(true);
-    let written = |embedding: &[f32]| if normalize { normalized(embedding) } else { embedding.to_vec() };
-    Ok(Answer::new(embeddings.iter().map(|embedding| written(embedding)).collect(), cost))
+    let mut embeddings: Vec<Vec<f32>> = embeddings.iter().map(|embedding| embedding.to_vec()).collect();
+    if normalize.unwrap_or(true) {
+        embeddings.iter_mut().for_each(|embedding| model::normalize(embedding));
+    }
+    Ok(Answer::new(embeddings, cost))
 }

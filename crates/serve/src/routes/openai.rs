@@ -12,7 +12,6 @@ use crate::{
     openapi::OpenAiErrors,
     state::State,
     types::{EncodingFormat, OpenAiEmbedding, OpenAiRequest, OpenAiResponse, Usage, Vector},
-    vector::normalized,
 };
 
 /// Embeddings of sentences in OpenAI's form
@@ -29,10 +28,10 @@ pub(crate) async fn embeddings(
     check_dimensions(dimensions, &state)?;
     let (embeddings, cost) = state.embedder.embed(input.0, state.info.auto_truncate, Admission::Bounded).await?;
     let format = encoding_format.unwrap_or_default();
-    let entry = |(index, embedding): (usize, &crate::engine::Embedding)| OpenAiEmbedding {
-        object: "embedding",
-        embedding: written(normalized(embedding), format),
-        index,
+    let entry = |(index, embedding): (usize, &crate::engine::Embedding)| {
+        let mut embedding = embedding.to_vec();
+        model::normalize(&mut embedding);
+        OpenAiEmbedding { object: "embedding", embedding: written(embedding, format), index }
     };
     let response = OpenAiResponse {
         object: "list",

@@ -54,9 +54,11 @@ pub(crate) async fn rank(
     if !request.content_type().eq_ignore_ascii_case("multipart/form-data") {
         return Err(ApiError::MediaType("multipart/form-data"));
     }
-    let _place = state.csv_place()?;
+    let uploading = state.upload_place()?;
     let multipart = Multipart::new(request.headers(), body);
     let upload = Upload::receive(multipart, &state.limits, state.timeouts.upload).await?;
+    let _place = state.csv_place()?;
+    drop(uploading);
     check_sentence("base_sentence", &upload.base_sentence)?;
     let Upload { base_sentence, file, options, top_k } = upload;
     let max_rows = state.limits.max_csv_rows;
