@@ -113,6 +113,17 @@ fn slow_clients_are_given_up() {
 }
 
 #[test]
+fn a_slow_upload_keeps_no_other_file_out() {
+    let server = Server::start(&["--max-csv-jobs", "1"]);
+    let mut slow = server.connect();
+    let head =
+        format!("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 1000\r\n\r\n--edge\r\n");
+    slow.write_all(head.as_bytes()).unwrap();
+    thread::sleep(Duration::from_millis(200)); // until the server has begun to receive it
+    assert_eq!(server.rank("text\n비가 온다.\n".as_bytes(), &[("base_sentence", "비가 내린다.")]).status, 200);
+}
+
+#[test]
 fn a_client_that_hangs_up_is_dropped() {
     let server = Server::start(&["--max-batch-tokens", "24", "--cache-mib", "0"]);
     let body = form(sentences(100_000).join("\n").as_bytes(), &[("base_sentence", "비가 온다.")]);
