@@ -4,8 +4,8 @@
 //! libtorch computes each of these well, and leaves half of a processor's rate between them: an operator reads and
 //! writes its tensors whole, a product's inputs are laid out anew at each call, and int8 has no path without several
 //! passes over memory. Here weights are laid out once, at load, in the order in which a product reads them
-//! ([`Linear`]), or in training anew in each step ([`Factor`]), activations are brought into a product's number format by the step that makes them ([`Rows`]), and one
-//! loop serves all formats ([`Format`]).
+//! ([`Linear`]), or in training anew in each step ([`Factor`]), activations are brought into a product's number format
+//! by the step that makes them ([`Rows`]), and one loop serves all formats ([`Format`]).
 //!
 //! AVX-512 and AVX2 are used where the processor has them; where it has neither, portable code computes the same, slowly
 //! ([`Format::is_vectorized`]). The threads are rayon's current pool.
