@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::spec::KNOWN_NAMES;
+use crate::triplets::KNOWN_TRIPLETS;
 
 /// Everything that this crate can refuse.
 ///
@@ -63,6 +64,33 @@ pub enum Error {
         looked_at: Vec<PathBuf>,
         /// How to get the file.
         remedy: String,
+    },
+
+    /// The spec names no set of examples and looks like no file.
+    #[error(
+        "unknown set of examples {spec:?}: the known names are {KNOWN_TRIPLETS}, or give the path of a .json, .tsv, .txt or .txt.zst file"
+    )]
+    UnknownTriplets {
+        /// The spec as asked for.
+        spec: String,
+    },
+
+    /// The spec of a set of examples is understood, but its file is not there.
+    #[error("no file for the examples {spec:?}: {} is missing; put it there (data/README.md says where it is published) or check the path", path.display())]
+    MissingTriplets {
+        /// The spec as asked for.
+        spec: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+
+    /// Sentences that cannot be searched for.
+    #[error("{specs}: cannot search for these sentences: {reason}")]
+    Exclusion {
+        /// The datasets that hold them.
+        specs: String,
+        /// The search's reason.
+        reason: String,
     },
 
     /// A file that must not be replaced is already there.
@@ -131,6 +159,24 @@ pub enum Problem {
     NoRows,
     #[error("the array is empty, expected at least one sentence pair")]
     EmptyArray,
+    #[error("expected a text file, .txt or .txt.zst, one paragraph a line")]
+    TextExtension,
+    #[error("is a directory, expected a text file, .txt or .txt.zst")]
+    TextDirectory,
+    #[error("a line of more than 1048576 bytes, expected one paragraph a line")]
+    LongLine,
+    #[error(
+        "no paragraph beside the first {skipped}, which are held out, and those with an excluded sentence: give more text"
+    )]
+    NoText { skipped: usize },
+    #[error("expected examples as .json (premise, hypothesis, gold_label), .tsv (group, sentence), .txt or .txt.zst")]
+    TripletExtension,
+    #[error("no example: expected an entailment, a group of two sentences, or a paragraph of two")]
+    NoTriplets,
+    #[error("{reason}: expected an array of records with premise, hypothesis and gold_label")]
+    Nli { reason: String },
+    #[error("expected a group and a sentence with one tab between them")]
+    GroupLine,
     #[error("byte 0x{byte:02X} is not valid UTF-8, expected a file saved as UTF-8")]
     InvalidUtf8 { byte: u8 },
 
@@ -179,6 +225,6 @@ pub enum Problem {
 impl Error {
     /// True where the request itself is wrong (an unknown name, an impossible fraction), not the data.
     pub fn is_wrong_use(&self) -> bool {
-        matches!(self, Error::UnknownDataset { .. } | Error::Fraction { .. })
+        matches!(self, Error::UnknownDataset { .. } | Error::UnknownTriplets { .. } | Error::Fraction { .. })
     }
 }

@@ -1,4 +1,5 @@
-//! Sentence-pair datasets for semantic textual similarity: where they lie, how they are read, split and described.
+//! Sentence-pair datasets for semantic textual similarity, and what a model is taught before them: where they lie, how they
+//! are read, split and described.
 //!
 //! ```no_run
 //! use data::{DataDir, Dataset, stratified_split};
@@ -18,6 +19,7 @@ mod csv_writer;
 mod data_dir;
 mod dataset;
 mod error;
+mod exclusion;
 mod fetch;
 mod histogram;
 mod pair;
@@ -29,12 +31,15 @@ mod spec;
 mod split;
 mod staged;
 mod statistics;
+mod text;
+mod triplets;
 
 pub use chart::write_histograms;
 pub use csv_writer::{SplitFiles, write_split};
 pub use data_dir::DataDir;
 pub use dataset::Dataset;
 pub use error::{Error, Problem};
+pub use exclusion::Exclusion;
 pub use fetch::{Fetcher, Outcome};
 pub use histogram::Histogram;
 pub use pair::{MAX_SCORE, SentencePair};
@@ -43,3 +48,5 @@ pub use sources::{SOURCES, Source, UPSTREAM};
 pub use split::{Split, stratified_split};
 pub use staged::Staged;
 pub use statistics::{Lengths, ScoreStatistics, Statistics};
+pub use text::{BlockPlace, TextBlocks, TextFile};
+pub use triplets::{Triplet, TripletSet};

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use command::{fetch, split, stats};
+use command::{fetch, overlap, split, stats};
 use data::command_line;
 
 /// Fetch, describe and split datasets of Korean sentence pairs.
@@ -26,6 +26,7 @@ enum Command {
     Stats(stats::Arguments),
     Split(split::Arguments),
     Fetch(fetch::Arguments),
+    Overlap(overlap::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             Command::Stats(arguments) => stats::run(&arguments, &mut out),
             Command::Split(arguments) => split::run(&arguments, &mut out),
             Command::Fetch(arguments) => fetch::run(&arguments, &mut out),
+            Command::Overlap(arguments) => overlap::run(&arguments, &mut out),
         }?;
         Ok(out.flush()?)
     })

@@ -1,6 +1,7 @@
 //! The sentence pair: two sentences with the score that says how alike they are.
 
 use crate::error::Problem;
+use crate::exclusion::Exclusion;
 
 /// The highest score; the lowest is 0.
 pub const MAX_SCORE: f64 = 5.0;
@@ -21,6 +22,11 @@ impl SentencePair {
     pub fn unordered(&self) -> (&str, &str) {
         let (a, b) = (self.sentence1.as_str(), self.sentence2.as_str());
         if a <= b { (a, b) } else { (b, a) }
+    }
+
+    /// Whether one of its sentences is excluded.
+    pub fn holds(&self, exclusion: &Exclusion) -> bool {
+        exclusion.is_sentence(&self.sentence1) || exclusion.is_sentence(&self.sentence2)
     }
 
     /// A pair from a file, refused where a sentence is blank.

@@ -1,6 +1,7 @@
 //! The subcommands of the binary: each reads its arguments, calls the library and prints.
 
 pub(crate) mod fetch;
+pub(crate) mod overlap;
 pub(crate) mod split;
 pub(crate) mod stats;
 

@@ -1,0 +1,140 @@
+//! Examples of contrastive training: an anchor, a sentence that means the same, and one that does not.
+
+mod groups;
+mod neighbours;
+mod nli;
+
+use std::{fs, path::Path};
+
+use crate::{
+    data_dir::DataDir,
+    error::{Error, Problem},
+    exclusion::Exclusion,
+    reader::Format,
+    text::TextFile,
+};
+
+/// An anchor with its positive and, where there is one, a hard negative.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Triplet {
+    /// The sentence that the others are compared with.
+    pub anchor: String,
+    /// A sentence that should be close to it.
+    pub positive: String,
+    /// A sentence that looks alike and should be far.
+    pub negative: Option<String>,
+    /// Examples of one group are no negatives of each other; counted from 0 within a set.
+    pub group: usize,
+}
+
+impl Triplet {
+    /// Whether an excluded sentence stands in one of its sentences.
+    pub fn holds(&self, exclusion: &Exclusion) -> bool {
+        let sentences = [&self.anchor, &self.positive].into_iter().chain(&self.negative);
+        sentences.into_iter().any(|sentence| exclusion.is_within(sentence))
+    }
+}
+
+/// All examples of a file.
+#[derive(Debug, Clone)]
+pub struct TripletSet {
+    /// The spec as asked for.
+    pub name: String,
+    /// The examples, in the order of the file; at least one.
+    pub triplets: Vec<Triplet>,
+}
+
+/// The names that messages offer.
+pub(crate) const KNOWN_TRIPLETS: &str = "klue-nli:{train,dev} and para-kqc:train";
+
+/// The file of each named set below the data directory.
+const NAMED: [(&str, &str); 3] = [
+    ("klue-nli:train", "klue-nli/klue-nli-v1.1_train.json"),
+    ("klue-nli:dev", "klue-nli/klue-nli-v1.1_dev.json"),
+    ("para-kqc:train", "para-kqc/paraKQC_v1.no_klue_dev_groups.tsv"),
+];
+
+impl TripletSet {
+    /// Whether a spec is a name, not a path.
+    pub fn is_named(spec: &str) -> bool {
+        NAMED.iter().any(|(name, _)| *name == spec)
+    }
+
+    /// Reads the set that `spec` names: `klue-nli:{train,dev}`, `para-kqc:train`, or a file. A `.json` holds records with
+    /// `premise`, `hypothesis` and `gold_label`, as KLUE-NLI has them: an entailment is a premise's positive, a contradiction
+    /// its negative. A `.tsv` holds lines of `group<TAB>sentence`: sentences of a group mean the same. Of a text (`.txt`,
+    /// `.txt.zst`) neighbouring sentences of a paragraph are taken, one pair of each of the first `text_pairs` paragraphs
+    /// that have two.
+    ///
+    /// # Errors
+    /// Where there is no such file, a record cannot be used, or there is no example.
+    pub fn load(spec: &str, dir: &DataDir, text_pairs: usize) -> Result<TripletSet, Error> {
+        let named = NAMED.iter().find(|(name, _)| *name == spec);
+        let path = named.map_or_else(|| dir.resolve(spec), |(_, file)| dir.path().join(file));
+        if !path.is_file() {
+            return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
+                true => Error::MissingTriplets { spec: spec.to_owned(), path },
+                false => Error::UnknownTriplets { spec: spec.to_owned() },
+            });
+        }
+        let failed = |problem| Error::File { path: path.clone(), problem };
+        let triplets = if TextFile::is_text(&path) {
+            neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?
+        } else {
+            let read: fn(&str) -> Result<Vec<Triplet>, (usize, Problem)> = match Format::of(&path) {
+                Some(Format::Json) => nli::parse,
+                Some(Format::Tsv) => groups::parse,
+                _ => return Err(failed(Problem::TripletExtension)),
+            };
+            let text = read_text(&path)?;
+            read(&text).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })?
+        };
+        if triplets.is_empty() {
+            return Err(failed(Problem::NoTriplets));
+        }
+        Ok(TripletSet { name: spec.to_owned(), triplets })
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let bytes = fs::read(path).map_err(|cause| Error::Io { path: path.to_owned(), action: "read the file", cause })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let (bytes, valid) = (error.as_bytes(), error.utf8_error().valid_up_to());
+        let line = 1 + bytes[..valid].iter().filter(|&&byte| byte == b'\n').count();
+        let problem = Problem::InvalidUtf8 { byte: bytes.get(valid).copied().unwrap_or_default() };
+        Error::Record { path: path.to_owned(), line, problem }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_that_is_missing_or_unknown_is_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(Some(folder.path().to_owned()));
+        let message = |spec: &str| TripletSet::load(spec, &dir, 10).unwrap_err().to_string();
+        assert!(message("klue-nli:train").contains("klue-nli/klue-nli-v1.1_train.json is missing"));
+        assert!(message("nowhere/x.tsv").contains("nowhere/x.tsv is missing"));
+        assert!(message("kor-sts:train").contains("klue-nli:{train,dev}"));
+        fs::write(folder.path().join("x.csv"), "a,b\n").unwrap();
+        assert!(message("data:x.csv").contains("x.csv: expected"), "{}", message("data:x.csv"));
+        fs::write(folder.path().join("x.tsv"), "1\t하나뿐이다.\n").unwrap();
+        assert!(message("data:x.tsv").contains("x.tsv: no example"), "{}", message("data:x.tsv"));
+    }
+
+    #[test]
+    fn the_real_sets_have_the_examples_that_their_files_hold() {
+        let Some(dir) = std::env::var_os("STS_DATA_DIR") else {
+            return eprintln!("*** SKIPPED: no STS_DATA_DIR: the real sets were not read ***");
+        };
+        let dir = DataDir::new(Some(dir.into()));
+        let kqc = TripletSet::load("para-kqc:train", &dir, 10).unwrap().triplets;
+        assert_eq!((kqc.len(), kqc.last().map(|last| last.group)), (8_360, Some(835)));
+        let nli = TripletSet::load("klue-nli:train", &dir, 10).unwrap().triplets;
+        // Python: json.load, group by premise; entailments counted, and those of premises that have a contradiction.
+        assert_eq!(nli.len(), 8_561);
+        assert!(nli.iter().filter(|triplet| triplet.negative.is_some()).count() > 8_000);
+    }
+}

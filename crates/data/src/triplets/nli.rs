@@ -1,0 +1,80 @@
+//! KLUE-NLI's JSON: premises with hypotheses that follow from them, contradict them, or neither.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::Triplet;
+use crate::error::Problem;
+
+#[derive(Deserialize)]
+struct Record {
+    premise: String,
+    hypothesis: String,
+    gold_label: Label,
+}
+
+#[derive(Deserialize, PartialEq, Eq, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Label {
+    Entailment,
+    Neutral,
+    Contradiction,
+}
+
+/// One example for each entailment; the contradictions of its premise, if there are any, are its negatives in turn.
+pub(super) fn parse(text: &str) -> Result<Vec<Triplet>, (usize, Problem)> {
+    let records: Vec<Record> = serde_json::from_str(text.trim_start_matches('\u{FEFF}'))
+        .map_err(|error| (error.line().max(1), Problem::Nli { reason: error.to_string() }))?;
+    let mut groups: HashMap<&str, usize> = HashMap::new();
+    let mut contradictions: Vec<Vec<&str>> = Vec::new();
+    for record in &records {
+        let group = *groups.entry(&record.premise).or_insert_with(|| {
+            contradictions.push(Vec::new());
+            contradictions.len() - 1
+        });
+        if record.gold_label == Label::Contradiction {
+            contradictions[group].push(&record.hypothesis);
+        }
+    }
+    let mut taken = vec![0; contradictions.len()];
+    let entailments = records.iter().filter(|record| record.gold_label == Label::Entailment);
+    let triplets = entailments.map(|Record { premise, hypothesis, .. }| {
+        let group = groups[premise.as_str()];
+        let turn = taken[group] % contradictions[group].len().max(1);
+        taken[group] += 1;
+        let negative = contradictions[group].get(turn).map(|&text| text.to_owned());
+        Triplet { anchor: premise.clone(), positive: hypothesis.clone(), negative, group }
+    });
+    Ok(triplets.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contradiction_is_the_hard_negative_of_its_premises_entailment() {
+        let record = |premise: &str, hypothesis: &str, label: &str| {
+            format!(r#"{{"guid": "x", "premise": "{premise}", "hypothesis": "{hypothesis}", "gold_label": "{label}"}}"#)
+        };
+        let records = [
+            record("비가 온다.", "날씨가 맑다.", "contradiction"),
+            record("비가 온다.", "날씨가 궂다.", "entailment"),
+            record("비가 온다.", "바람이 분다.", "neutral"),
+            record("눈이 온다.", "하얗다.", "entailment"),
+        ];
+        let triplets = parse(&format!("[{}]", records.join(","))).unwrap();
+        let parts: Vec<_> =
+            triplets.iter().map(|t| (&*t.anchor, &*t.positive, t.negative.as_deref(), t.group)).collect();
+        let expected = [("비가 온다.", "날씨가 궂다.", Some("날씨가 맑다."), 0), ("눈이 온다.", "하얗다.", None, 1)];
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn a_label_that_is_none_is_named_with_its_line() {
+        let text = "[\n{\"premise\": \"가\", \"hypothesis\": \"나\", \"gold_label\": \"maybe\"}]";
+        let (line, problem) = parse(text).unwrap_err();
+        assert!(line == 2 && problem.to_string().contains("maybe"), "{line}: {problem}");
+    }
+}
