@@ -1,7 +1,7 @@
 """Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/make_fixtures.py [models] [tokenizer] [steps] [losses] [metrics]
+    "$python" scripts/reference/make_fixtures.py [models] [tokenizer] [steps] [losses] [masked] [metrics]
 
 Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
 sentences are stored, from --data-dir (default $STS_DATA_DIR).
@@ -15,6 +15,7 @@ import torch
 from transformers.utils import logging
 
 import losses
+import masked
 import metrics
 import tiny_models
 import tokenizer_ids
@@ -22,7 +23,7 @@ import twenty_steps
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 MODELS = CRATES / "model" / "tests" / "fixtures"
-KINDS = ["models", "tokenizer", "steps", "losses", "metrics"]
+KINDS = ["models", "tokenizer", "steps", "losses", "masked", "metrics"]
 
 
 def main() -> None:
@@ -46,7 +47,9 @@ def main() -> None:
     if "steps" in kinds:
         twenty_steps.make(MODELS / "roberta-tiny", CRATES / "train" / "tests" / "fixtures" / "twenty-steps")
     if "losses" in kinds:
-        losses.make(CRATES / "train" / "tests" / "fixtures" / "cosent.json")
+        losses.make(CRATES / "train" / "tests" / "fixtures")
+    if "masked" in kinds:
+        masked.make(MODELS / "roberta-tiny", MODELS / "masked-lm")
     if "metrics" in kinds:
         metrics.make(CRATES / "eval" / "tests" / "fixtures" / "metrics.json")
 

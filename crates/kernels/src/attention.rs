@@ -33,7 +33,7 @@ impl Sentences {
     }
 
     /// The tokens of each sentence.
-    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+    pub fn ranges(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         self.cu_seqlens.windows(2).map(|ends| ends[0]..ends[1])
     }
 

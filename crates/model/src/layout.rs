@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Tokens per sentence where a directory names no length of its own.
-const DEFAULT_MAX_SEQ_LENGTH: usize = 128;
+pub(crate) const DEFAULT_MAX_SEQ_LENGTH: usize = 128;
 
 /// What a directory says of the encoder beyond its weights.
 #[derive(Debug)]

@@ -24,7 +24,8 @@ pub struct PackedBatch {
     pub(crate) input_ids: Tensor,    // (T)
     pub(crate) position_ids: Tensor, // (T)
     pub(crate) runs: Vec<Run>,
-    restore: Tensor, // (sentences): where each sentence of the caller stands in the packed order
+    restore: Tensor,   // (sentences): where each sentence of the caller stands in the packed order
+    lengths: Vec<i64>, // (sentences), in the caller's order
 }
 
 impl PackedBatch {
@@ -50,6 +51,7 @@ impl PackedBatch {
             position_ids: Tensor::from_slice(&position_ids).to_device(device),
             runs,
             restore: Tensor::from_slice(&restore).to_device(device),
+            lengths: sentences.iter().map(|ids| ids.len() as i64).collect(),
         }
     }
 
@@ -61,6 +63,24 @@ impl PackedBatch {
     /// Brings one row per sentence, (sentences, …) in packed order, into the caller's order.
     pub(crate) fn restore_order(&self, rows: &Tensor) -> Tensor {
         rows.index_select(0, &self.restore)
+    }
+
+    /// Brings one row per token, (tokens, …) in packed order, into the caller's order of sentences.
+    pub(crate) fn restore_tokens(&self, rows: &Tensor) -> Tensor {
+        let places = Vec::<i64>::try_from(&self.restore).expect("a vector of integers");
+        let mut packed = vec![0; places.len()]; // lengths in packed order
+        places.iter().zip(&self.lengths).for_each(|(&place, &length)| packed[place as usize] = length);
+        let ends = packed.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        let ends: Vec<i64> = ends.collect();
+        let tokens = places.iter().zip(&self.lengths).flat_map(|(&place, &length)| {
+            let end = ends[place as usize];
+            end - length..end
+        });
+        let tokens: Vec<i64> = tokens.collect();
+        rows.index_select(0, &Tensor::from_slice(&tokens).to_device(rows.device()))
     }
 }
 
@@ -100,6 +120,13 @@ mod tests {
         let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3]], &config("bert"), Device::Cpu);
         let lengths = Tensor::from_slice(&[1i64, 2, 3]); // packed order
         assert_eq!(values(&batch.restore_order(&lengths)), [3, 1, 2]);
+    }
+
+    #[test]
+    fn the_callers_order_of_tokens_is_restored() {
+        let sentences = [vec![5, 6, 7], vec![8], vec![2, 3], vec![9]];
+        let batch = PackedBatch::new(&sentences, &config("bert"), Device::Cpu);
+        assert_eq!(values(&batch.restore_tokens(&batch.input_ids)), sentences.concat());
     }
 
     #[test]

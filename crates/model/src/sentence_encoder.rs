@@ -4,6 +4,7 @@ mod encoding;
 
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
+use kernels::Format;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use crate::{
@@ -21,7 +22,9 @@ use crate::{
     packed::PackedBatch,
     pooling::Pooling,
     precision::Precision,
-    runtime, slices,
+    runtime,
+    similarity::normalized,
+    slices,
     tokenizer::Tokenizer,
     weights::{self, write_safetensors},
 };
@@ -37,6 +40,8 @@ pub struct Options {
     pub max_seq_length: Option<usize>,
     /// From token embeddings to a sentence's; the default is the checkpoint's own, or the mean.
     pub pooling: Option<Pooling>,
+    /// Dropout of embeddings, attention and layers in training; the default is the checkpoint's own.
+    pub dropout: Option<f64>,
     /// Keeps the weights as variables that can be trained and saved. Else a processor keeps them in the layout that
     /// encodes fastest, and nothing beside.
     pub trainable: bool,
@@ -44,7 +49,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { device: Device::Cpu, precision: Precision::F32, max_seq_length: None, pooling: None, trainable: false }
+        Self {
+            device: Device::Cpu,
+            precision: Precision::F32,
+            max_seq_length: None,
+            pooling: None,
+            dropout: None,
+            trainable: false,
+        }
     }
 }
 
@@ -128,7 +140,11 @@ impl SentenceEncoder {
         let layout = Layout::read(path)?;
         manifest::verify_encoder(path)?;
         let dir = &layout.transformer;
-        let config = EncoderConfig::load(&dir.join("config.json"))?;
+        let mut config = EncoderConfig::load(&dir.join("config.json"))?;
+        if let Some(dropout) = options.dropout {
+            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (dropout, dropout);
+            config.validate().map_err(Error::Unusable)?;
+        }
         let longest = config.max_sequence_length() as usize;
         let max_seq_length = match options.max_seq_length {
             Some(asked) if asked > longest => {
@@ -220,21 +236,81 @@ impl SentenceEncoder {
             loss.backward();
             return loss.double_value(&[]);
         }
+        self.native_pass(tape, sentences, format, dropout, |tape| {
+            let pooled = tape.pool(&self.config, self.pooling);
+            let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);
+            let loss = loss(&if self.normalize { normalized(&pooled) } else { pooled.shallow_clone() });
+            loss.backward();
+            let grad_pooled = pooled.grad().contiguous();
+            (tape.pool_backward(&self.config, self.pooling, slices::values(&grad_pooled)), loss.double_value(&[]))
+        })
+    }
+
+    /// The same for a function of the embeddings of all tokens, one sentence after the other: (tokens, hidden). The loss may
+    /// read variables of its own and those of the encoder; their gradients grow by what it makes of them.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub(crate) fn backpropagate_tokens(
+        &self,
+        sentences: &[Vec<i64>],
+        precision: Precision,
+        dropout: Option<u64>,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> f64 {
+        let Weights::Torch { encoder, tape, .. } = &self.weights else {
+            panic!("the encoder was loaded for encoding alone: see Options::trainable");
+        };
+        let format = precision.format();
+        if self.device != Device::Cpu || !format.is_vectorized() {
+            runtime::manual_seed(dropout.unwrap_or_default());
+            let batch = PackedBatch::new(sentences, &self.config, self.device);
+            let hidden = encoder.forward(&batch, precision, dropout.is_some());
+            let loss = loss(&batch.restore_tokens(&hidden).to_kind(Kind::Float));
+            loss.backward();
+            return loss.double_value(&[]);
+        }
+        self.native_pass(tape, sentences, format, dropout, |tape| {
+            let hidden = Tensor::from_slice(tape.tokens()).view((-1, self.config.hidden_size)).set_requires_grad(true);
+            let loss = loss(&hidden);
+            loss.backward();
+            (slices::values(&hidden.grad().contiguous()).to_vec(), loss.double_value(&[]))
+        })
+    }
+
+    /// A forward pass, `differentiate`, which gives the gradient with respect to the tokens' embeddings and the loss, and the
+    /// backward pass.
+    fn native_pass(
+        &self,
+        tape: &RefCell<Option<Box<Tape>>>,
+        sentences: &[Vec<i64>],
+        format: Format,
+        dropout: Option<u64>,
+        differentiate: impl FnOnce(&Tape) -> (Vec<f32>, f64),
+    ) -> f64 {
         let variables = self.variables();
         let mut grads = variables.iter().map(|(name, variable)| (name.clone(), gradient(variable))).collect();
-        let mut parameters = Parameters::new(&variables, &mut grads, &self.config);
         let mut tape = tape.borrow_mut();
         let tape = match &mut *tape {
             Some(tape) if tape.format() == format => tape,
             other => other.insert(Box::new(Tape::new(&self.config, format))),
         };
-        let pooled = tape.forward(&parameters, &self.config, sentences, self.pooling, dropout);
-        let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);
-        let loss = loss(&if self.normalize { normalized(&pooled) } else { pooled.shallow_clone() });
-        loss.backward();
-        let grad_pooled = pooled.grad().contiguous();
-        tape.backward(&mut parameters, &self.config, self.pooling, dropout, slices::values(&grad_pooled));
-        loss.double_value(&[])
+        tape.forward(&Parameters::new(&variables, &mut grads, &self.config), &self.config, sentences, dropout);
+        let (grad, loss) = differentiate(tape);
+        tape.backward(&mut Parameters::new(&variables, &mut grads, &self.config), &self.config, dropout, grad);
+        loss
+    }
+
+    /// Embeddings of the tokens of all sentences without their gradient, one sentence after the other: (tokens, hidden).
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub(crate) fn encode_tokens(&self, sentences: &[Vec<i64>]) -> Tensor {
+        let Weights::Torch { encoder, .. } = &self.weights else {
+            panic!("the encoder was loaded for encoding alone: see Options::trainable");
+        };
+        let batch = PackedBatch::new(sentences, &self.config, self.device);
+        batch.restore_tokens(&tch::no_grad(|| encoder.forward(&batch, Precision::F32, false)))
     }
 
     /// From token embeddings to a sentence's.
@@ -279,35 +355,57 @@ impl SentenceEncoder {
         replace_dir(path.as_ref(), |dir| self.write(dir, card))
     }
 
+    /// The same with weights in another number format: f32, f16 or bf16.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub fn save_as(&self, path: impl AsRef<Path>, card: &str, kind: Kind) -> Result<(), Error> {
+        replace_dir(path.as_ref(), |dir| self.write_as(dir, card, kind))
+    }
+
     /// Writes the files of a checkpoint into an empty directory.
     ///
     /// # Panics
     /// If the encoder was not loaded as trainable.
     pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
-        let weights = self.variables().into_iter().map(|(name, variable)| (name, variable.to_kind(Kind::Float)));
-        write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
-        let mut config = self.config.clone();
-        let architecture = match config.model_type {
+        self.write_as(dir, card, Kind::Float)
+    }
+
+    fn write_as(&self, dir: &Path, card: &str, kind: Kind) -> Result<(), Error> {
+        let architecture = match self.config.model_type {
             ModelType::Bert => "BertModel",
             ModelType::Roberta => "RobertaModel",
         };
+        self.write_transformer(dir, card, self.variables(), kind, architecture)?;
+        let (hidden, tokenizer) = (self.config.hidden_size, &self.tokenizer);
+        let (length, lowercase) = (tokenizer.max_seq_length(), tokenizer.lowercase());
+        layout::write(dir, self.pooling, self.normalize, hidden, length, lowercase)
+    }
+
+    /// Writes what a checkpoint of transformers has: these weights, configuration, tokenizer and model card.
+    pub(crate) fn write_transformer(
+        &self,
+        dir: &Path,
+        card: &str,
+        weights: BTreeMap<String, Tensor>,
+        kind: Kind,
+        architecture: &str,
+    ) -> Result<(), Error> {
+        let weights = weights.into_iter().map(|(name, variable)| (name, variable.to_kind(kind)));
+        write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
+        let mut config = self.config.clone();
         config.other.insert("architectures".to_owned(), vec![architecture].into());
-        // Of the weights that were read; those written are f32, which readers take a missing key for.
+        // Of the weights that were read. Readers take a missing key for f32, which is what to compute in, however the
+        // weights are stored.
         config.other.remove("dtype");
         config.other.remove("torch_dtype");
+        if kind != Kind::Float {
+            config.other.insert("dtype".to_owned(), "float32".into());
+        }
         let path = dir.join("config.json");
         let text = serde_json::to_string_pretty(&config).expect("a configuration is JSON");
         std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
         self.tokenizer.save(dir)?;
-        let tokenizer = &self.tokenizer;
-        layout::write(
-            dir,
-            self.pooling,
-            self.normalize,
-            config.hidden_size,
-            tokenizer.max_seq_length(),
-            tokenizer.lowercase(),
-        )?;
         let path = dir.join("README.md");
         std::fs::write(&path, card).map_err(Error::io(&path))
     }
@@ -319,10 +417,4 @@ fn gradient(variable: &Tensor) -> Tensor {
         (variable * 0.0).sum(Kind::Float).backward(); // the way to have libtorch make one
     }
     variable.grad()
-}
-
-/// Rows divided by their norms. Source: `torch.nn.functional.normalize`, with its `eps` of 1e-12.
-fn normalized(rows: &Tensor) -> Tensor {
-    let norms = rows.norm_scalaropt_dim(2, [-1], true); // (sentences, 1)
-    rows / norms.clamp_min(1e-12)
 }

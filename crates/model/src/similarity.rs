@@ -8,6 +8,17 @@ pub fn similarity(a: &Tensor, b: &Tensor) -> Tensor {
     Tensor::cosine_similarity(a, b, -1, 1e-8)
 }
 
+/// Cosine similarity of each of some embeddings, (n, hidden), with each of others, (m, hidden): (n, m).
+pub fn similarity_matrix(a: &Tensor, b: &Tensor) -> Tensor {
+    normalized(a).matmul(&normalized(b).tr())
+}
+
+/// Rows divided by their norms. Source: `torch.nn.functional.normalize`, with its `eps` of 1e-12.
+pub(crate) fn normalized(rows: &Tensor) -> Tensor {
+    let norms = rows.norm_scalaropt_dim(2, [-1], true); // (rows, 1)
+    rows / norms.clamp_min(1e-12)
+}
+
 /// Divides an embedding by its norm, in place. Source: `torch.nn.functional.normalize`, with its `eps` of 1e-12.
 pub fn normalize(embedding: &mut [f32]) {
     let norm = embedding.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(1e-12);

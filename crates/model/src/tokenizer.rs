@@ -1,6 +1,6 @@
 //! From sentences to token ids, by the `tokenizers` crate.
 
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, collections::BTreeSet, path::Path};
 
 use serde_json::{Map, Value, json};
 use tokenizers::{Encoding, TruncationDirection, TruncationParams};
@@ -28,6 +28,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     config: Map<String, Value>, // of tokenizer_config.json, kept for writing it back
     max_seq_length: usize,
+    special_tokens: usize, // that frame a sentence
     vocab_size: usize,
     lowercase: bool,
 }
@@ -96,7 +97,7 @@ impl Tokenizer {
         let truncation = TruncationParams { max_length: max_seq_length, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(refused)?;
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
-        Ok(Self { inner, config, max_seq_length, vocab_size, lowercase: false })
+        Ok(Self { inner, config, max_seq_length, special_tokens: special, vocab_size, lowercase: false })
     }
 
     /// The tokenizer with every sentence brought to lower case first, whatever its own rules are.
@@ -123,6 +124,32 @@ impl Tokenizer {
         self.inner.token_to_id("[PAD]").or_else(|| self.inner.token_to_id("<pad>")).map(i64::from)
     }
 
+    /// Id of the token that hides another, if the vocabulary has one.
+    pub fn mask_token_id(&self) -> Option<i64> {
+        self.inner.token_to_id("[MASK]").or_else(|| self.inner.token_to_id("<mask>")).map(i64::from)
+    }
+
+    /// Ids that stand for no text: of the frame, padding, the mask, and what the vocabulary does not know.
+    pub fn special_token_ids(&self) -> BTreeSet<i64> {
+        let added = self.inner.get_added_tokens_decoder();
+        added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| i64::from(id)).collect()
+    }
+
+    /// Token ids of each text, on all cores; what is beyond the length of a sequence becomes another one, with special
+    /// tokens of its own. A text without any token of its own gives none.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_windows(&self, texts: &[impl AsRef<str>]) -> Result<Vec<Vec<Vec<i64>>>, Error> {
+        let ids = |encoding: &Encoding| encoding.get_ids().iter().map(|&id| i64::from(id)).collect::<Vec<_>>();
+        let windows = |encoding: &Encoding| {
+            let rest = encoding.get_overflowing().iter().map(ids);
+            let all = std::iter::once(ids(encoding)).chain(rest);
+            all.filter(|ids| ids.len() > self.special_tokens).collect()
+        };
+        Ok(self.encodings(texts)?.iter().map(windows).collect())
+    }
+
     /// Token ids of each sentence, on all cores.
     pub fn encode(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Vec<i64>>, Error> {
         Ok(self.tokenize(sentences)?.into_iter().map(|tokenized| tokenized.ids).collect())
@@ -130,6 +157,14 @@ impl Tokenizer {
 
     /// Like [`Tokenizer::encode`], and tells which sentences were cut at the number of tokens.
     pub fn tokenize(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Tokenized>, Error> {
+        let tokenized = |encoding: &Encoding| Tokenized {
+            ids: encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
+            is_truncated: !encoding.get_overflowing().is_empty(),
+        };
+        Ok(self.encodings(sentences)?.iter().map(tokenized).collect())
+    }
+
+    fn encodings(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Encoding>, Error> {
         let texts = sentences.iter().map(|sentence| match self.lowercase {
             true => Cow::Owned(sentence.as_ref().to_lowercase()),
             false => Cow::Borrowed(sentence.as_ref()),
@@ -155,11 +190,7 @@ impl Tokenizer {
                 return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.vocab_size)));
             }
         }
-        let tokenized = |encoding: &Encoding| Tokenized {
-            ids: encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
-            is_truncated: !encoding.get_overflowing().is_empty(),
-        };
-        Ok(encodings.iter().map(tokenized).collect())
+        Ok(encodings)
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json`.

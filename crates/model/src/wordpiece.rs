@@ -1,6 +1,9 @@
 //! WordPiece tokenizers in BERT's form: from a published vocabulary, or trained on sentences.
 
-use std::collections::BTreeSet;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 use serde_json::{Map, Value};
 use tokenizers::{
@@ -19,6 +22,11 @@ use tokenizers::{
 const PREFIX: &str = "##"; // of a piece that continues a word
 /// The trainer takes memory for the whole vocabulary before it looks at the text.
 const MAX_VOCAB_SIZE: usize = 1_000_000;
+/// Characters of a text that is long enough to tell the rare ones from the rest, and the share of them that its vocabulary
+/// covers. Every character of a shorter text has a place. Source of the second: SentencePiece, `character_coverage`, which
+/// has 0.9995; a vocabulary without bytes to fall back on does better with more.
+const LONG_TEXT: usize = 1_000_000;
+const CHARACTER_COVERAGE: f64 = 0.9999;
 /// In the order of their ids, as in klue/roberta.
 const SPECIAL_TOKENS: [&str; 5] = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"];
 
@@ -81,6 +89,8 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<
         .min_frequency(2)
         .show_progress(false)
         .special_tokens(reserved.iter().map(|token| AddedToken::from(token.as_str(), true)).collect())
+        .limit_alphabet(characters.len())
+        .initial_alphabet(characters.into_iter().collect())
         .build();
     let mut tokenizer = Tokenizer::new(WordPiece::default());
     tokenizer
@@ -97,23 +107,38 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<
     assemble(&tokens, "[UNK]", normalizer, &special, "[CLS]", "[SEP]")
 }
 
-/// The characters that the words of the sentences are made of: every one, and those that continue a word; both sorted.
+/// The characters that the words of the sentences are made of, without the rarest of a long text: every one, and those that
+/// continue a word; both sorted.
 fn characters(
     sentences: &[impl AsRef<str>],
     normalizer: &BertNormalizer,
 ) -> Result<(BTreeSet<char>, BTreeSet<char>), String> {
-    let (mut all, mut continuing) = (BTreeSet::new(), BTreeSet::new());
+    let mut counts = HashMap::<char, (usize, bool)>::new(); // how often, and whether it continues a word
     for sentence in sentences {
         let mut text = NormalizedString::from(sentence.as_ref());
         normalizer.normalize(&mut text).map_err(|error| error.to_string())?;
         let mut words = PreTokenizedString::from(text);
         BertPreTokenizer.pre_tokenize(&mut words).map_err(|error| error.to_string())?;
         for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
-            all.extend(word.chars());
-            continuing.extend(word.chars().skip(1));
+            for (place, character) in word.chars().enumerate() {
+                let (count, continues) = counts.entry(character).or_default();
+                *count += 1;
+                *continues |= place > 0;
+            }
         }
     }
-    Ok((all, continuing))
+    let total: usize = counts.values().map(|(count, _)| count).sum();
+    let mut by_count: Vec<(char, (usize, bool))> = counts.into_iter().collect();
+    by_count.sort_by_key(|&(character, (count, _))| (Reverse(count), character));
+    let covered = if total < LONG_TEXT { total } else { (CHARACTER_COVERAGE * total as f64) as usize };
+    let mut before = 0;
+    let kept = by_count.into_iter().take_while(|(_, (count, _))| {
+        before += count;
+        before - count < covered
+    });
+    let kept: Vec<_> = kept.collect();
+    let continuing = kept.iter().filter(|(_, (_, continues))| *continues).map(|&(character, _)| character).collect();
+    Ok((kept.into_iter().map(|(character, _)| character).collect(), continuing))
 }
 
 fn assemble(
@@ -182,6 +207,18 @@ mod tests {
         assert_eq!(encoding.get_tokens().last().map(String::as_str), Some("[SEP]"));
         assert!(encoding.get_tokens().contains(&"비가".to_owned()), "{:?}", encoding.get_tokens());
         assert!(!encoding.get_tokens().contains(&"[UNK]".to_owned()));
+    }
+
+    #[test]
+    fn the_rarest_characters_of_a_long_text_have_no_place() {
+        let mut sentences = vec!["비가 많이 온다.".repeat(20); 10_000];
+        sentences.push("龘".to_owned());
+        let is_known = |sentences: &[String]| {
+            let tokenizer = train(sentences, 60).unwrap();
+            tokenizer.token_to_id("龘").is_some()
+        };
+        assert!(!is_known(&sentences));
+        assert!(is_known(&sentences[9_990..]), "a short text keeps all");
     }
 
     #[test]

@@ -88,15 +88,14 @@ impl Tape {
         self.format
     }
 
-    /// Embeddings of tokenized sentences, (sentences, hidden); `seed` is dropout's, and none switches it off.
+    /// Computes the embeddings of the tokens of all sentences. `seed` is dropout's, and none switches it off.
     pub(crate) fn forward(
         &mut self,
         parameters: &Parameters,
         config: &EncoderConfig,
         sentences: &[Vec<i64>],
-        pooling: Pooling,
         seed: Option<u64>,
-    ) -> Vec<f32> {
+    ) {
         let width = config.hidden_size as usize;
         let heads = config.num_attention_heads as usize;
         let eps = config.layer_norm_eps as f32;
@@ -124,11 +123,33 @@ impl Tape {
             linear(factor, &layer.output, wide, &mut tape.output.normalized);
             tape.output.add(hidden, &layer.output_norm, eps, dropouts.output(index));
         }
-        let mut pooled = vec![0.0; sentences.len() * width];
-        for (tokens, pooled) in self.sentences.ranges().zip(pooled.chunks_exact_mut(width)) {
+    }
+
+    /// Embeddings of the tokens that the forward pass saw, one sentence after the other: (tokens, hidden).
+    pub(crate) fn tokens(&self) -> &[f32] {
+        &self.hidden
+    }
+
+    /// Embeddings of the sentences that the forward pass saw, (sentences, hidden).
+    pub(crate) fn pool(&self, config: &EncoderConfig, pooling: Pooling) -> Vec<f32> {
+        let width = config.hidden_size as usize;
+        let ranges = self.sentences.ranges();
+        let mut pooled = vec![0.0; ranges.len() * width];
+        for (tokens, pooled) in ranges.zip(pooled.chunks_exact_mut(width)) {
             pooling.pool(&self.hidden[tokens.start * width..tokens.end * width], pooled);
         }
         pooled
+    }
+
+    /// From the gradient with respect to the sentences' embeddings to that with respect to the tokens', (tokens, hidden).
+    pub(crate) fn pool_backward(&self, config: &EncoderConfig, pooling: Pooling, grad_pooled: &[f32]) -> Vec<f32> {
+        let width = config.hidden_size as usize;
+        let mut grad = vec![0.0; self.hidden.len()];
+        for (tokens, grad_pooled) in self.sentences.ranges().zip(grad_pooled.chunks_exact(width)) {
+            let tokens = tokens.start * width..tokens.end * width;
+            pooling.pool_backward(&self.hidden[tokens.clone()], grad_pooled, &mut grad[tokens]);
+        }
+        grad
     }
 
     /// Word, position and token type embeddings summed, normalized, dropped.
@@ -150,25 +171,19 @@ impl Tape {
         drop_out(&mut self.hidden, width, dropout);
     }
 
-    /// Adds the gradient of a loss to the parameters' gradients, given that with respect to the embeddings which the
-    /// forward pass with the same `seed` returned.
+    /// Adds the gradient of a loss to the parameters' gradients, given that with respect to the tokens' embeddings which
+    /// the forward pass with the same `seed` returned, (tokens, hidden).
     pub(crate) fn backward(
         &mut self,
         parameters: &mut Parameters,
         config: &EncoderConfig,
-        pooling: Pooling,
         seed: Option<u64>,
-        grad_pooled: &[f32],
+        mut grad: Vec<f32>, // of the residual stream
     ) {
         let width = config.hidden_size as usize;
         let heads = config.num_attention_heads as usize;
         let dropouts = Dropouts { config, seed };
-        let Self { hidden, branch, qkv, intermediate, narrow, triple, wide, transposed, factor, sentences, .. } = self;
-        let mut grad = vec![0.0; hidden.len()]; // (tokens, hidden), of the residual stream
-        for (tokens, grad_pooled) in sentences.ranges().zip(grad_pooled.chunks_exact(width)) {
-            let tokens = tokens.start * width..tokens.end * width;
-            pooling.pool_backward(&hidden[tokens.clone()], grad_pooled, &mut grad[tokens]);
-        }
+        let Self { branch, qkv, intermediate, narrow, triple, wide, transposed, factor, sentences, .. } = self;
         for (index, (layer, tape)) in parameters.layers.iter_mut().zip(&mut self.layers).enumerate().rev() {
             tape.output.backward(&mut grad, &mut layer.output_norm);
             branch.clone_from(&grad);

@@ -108,6 +108,17 @@ impl Weights {
         entry.read().map_err(|error| Error::invalid(&self.path, format!("tensor `{full}`: {error}")))
     }
 
+    /// Whether there is a tensor of this very name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Fills every variable of `vs` by its very name, casting to its number format.
+    pub(crate) fn load_whole(mut self, vs: &VarStore) -> Result<(), Error> {
+        self.prefix = "";
+        self.load_into(vs)
+    }
+
     /// Fills every variable of `vs`, casting to its number format. Tensors that `vs` does not ask for (heads) are ignored.
     pub(crate) fn load_into(&self, vs: &VarStore) -> Result<(), Error> {
         let mut variables: Vec<_> = vs.variables().into_iter().collect();

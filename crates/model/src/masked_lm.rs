@@ -1,0 +1,176 @@
+//! RoBERTa's masked language model: the encoder with a head that names the tokens that were hidden from it.
+//!
+//! Source: transformers, `RobertaForMaskedLM`, whose names the variables have in a checkpoint. The head's output layer is
+//! the table of token embeddings, and it is computed at the hidden positions alone.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tch::{Device, Kind, Reduction, Tensor, nn::VarStore};
+
+use crate::{
+    config::{EncoderConfig, ModelType},
+    error::Error,
+    layout::{DEFAULT_MAX_SEQ_LENGTH, Layout},
+    linear::{LayerNorm, Linear},
+    pooling::Pooling,
+    precision::Precision,
+    sentence_encoder::{Options, SentenceEncoder},
+    tokenizer::Tokenizer,
+    weights::Weights,
+};
+
+/// Sequences of tokens of which some are to be guessed.
+#[derive(Clone, Debug, Default)]
+pub struct MaskedBatch {
+    /// Token ids as the encoder sees them.
+    pub sequences: Vec<Vec<i64>>,
+    /// Positions to be guessed, counted through all sequences one after the other; at least one.
+    pub positions: Vec<i64>,
+    /// The ids that belong there.
+    pub labels: Vec<i64>,
+}
+
+/// What a model makes of the positions of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guesses {
+    /// Σ −ln p of the token that belongs there.
+    pub loss: f64,
+    /// Positions at which that token is the likeliest.
+    pub right: u64,
+    /// Positions in all.
+    pub positions: u64,
+}
+
+/// An encoder with the head of masked language modelling.
+#[derive(Debug)]
+pub struct MaskedLanguageModel {
+    encoder: SentenceEncoder,
+    head: Head,
+}
+
+#[derive(Debug)]
+struct Head {
+    vs: VarStore,
+    dense: Linear,
+    layer_norm: LayerNorm,
+    bias: Tensor, // (vocab)
+}
+
+impl Head {
+    fn new(config: &EncoderConfig, device: Device) -> Result<Self, Error> {
+        let (vs, hidden) = (VarStore::new(device), config.hidden_size);
+        let path = vs.root() / "lm_head";
+        let dense = Linear::new(&path / "dense", hidden, hidden)?;
+        let layer_norm = LayerNorm::new(&path / "layer_norm", hidden, config.layer_norm_eps)?;
+        let bias = path.f_zeros("bias", &[config.vocab_size])?;
+        Ok(Self { vs, dense, layer_norm, bias })
+    }
+
+    /// Weights as [`crate::init`] draws the encoder's.
+    fn initialize(&self, config: &EncoderConfig) {
+        let mut weight = self.vs.variables().remove("lm_head.dense.weight").expect("the head has it");
+        let _ = tch::no_grad(|| weight.normal_(0.0, config.initializer_range));
+    }
+
+    /// (positions, hidden) to (positions, vocab); `table` holds the token embeddings, (vocab, hidden).
+    fn forward(&self, hidden: &Tensor, table: &Tensor) -> Tensor {
+        let features = self.layer_norm.forward(&self.dense.forward(hidden).gelu("none"));
+        features.linear(table, Some(&self.bias))
+    }
+}
+
+impl MaskedLanguageModel {
+    /// Loads a directory in Hugging Face's or sentence-transformers' layout; a head that it lacks is drawn from libtorch's
+    /// random state. Sequences have 128 tokens, or as many as the encoder has positions, unless the options say otherwise.
+    ///
+    /// # Errors
+    /// As [`SentenceEncoder::load`]; and where the encoder is BERT's, or its texts are brought to lower case beside its
+    /// tokenizer, which what is saved could not say.
+    pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let dir = Layout::read(path)?.transformer;
+        let longest = EncoderConfig::load(&dir.join("config.json"))?.max_sequence_length() as usize;
+        let max_seq_length = options.max_seq_length.unwrap_or(DEFAULT_MAX_SEQ_LENGTH.min(longest));
+        let options = Options { trainable: true, max_seq_length: Some(max_seq_length), ..options.clone() };
+        let encoder = SentenceEncoder::load(path, &options)?;
+        if encoder.tokenizer().lowercase() {
+            return Err(Error::invalid(path, "do_lower_case is not supported for a masked language model"));
+        }
+        let model = Self::with_fresh_head(encoder)?;
+        let stored = Weights::open(&dir)?;
+        if stored.has("lm_head.dense.weight") {
+            stored.load_whole(&model.head.vs)?;
+        }
+        Ok(model)
+    }
+
+    /// A model with fresh weights, drawn from libtorch's random state.
+    ///
+    /// # Errors
+    /// As [`SentenceEncoder::from_scratch`], and where the shape is BERT's.
+    pub fn from_scratch(config: EncoderConfig, tokenizer: Tokenizer, device: Device) -> Result<Self, Error> {
+        Self::with_fresh_head(SentenceEncoder::from_scratch(config, tokenizer, Pooling::Mean, device)?)
+    }
+
+    fn with_fresh_head(encoder: SentenceEncoder) -> Result<Self, Error> {
+        let config = encoder.config();
+        if config.model_type != ModelType::Roberta {
+            return Err(Error::Unusable("a masked language model of this project is RoBERTa's, not BERT's".to_owned()));
+        }
+        let head = Head::new(config, encoder.device())?;
+        head.initialize(config);
+        Ok(Self { encoder, head })
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        self.encoder.tokenizer()
+    }
+
+    /// The weights by their names in `RobertaForMaskedLM`; they share memory with the model's.
+    pub fn variables(&self) -> BTreeMap<String, Tensor> {
+        let encoder =
+            self.encoder.variables().into_iter().map(|(name, variable)| (format!("roberta.{name}"), variable));
+        encoder.chain(self.head.vs.variables()).collect()
+    }
+
+    /// Adds to the gradients of the weights that of the mean cross-entropy over the batch's positions, times `share`;
+    /// returns that mean. `dropout` is the seed of dropout, and none switches it off.
+    pub fn backpropagate(&self, batch: &MaskedBatch, precision: Precision, dropout: Option<u64>, share: f64) -> f64 {
+        let loss = self.encoder.backpropagate_tokens(&batch.sequences, precision, dropout, |hidden| {
+            let (logits, labels) = self.logits(hidden, batch);
+            logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, 0.0) * share
+        });
+        loss / share
+    }
+
+    /// What the model makes of a batch, without dropout and in f32.
+    pub fn guess(&self, batch: &MaskedBatch) -> Guesses {
+        let hidden = self.encoder.encode_tokens(&batch.sequences);
+        tch::no_grad(|| {
+            let (logits, labels) = self.logits(&hidden, batch);
+            let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
+            let right = logits.argmax(1, false).eq_tensor(&labels).sum(Kind::Int64);
+            let positions = batch.positions.len() as u64;
+            Guesses { loss: loss.double_value(&[]), right: right.int64_value(&[]) as u64, positions }
+        })
+    }
+
+    /// (positions, vocab) and (positions).
+    fn logits(&self, hidden: &Tensor, batch: &MaskedBatch) -> (Tensor, Tensor) {
+        let device = self.encoder.device();
+        let on_device = |ids: &[i64]| Tensor::from_slice(ids).to_device(device);
+        let table = &self.encoder.variables()["embeddings.word_embeddings.weight"];
+        let hidden = hidden.index_select(0, &on_device(&batch.positions)); // (positions, hidden)
+        (self.head.forward(&hidden, table), on_device(&batch.labels))
+    }
+
+    /// Writes the files of a checkpoint, as transformers has them, into an empty directory: weights in f32, without the
+    /// output layer's, which is the table of token embeddings.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
+        self.encoder.write_transformer(dir, card, self.variables(), Kind::Float, "RobertaForMaskedLM")
+    }
+}
