@@ -1,19 +1,45 @@
 //! The model card that a checkpoint carries as its README.md.
 
-use crate::report::{Report, correlation};
+use crate::{
+    objective::Objective,
+    report::{Report, correlation},
+};
 
 /// Describes the best epoch of a run so far, with the front matter that the Hugging Face hub reads.
 pub(crate) fn model_card(report: &Report) -> String {
     let (output, epoch) = (&report.output, report.epochs.len());
     let mut figures = String::new();
-    if epoch > 0 {
-        let head = "| data | pairs | Pearson | Spearman | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|";
-        figures = format!(" Figures of its best epoch, {}, on dev:\n\n{head}", report.best.epoch);
+    if let Some(dev) = report.best_dev().first() {
+        let headers: String = dev.figures().iter().map(|figure| format!(" {} |", figure.header)).collect();
+        let rule = "---|".repeat(dev.figures().len());
+        figures = format!(
+            " Figures of its best epoch, {}, on dev:\n\n| data | rows |{headers}\n|---|---|{rule}",
+            report.best.epoch
+        );
     }
     for dev in report.best_dev() {
-        let (pearson, spearman) = (correlation(dev.pearson), correlation(dev.spearman));
-        figures +=
-            &format!("\n| {} | {} | {pearson} | {spearman} | {:.4} | {:.4} |", dev.data, dev.pairs, dev.f1, dev.loss);
+        figures += &format!("\n| {} | {} |", dev.data, dev.pairs);
+        dev.figures().iter().for_each(|figure| figures += &format!(" {} |", correlation((figure.value)(dev))));
+    }
+    if report.objective() == Objective::Mlm {
+        return format!(
+            r#"---
+language: ko
+library_name: transformers
+pipeline_tag: fill-mask
+---
+
+# Korean masked language model
+
+Pretrained by ko-sts: it names the tokens that are hidden in a text. Run `{output}`, after {epoch} epochs.{figures}
+
+```python
+from transformers import pipeline
+
+print(pipeline("fill-mask", model="DIR")("서울은 대한민국의 [MASK]이다."))
+```
+"#
+        );
     }
     format!(
         r#"---

@@ -8,12 +8,14 @@ use anyhow::{Context, bail, ensure};
 use model::{EncoderConfig, Pooling, Precision};
 use serde::{Deserialize, Serialize};
 
-use raw::RawTrial;
+use raw::{Member, RawTrial};
 
 pub(crate) use raw::RawConfig;
 
 use crate::{
     loss::Loss,
+    objective::Objective,
+    stages::{Export, Stages},
     trials::{Trial, Trials},
 };
 
@@ -22,6 +24,8 @@ use crate::{
 pub struct Config {
     /// As it was read, with every default filled in; this is what a run directory keeps.
     pub(crate) raw: RawConfig,
+    /// What the encoder is taught.
+    pub objective: Objective,
     /// Seed of weights, dropout, data order and dev split.
     pub seed: u64,
     /// Run directory.
@@ -32,6 +36,8 @@ pub struct Config {
     pub max_seq_length: Option<usize>,
     /// From token embeddings to a sentence's; `None` leaves it to the model.
     pub pooling: Option<Pooling>,
+    /// Dropout of embeddings, attention and layers while training; `None` leaves it to the model.
+    pub dropout: Option<f64>,
     /// Training datasets, merged.
     pub train: Vec<String>,
     /// Share of the training pairs that is set aside as a dev set.
@@ -42,6 +48,14 @@ pub struct Config {
     pub dev: Vec<String>,
     /// Datasets that the best epoch is measured on.
     pub test: Vec<String>,
+    /// Datasets whose sentences are left out of training.
+    pub exclude: Vec<String>,
+    /// Paragraphs at the beginning of the text that are not trained on; of masked language modelling.
+    pub held_out: usize,
+    /// Pairs of neighbouring sentences that a text gives; of contrastive training.
+    pub text_pairs: usize,
+    /// Optimizer steps of an epoch of masked language modelling; a text is read on from epoch to epoch.
+    pub steps_per_epoch: u64,
     /// Passes over the training pairs.
     pub epochs: u32,
     /// Optimizer steps after which the run ends, whatever `epochs` says.
@@ -62,7 +76,7 @@ pub struct Config {
     pub precision: Precision,
     /// Dev figure that picks the best epoch.
     pub select_by: SelectBy,
-    /// What training makes small.
+    /// What training on scored pairs makes small.
     pub loss: Loss,
     /// Steps between two entries of the log.
     pub log_every_steps: u64,
@@ -83,7 +97,20 @@ pub enum ModelSource {
         vocab_size: Option<usize>,
         /// A `tokenizer.json`; one is trained on the training sentences without it. May start with `data:`.
         tokenizer: Option<String>,
+        /// Where the token embeddings come from.
+        token_embeddings: TokenEmbeddings,
     },
+}
+
+/// Where a fresh encoder's token embeddings come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenEmbeddings {
+    /// Drawn like every other weight.
+    #[default]
+    Random,
+    /// Which tokens stand beside which in the text; of masked language modelling.
+    Cooccurrence,
 }
 
 /// Length of the warm-up.
@@ -146,25 +173,48 @@ pub enum Plan {
     Run(Box<Config>),
     /// One run for each `[[trial]]`.
     Trials(Trials),
+    /// One run for each `[[stage]]`, each from the one before.
+    Stages(Stages),
 }
 
 impl Plan {
     /// Reads a TOML file, replaces keys by `overrides` of the form `train.epochs=2`, and validates the result.
     pub fn load(path: &Path, overrides: &[String], output: Option<PathBuf>) -> anyhow::Result<Self> {
-        let mut trials = Vec::new();
-        let mut folder = PathBuf::new();
-        for (trial, mut raw) in RawConfig::load(path, overrides)? {
+        let (mut trials, mut stages) = (Vec::new(), Vec::<Trial>::new());
+        let (mut folder, mut export) = (PathBuf::new(), None);
+        for (member, mut raw) in RawConfig::load(path, overrides)? {
             let stem = path.file_stem().context("the configuration has no file name")?;
             folder = output.clone().or(raw.output).unwrap_or_else(|| Path::new("checkpoints").join(stem));
-            raw.output = Some(trial.as_ref().map_or(folder.clone(), |trial| folder.join(&trial.name)));
-            let place = trial.as_ref().map_or(String::new(), |trial| format!(": trial `{}`", trial.name));
-            let config = Config::validate(raw).with_context(|| format!("{}{place}", path.display()))?;
-            match trial {
-                Some(RawTrial { name, keys }) => trials.push(Trial { name, keys, config }),
-                None => return Ok(Plan::Run(Box::new(config))),
+            raw.output = Some(member.of_several().map_or(folder.clone(), |own| folder.join(&own.name)));
+            let place = member.of_several().map_or(String::new(), |own| format!(": {} `{}`", member.kind(), own.name));
+            let failed = || format!("{}{place}", path.display());
+            if let Member::Stage(_) = member {
+                export = raw.export.take();
+                if let (Some(before), Member::Stage(own)) = (stages.last(), &member) {
+                    let key = own.keys.keys().find(|key| {
+                        ["model.init", "model.scratch", "model.tokenizer"].iter().any(|fixed| key.starts_with(fixed))
+                    });
+                    if let Some(key) = key {
+                        let why = format!("{key} does nothing here: a stage goes on from the model of the one before");
+                        return Err(anyhow::anyhow!(why)).with_context(failed);
+                    }
+                    raw.model.go_on_from(before.config.output.join("best"));
+                }
+            } else if raw.export.is_some() {
+                return Err(anyhow::anyhow!("export goes with [[stage]]")).with_context(failed);
+            }
+            let config = Config::validate(raw).with_context(failed)?;
+            match member {
+                Member::Trial(RawTrial { name, keys }) => trials.push(Trial { name, keys, config }),
+                Member::Stage(RawTrial { name, keys }) => stages.push(Trial { name, keys, config }),
+                Member::Alone => return Ok(Plan::Run(Box::new(config))),
             }
         }
-        Ok(Plan::Trials(Trials { output: folder, trials }))
+        if stages.is_empty() {
+            return Ok(Plan::Trials(Trials { output: folder, trials }));
+        }
+        let export = export.map(|export| Export { path: export.path, weights: export.weights, card: export.card });
+        Ok(Plan::Stages(Stages { output: folder, stages, export }))
     }
 }
 
@@ -172,10 +222,7 @@ impl Config {
     fn validate(mut raw: RawConfig) -> anyhow::Result<Self> {
         let model = model_source(&mut raw)?;
         let (data, train) = (&mut raw.data, &mut raw.train);
-        ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as \"klue-sts:train\"");
-        if data.dev.is_empty() && data.dev_fraction.is_none() {
-            data.dev_fraction = Some(0.1);
-        }
+        check_objective(raw.objective, data, train)?;
         if let Some(fraction) = data.dev_fraction {
             ensure!(
                 fraction > 0.0 && fraction < 1.0,
@@ -244,11 +291,17 @@ impl Config {
             model,
             max_seq_length: raw.model.max_seq_length,
             pooling: raw.model.pooling,
+            dropout: raw.model.dropout,
+            objective: raw.objective,
+            held_out: raw.data.held_out.unwrap_or_default(),
+            text_pairs: raw.data.text_pairs.unwrap_or_default(),
+            steps_per_epoch: raw.train.steps_per_epoch.unwrap_or(1),
             train: raw.data.train.clone(),
             dev_fraction: raw.data.dev_fraction,
             dev_from: raw.data.dev_from.clone(),
             dev: raw.data.dev.clone(),
             test: raw.data.test.clone(),
+            exclude: raw.data.exclude.clone(),
             epochs: raw.train.epochs,
             max_steps: raw.train.max_steps,
             batch_size: raw.train.batch_size,
@@ -258,8 +311,8 @@ impl Config {
             warmup,
             max_grad_norm: (raw.train.max_grad_norm > 0.0).then_some(raw.train.max_grad_norm),
             precision: raw.train.precision,
-            select_by: raw.train.select_by,
-            loss: raw.train.loss,
+            select_by: raw.train.select_by.unwrap_or_default(),
+            loss: raw.train.loss.unwrap_or_default(),
             log_every_steps: raw.train.log_every_steps,
             save_every_steps: raw.train.save_every_steps,
             raw,
@@ -267,10 +320,89 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What training makes small, by its name in the literature.
+    pub(crate) fn loss_name(&self) -> &'static str {
+        match self.objective {
+            Objective::Sts => self.loss.name(),
+            Objective::Contrastive => "multiple negatives",
+            Objective::Mlm => "cross-entropy",
+        }
+    }
+}
+
+/// Number format of the weights of an exported checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportWeights {
+    /// Half precision: half the size, three digits.
+    #[default]
+    F16,
+    /// bfloat16: half the size, two digits.
+    Bf16,
+    /// As they were trained.
+    F32,
+}
+
+/// Refuses keys that do nothing under an objective, and fills in its defaults.
+fn check_objective(objective: Objective, data: &mut raw::RawData, train: &mut raw::RawTrain) -> anyhow::Result<()> {
+    let (name, example) = match objective {
+        Objective::Sts => ("sts", "klue-sts:train"),
+        Objective::Contrastive => ("contrastive", "klue-nli:train"),
+        Objective::Mlm => ("mlm", "data:ko-wiki/ko-wiki-paragraphs.txt.zst"),
+    };
+    ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as {example:?}");
+    let (is_sts, is_mlm) = (objective == Objective::Sts, objective == Objective::Mlm);
+    let misplaced = [
+        ("train.loss", train.loss.is_some() && !is_sts),
+        ("data.dev_fraction", data.dev_fraction.is_some() && !is_sts),
+        ("data.dev_from", !data.dev_from.is_empty() && !is_sts),
+        ("data.dev", !data.dev.is_empty() && is_mlm),
+        ("data.test", !data.test.is_empty() && is_mlm),
+        ("data.held_out", data.held_out.is_some() && !is_mlm),
+        ("train.steps_per_epoch", train.steps_per_epoch.is_some() && !is_mlm),
+        ("data.text_pairs", data.text_pairs.is_some() && objective != Objective::Contrastive),
+    ];
+    if let Some((key, _)) = misplaced.into_iter().find(|(_, is_misplaced)| *is_misplaced) {
+        bail!("{key} does nothing with objective = \"{name}\": remove it");
+    }
+    let positive = |name: &str, value: usize| {
+        ensure!(value > 0, "{name} is 0, expected at least 1");
+        Ok(())
+    };
+    match objective {
+        Objective::Sts => {
+            if data.dev.is_empty() && data.dev_fraction.is_none() {
+                data.dev_fraction = Some(0.1);
+            }
+            train.loss.get_or_insert_default();
+        }
+        Objective::Contrastive => {
+            let what = "data.dev is empty: contrastive examples have no scores, so name a scored set that picks the best epoch, \
+                        such as \"kor-sts:dev\"";
+            ensure!(!data.dev.is_empty(), "{what}");
+            positive("data.text_pairs", *data.text_pairs.get_or_insert(200_000))?;
+            ensure!(train.batch_size > 1, "train.batch_size is 1: an anchor is told from the others of its batch");
+        }
+        Objective::Mlm => {
+            positive("data.held_out", *data.held_out.get_or_insert(500))?;
+            let steps = *train.steps_per_epoch.get_or_insert(1000);
+            // The bound keeps the steps of all epochs within any integer.
+            ensure!((1..=1 << 31).contains(&steps), "train.steps_per_epoch is {steps}, expected 1..=2147483648");
+            let select_by = *train.select_by.get_or_insert(SelectBy::Loss);
+            let expected = "train.select_by: a masked language model is chosen by loss";
+            ensure!(select_by == SelectBy::Loss, "{expected}");
+        }
+    }
+    train.select_by.get_or_insert_default();
+    Ok(())
+}
+
 /// Keys of `[model.scratch]`: the tokenizer, those that shape the encoder, and those of Hugging Face's `config.json` that
 /// are passed through.
-const SCRATCH_KEYS: [&str; 23] = [
+const SCRATCH_KEYS: [&str; 24] = [
     "tokenizer",
+    "token_embeddings",
     "model_type",
     "vocab_size",
     "hidden_size",
@@ -299,6 +431,9 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
     if let Some(length) = raw.model.max_seq_length {
         ensure!(length >= 3, "model.max_seq_length is {length}, expected at least 3");
     }
+    if let Some(dropout) = raw.model.dropout {
+        ensure!((0.0..1.0).contains(&dropout), "model.dropout is {dropout}, expected at least 0 and less than 1");
+    }
     let mut table = match (&raw.model.init, &raw.model.scratch) {
         (Some(init), None) => {
             ensure!(
@@ -320,6 +455,16 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
         (None, Some(other)) => bail!("model.scratch.tokenizer is {other}, expected the path of a tokenizer.json"),
         (path, None) => path,
     };
+    let token_embeddings: TokenEmbeddings = match table.remove("token_embeddings") {
+        Some(value) => value.try_into().map_err(|error: toml::de::Error| {
+            anyhow::anyhow!("model.scratch.token_embeddings: {}", one_line(error.message()))
+        })?,
+        None => TokenEmbeddings::default(),
+    };
+    ensure!(
+        token_embeddings == TokenEmbeddings::Random || raw.objective == Objective::Mlm,
+        "model.scratch.token_embeddings = \"cooccurrence\" goes with objective = \"mlm\", which has a text to count in"
+    );
     let vocab_size = match table.get("vocab_size").map(toml::Value::as_integer) {
         Some(size) => {
             let size = size.filter(|size| (1..=1 << 30).contains(size));
@@ -334,7 +479,7 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
     table.entry("model_type").or_insert_with(|| "roberta".into());
     let config: EncoderConfig = serde_path_to_error::deserialize(toml::Value::Table(table))
         .map_err(|error| anyhow::anyhow!("model.scratch: {}", one_line(&error.to_string())))?;
-    Ok(ModelSource::Scratch { config: Box::new(config), vocab_size, tokenizer })
+    Ok(ModelSource::Scratch { config: Box::new(config), vocab_size, tokenizer, token_embeddings })
 }
 
 fn one_line(text: &str) -> String {

@@ -10,38 +10,27 @@ use plotters::prelude::*;
 
 use crate::{
     log::StepPoint,
-    loss::Loss,
     report::{Best, Epoch},
-    validation::DevFigures,
+    validation::Figure,
 };
 
 const TOP: u32 = 84; // heading and legend
 const LOSS: u32 = 240;
 const LEARNING_RATE: u32 = 188;
 const DEV_LEGEND: u32 = 28;
-const DEV: u32 = 185; // one of two rows
-const NAME: u32 = 22; // of the steps' axis, below the second
+const DEV: u32 = 185; // a row of two
+const NAME: u32 = 22; // of the steps' axis, below the last
 const NAME_CHARACTERS: usize = 60; // of the run, in the title
 const STEP: &str = "optimizer step";
 
-/// One dev figure: the name of its axis, and how it is had.
-type Figure = (&'static str, fn(&DevFigures) -> Option<f64>);
-
-const FIGURES: [Figure; 4] = [
-    ("dev Pearson", |dev| dev.pearson),
-    ("dev Spearman", |dev| dev.spearman),
-    ("dev F1 (score ≥ 3)", |dev| Some(dev.f1)),
-    ("dev loss (MSE)", |dev| Some(dev.loss)),
-];
-
-/// Draws the curves of the run named `run` into `path`; a picture that is there is replaced.
+/// Draws the curves of the run named `run`, whose training loss is `loss`, into `path`; a picture that is there is replaced.
 ///
 /// # Errors
 /// Where the picture cannot be drawn or written.
 pub(crate) fn write(
     path: &Path,
     run: &str,
-    loss: Loss,
+    loss: &str,
     steps: &[StepPoint],
     epochs: &[Epoch],
     best: Best,
@@ -49,7 +38,7 @@ pub(crate) fn write(
     picture::save(Staged::create(path)?, draw(run, loss, steps, epochs, best))
 }
 
-fn draw(run: &str, loss: Loss, steps: &[StepPoint], epochs: &[Epoch], best: Best) -> Result<String, Failure> {
+fn draw(run: &str, loss: &str, steps: &[StepPoint], epochs: &[Epoch], best: Best) -> Result<String, Failure> {
     let last = steps.last().map_or(0, |point| point.step).max(epochs.last().map_or(0, |epoch| epoch.step));
     let best_step = epochs.iter().find(|epoch| epoch.epoch == best.epoch).map(|epoch| epoch.step as f64);
     let frame = Frame { last: last.max(1) as f64, best: best_step };
@@ -60,7 +49,9 @@ fn draw(run: &str, loss: Loss, steps: &[StepPoint], epochs: &[Epoch], best: Best
         let plural = if epochs.len() == 1 { "" } else { "s" };
         subtitle += &format!(" · {} epoch{plural} · best: epoch {}, by {chosen} on dev", epochs.len(), best.epoch);
     }
-    let dev = if epochs.is_empty() { 0 } else { DEV_LEGEND + 2 * DEV + NAME };
+    let figures = epochs.first().and_then(|epoch| epoch.dev.first()).map_or(&[][..], |dev| dev.figures());
+    let rows = figures.len().div_ceil(2) as u32;
+    let dev = if rows == 0 { 0 } else { DEV_LEGEND + rows * DEV + NAME };
     picture::svg(TOP + LOSS + LEARNING_RATE + dev + 8, |root| {
         let area = picture::heading(root, &title, &subtitle)?;
         let light = SERIES[0].mix(0.45);
@@ -74,7 +65,7 @@ fn draw(run: &str, loss: Loss, steps: &[StepPoint], epochs: &[Epoch], best: Best
         let (panel, area) = area.split_vertically(LOSS);
         let losses = finite(steps.iter().map(|point| (point.step, point.loss)));
         let (range, is_log) = loss_range(&losses);
-        let name = format!("training loss ({}{})", loss.name(), if is_log { ", log scale" } else { "" });
+        let name = format!("training loss ({}{})", loss, if is_log { ", log scale" } else { "" });
         let axis = if is_log { Axis::log(&name, range) } else { Axis::new(&name, range, 7) };
         let mut chart = frame.chart(&panel, "", 12, &axis)?;
         chart.draw_series([PathElement::new(losses.clone(), light.stroke_width(1))])?;
@@ -88,29 +79,32 @@ fn draw(run: &str, loss: Loss, steps: &[StepPoint], epochs: &[Epoch], best: Best
         let mut chart = frame.chart(&panel, STEP, 12, &axis)?;
         chart.draw_series([PathElement::new(rates, SERIES[0].stroke_width(2))])?;
 
-        if !epochs.is_empty() {
-            dev_panels(&area, &frame, epochs)?;
+        if rows > 0 {
+            dev_panels(&area, &frame, epochs, figures)?;
         }
         Ok(())
     })
 }
 
 /// One small panel per figure, with a line per dev set.
-fn dev_panels(area: &Area<'_>, frame: &Frame, epochs: &[Epoch]) -> Result<(), Failure> {
+fn dev_panels(area: &Area<'_>, frame: &Frame, epochs: &[Epoch], figures: &[Figure]) -> Result<(), Failure> {
     let sets: Vec<&str> = epochs[0].dev.iter().map(|dev| dev.data.as_str()).collect();
     let colors = SERIES.into_iter().cycle();
     let legend: Vec<(&str, Mark)> =
         sets.iter().zip(colors.clone()).map(|(set, color)| (*set, Mark::Line(color.into(), 2))).collect();
     let area = picture::legend(area, &legend)?;
-    let (upper, rest) = area.split_vertically(DEV);
-    let (lower, _) = rest.split_vertically(DEV + NAME);
-    let panels = [("", upper), (STEP, lower)].into_iter().flat_map(|(step, row)| {
-        row.split_evenly((1, 2)).into_iter().map(move |panel| (step, panel)) // the lower ones name the step
-    });
-    for ((step, panel), (name, figure)) in panels.zip(FIGURES) {
+    let (mut panels, mut rest, rows) = (Vec::new(), area, figures.len().div_ceil(2));
+    for row in 1..=rows {
+        // The lowest ones name the step.
+        let (step, height) = if row == rows { (STEP, DEV + NAME) } else { ("", DEV) };
+        let (upper, lower) = rest.split_vertically(height);
+        panels.extend(upper.split_evenly((1, 2)).into_iter().map(|panel| (step, panel)));
+        rest = lower;
+    }
+    for ((step, panel), figure) in panels.into_iter().zip(figures) {
         let lines: Vec<Vec<(f64, f64)>> = (0..sets.len())
             .map(|set| {
-                let values = epochs.iter().filter_map(|epoch| Some((epoch.step, figure(epoch.dev.get(set)?)?)));
+                let values = epochs.iter().filter_map(|epoch| Some((epoch.step, (figure.value)(epoch.dev.get(set)?)?)));
                 finite(values)
             })
             .collect();
@@ -123,7 +117,7 @@ fn dev_panels(area: &Area<'_>, frame: &Frame, epochs: &[Epoch]) -> Result<(), Fa
         } else {
             0.0..1.0 // undefined throughout
         };
-        let mut chart = frame.chart(&panel, step, 5, &Axis::new(name, range, 6))?;
+        let mut chart = frame.chart(&panel, step, 5, &Axis::new(figure.axis, range, 6))?;
         for (line, color) in lines.into_iter().zip(colors.clone()) {
             chart.draw_series(line.iter().map(|place| Circle::new(*place, 3, color.filled())))?;
             chart.draw_series([PathElement::new(line, color.stroke_width(2))])?;
@@ -184,7 +178,7 @@ fn scientific(rate: &f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SelectBy;
+    use crate::{config::SelectBy, task::Speed, validation::DevFigures};
 
     fn steps(losses: &[f64]) -> Vec<StepPoint> {
         let point = |(index, loss): (usize, &f64)| StepPoint {
@@ -193,7 +187,7 @@ mod tests {
             loss: *loss,
             learning_rate: 1e-5 * (losses.len() - index) as f64,
             grad_norm: 1.0,
-            pairs_per_second: 100.0,
+            speed: Speed::Pairs(100.0),
         };
         losses.iter().enumerate().map(point).collect()
     }
@@ -204,11 +198,12 @@ mod tests {
             pairs: 100,
             pearson,
             spearman: pearson,
-            f1: 0.5 + 0.1 * f64::from(epoch),
+            f1: Some(0.5 + 0.1 * f64::from(epoch)),
+            accuracy: None,
             loss: 1.0,
         };
         let dev = sets.iter().map(dev).collect();
-        Epoch { epoch, step: 20 * u64::from(epoch), train_loss: 1.0, pairs_per_second: 100.0, dev }
+        Epoch { epoch, step: 20 * u64::from(epoch), train_loss: 1.0, speed: Speed::Pairs(100.0), dev }
     }
 
     fn best(epoch: u32) -> Best {
@@ -235,7 +230,7 @@ mod tests {
     fn every_logged_step_and_every_epoch_of_every_dev_set_is_drawn() {
         let epochs = [1, 2, 3].map(|number| epoch(number, &["a:dev", "b<c>.csv"], Some(0.1 * f64::from(number))));
         let steps = steps(&[3.0, 2.0, 1.5, 1.2, 1.1, 1.0]);
-        let svg = draw("checkpoints/x", Loss::Mse, &steps, &epochs, best(2)).unwrap();
+        let svg = draw("checkpoints/x", "MSE", &steps, &epochs, best(2)).unwrap();
         let loss = as_logged(&svg);
         assert_eq!(loss.len(), 6);
         let lengths: Vec<usize> = lines(&svg, SERIES[0], 2).iter().map(Vec::len).collect();
@@ -263,7 +258,7 @@ mod tests {
     #[test]
     fn the_best_epoch_is_marked_at_its_step_in_every_panel() {
         let epochs = [1, 2, 3].map(|number| epoch(number, &["a:dev"], Some(0.1 * f64::from(number))));
-        let svg = draw("x", Loss::Mse, &steps(&[3.0, 2.0, 1.5, 1.2, 1.1, 1.0]), &epochs, best(2)).unwrap();
+        let svg = draw("x", "MSE", &steps(&[3.0, 2.0, 1.5, 1.2, 1.1, 1.0]), &epochs, best(2)).unwrap();
         let marks = lines(&svg, picture::GUIDE, 1);
         // After the sign of «smoothed»: the smoothed loss and the learning rate; after the sign of the dev set: its figures.
         let heavy = lines(&svg, SERIES[0], 2);
@@ -281,8 +276,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["a.svg", "new/b.svg"].map(|name| {
             let path = folder.path().join(name);
-            write(&path, "x", Loss::Mse, &steps(&[8.0, 0.5, 0.1]), &[epoch(1, &["a:dev"], Some(0.5))], best(1))
-                .unwrap();
+            write(&path, "x", "MSE", &steps(&[8.0, 0.5, 0.1]), &[epoch(1, &["a:dev"], Some(0.5))], best(1)).unwrap();
             std::fs::read_to_string(path).unwrap()
         });
         assert!(first.ends_with("</svg>\n") && first == second);
@@ -290,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_loss_that_falls_below_a_tenth_is_drawn_on_a_logarithmic_scale() {
-        let svg = draw("x", Loss::Mse, &steps(&[10.0, 1.0, 0.1]), &[], best(0)).unwrap();
+        let svg = draw("x", "MSE", &steps(&[10.0, 1.0, 0.1]), &[], best(0)).unwrap();
         let line = as_logged(&svg);
         let falls = (line[1].1 - line[0].1, line[2].1 - line[1].1);
         assert!((falls.0 - falls.1).abs() <= 1, "{line:?}"); // equal ratios, equal distances; to a pixel
@@ -299,12 +293,12 @@ mod tests {
 
     #[test]
     fn what_is_undefined_or_missing_leaves_a_picture_all_the_same() {
-        let no_epoch = draw("x", Loss::Mse, &[], &[], best(0)).unwrap();
+        let no_epoch = draw("x", "MSE", &[], &[], best(0)).unwrap();
         assert!(no_epoch.contains("\n0 steps\n") && !no_epoch.contains("<circle"), "{no_epoch}");
-        let undefined = draw("x", Loss::Mse, &steps(&[0.0, f64::NAN]), &[epoch(1, &["a:dev"], None)], best(1)).unwrap();
+        let undefined = draw("x", "MSE", &steps(&[0.0, f64::NAN]), &[epoch(1, &["a:dev"], None)], best(1)).unwrap();
         assert_eq!(undefined.matches("<circle").count(), 2); // F1 and loss
         assert_eq!(as_logged(&undefined).len(), 1);
-        let no_dev = draw("x", Loss::Mse, &steps(&[1.0]), &[epoch(1, &[], None)], best(1)).unwrap();
+        let no_dev = draw("x", "MSE", &steps(&[1.0]), &[epoch(1, &[], None)], best(1)).unwrap();
         assert!(!no_dev.contains("<circle"));
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use anyhow::Context;
-use data::{DataDir, Dataset, Histogram, SentencePair, stratified_split};
+use anyhow::{Context, ensure};
+use data::{DataDir, Dataset, Exclusion, Histogram, SentencePair, stratified_split};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -20,18 +20,31 @@ pub(crate) struct Datasets {
 }
 
 /// Pairs of each part, for the report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Rows {
-    /// Training pairs that are left after the dev set was drawn.
+    /// Training pairs that are left after the dev set was drawn, or examples of contrastive training.
     pub train: usize,
-    /// Their scores.
-    pub train_scores: Histogram,
+    /// Their scores, if they have any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_scores: Option<Histogram>,
     /// The same by the sets that they come from.
     pub train_sets: Vec<Count>,
+    /// Texts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub text: Vec<TextCount>,
     /// Dev sets.
     pub dev: Vec<Count>,
     /// Test sets.
     pub test: Vec<Count>,
+}
+
+/// A text and its size.
+#[derive(Clone, Debug, Serialize)]
+pub struct TextCount {
+    /// The file as it was named.
+    pub data: String,
+    /// Its bytes on the disk.
+    pub bytes: u64,
 }
 
 /// A dataset and its size.
@@ -41,8 +54,60 @@ pub struct Count {
     pub data: String,
     /// Its pairs.
     pub pairs: usize,
-    /// Their scores.
-    pub scores: Histogram,
+    /// Their scores, if they have any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Histogram>,
+}
+
+impl Count {
+    /// Of a set of scored pairs.
+    pub(crate) fn of(dataset: &Dataset) -> Self {
+        Self::of_pairs(&dataset.name, &dataset.pairs)
+    }
+
+    fn of_pairs(name: &str, pairs: &[SentencePair]) -> Self {
+        Self { data: name.to_owned(), pairs: pairs.len(), scores: Some(scores(pairs)) }
+    }
+}
+
+fn scores(pairs: &[SentencePair]) -> Histogram {
+    Histogram::of(pairs.iter().filter_map(|pair| pair.score))
+}
+
+/// Loads sets whose pairs have to have scores.
+pub(crate) fn load_labelled(specs: &[String], dir: &DataDir) -> anyhow::Result<Vec<Dataset>> {
+    let datasets = specs.iter().map(|spec| Dataset::load(spec, dir)).collect::<Result<Vec<_>, _>>()?;
+    for dataset in &datasets {
+        dataset.scores()?;
+    }
+    Ok(datasets)
+}
+
+/// The rows of a training set that are not excluded, with their numbers; says how many are.
+pub(crate) fn leave_out<T>(rows: Vec<T>, name: &str, is_excluded: impl Fn(&T) -> bool) -> Vec<(usize, T)> {
+    let all = rows.len();
+    let kept: Vec<(usize, T)> = rows.into_iter().enumerate().filter(|(_, row)| !is_excluded(row)).collect();
+    if kept.len() < all {
+        eprintln!("{name}: {} of {all} rows hold a sentence of data.exclude and are left out", all - kept.len());
+    }
+    kept
+}
+
+/// Adds every sentence and score to a digest.
+pub(crate) fn digest_pairs(hash: &mut Sha256, pairs: &[SentencePair]) {
+    hash.update((pairs.len() as u64).to_le_bytes());
+    for SentencePair { sentence1, sentence2, score } in pairs {
+        for sentence in [sentence1, sentence2] {
+            hash.update((sentence.len() as u64).to_le_bytes());
+            hash.update(sentence);
+        }
+        hash.update(score.unwrap_or(f64::NAN).to_le_bytes());
+    }
+}
+
+/// A digest in hexadecimal.
+pub(crate) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn pick<T: Clone>(items: &[T], rows: &[usize]) -> Vec<T> {
@@ -51,18 +116,15 @@ fn pick<T: Clone>(items: &[T], rows: &[usize]) -> Vec<T> {
 
 impl Datasets {
     pub(crate) fn load(config: &Config, dir: &DataDir) -> anyhow::Result<Self> {
-        let load = |specs: &[String]| -> anyhow::Result<Vec<Dataset>> {
-            let datasets = specs.iter().map(|spec| Dataset::load(spec, dir)).collect::<Result<Vec<_>, _>>()?;
-            for dataset in &datasets {
-                dataset.scores()?; // training and selection need labels
-            }
-            Ok(datasets)
-        };
         let (mut pairs, mut origins) = (Vec::<SentencePair>::new(), Vec::new());
-        for dataset in load(&config.train)? {
-            origins.extend((0..dataset.pairs.len()).map(|row| (dataset.name.clone(), row)));
-            pairs.extend(dataset.pairs);
+        let exclusion = Exclusion::load(&config.exclude, dir).context("data.exclude")?;
+        for Dataset { name, pairs: all, .. } in load_labelled(&config.train, dir)? {
+            for (row, pair) in leave_out(all, &name, |pair| pair.holds(&exclusion)) {
+                origins.push((name.clone(), row));
+                pairs.push(pair);
+            }
         }
+        ensure!(!pairs.is_empty(), "data.exclude leaves no pair to train on");
         let mut dev = Vec::new();
         if let Some(fraction) = config.dev_fraction {
             let all = config.dev_from.is_empty();
@@ -80,44 +142,35 @@ impl Datasets {
             dev.push(Dataset { name, path: Default::default(), pairs: pick(&pairs, &dev_rows) });
             (pairs, origins) = (pick(&pairs, &rows), pick(&origins, &rows));
         }
-        dev.extend(load(&config.dev)?);
+        dev.extend(load_labelled(&config.dev, dir)?);
         let train_labels = pairs.iter().filter_map(|pair| pair.score).collect();
-        Ok(Self { train: pairs, train_labels, train_origins: origins, dev, test: load(&config.test)? })
+        Ok(Self { train: pairs, train_labels, train_origins: origins, dev, test: load_labelled(&config.test, dir)? })
     }
 
     pub(crate) fn rows(&self) -> Rows {
-        let scores = |pairs: &[SentencePair]| Histogram::of(pairs.iter().filter_map(|pair| pair.score));
-        let count = |dataset: &Dataset| {
-            let (data, pairs) = (dataset.name.clone(), dataset.pairs.len());
-            Count { data, pairs, scores: scores(&dataset.pairs) }
-        };
-        let rows = |datasets: &[Dataset]| datasets.iter().map(count).collect();
-        let (train, train_scores) = (self.train.len(), scores(&self.train));
         // The pairs of a set stand together.
         let mut start = 0;
         let sets = self.train_origins.chunk_by(|(set, _), (next, _)| set == next).map(|origins| {
             let pairs = &self.train[start..start + origins.len()];
             start += origins.len();
-            Count { data: origins[0].0.clone(), pairs: pairs.len(), scores: scores(pairs) }
+            Count::of_pairs(&origins[0].0, pairs)
         });
-        Rows { train, train_scores, train_sets: sets.collect(), dev: rows(&self.dev), test: rows(&self.test) }
+        Rows {
+            train: self.train.len(),
+            train_scores: Some(scores(&self.train)),
+            train_sets: sets.collect(),
+            text: Vec::new(),
+            dev: self.dev.iter().map(Count::of).collect(),
+            test: self.test.iter().map(Count::of).collect(),
+        }
     }
 
     /// A digest of every sentence and score, by which a resumed run knows its data again.
     pub(crate) fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         let sets = [&self.train].into_iter().chain(self.dev.iter().chain(&self.test).map(|dataset| &dataset.pairs));
-        for pairs in sets {
-            hash.update((pairs.len() as u64).to_le_bytes());
-            for SentencePair { sentence1, sentence2, score } in pairs {
-                for sentence in [sentence1, sentence2] {
-                    hash.update((sentence.len() as u64).to_le_bytes());
-                    hash.update(sentence);
-                }
-                hash.update(score.unwrap_or(f64::NAN).to_le_bytes());
-            }
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        sets.for_each(|pairs| digest_pairs(&mut hash, pairs));
+        hex(hash)
     }
 
     /// Names training pairs by dataset and row.

@@ -1,4 +1,5 @@
-//! Fine-tuning of a Siamese sentence encoder on scored sentence pairs.
+//! Training of a sentence encoder: fine-tuning on scored sentence pairs, and what may come before it, contrastive training and
+//! masked language modelling.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
@@ -12,29 +13,35 @@ mod log;
 mod loss;
 mod machine;
 mod meter;
+mod objective;
 mod optimizer;
 mod pairs;
 mod progress;
 mod report;
 mod run_dir;
 mod schedule;
+mod stages;
 mod state;
 mod step;
+mod task;
 mod tensorboard;
 mod trainer;
 mod trials;
 mod validation;
 
-pub use config::{Config, ModelSource, Plan, SelectBy, Warmup};
-pub use datasets::{Count, Rows};
+pub use config::{Config, ExportWeights, ModelSource, Plan, SelectBy, TokenEmbeddings, Warmup};
+pub use datasets::{Count, Rows, TextCount};
 pub use interrupt::Interrupt;
 pub use loss::Loss;
+pub use objective::Objective;
 pub use optimizer::{AdamW, AdamWConfig};
 pub use pairs::Batch;
 pub use report::{Best, Epoch, Report};
 pub use run_dir::Existing;
 pub use schedule::LinearSchedule;
+pub use stages::{Export, Finished, Stages, run_stages};
 pub use step::{StepConfig, StepOutcome, training_step};
+pub use task::{Speed, multiple_negatives_loss};
 pub use trainer::{Environment, train};
 pub use trials::{Outcome, Ranked, Ranking, Trial, Trials, run_trials};
 pub use validation::DevFigures;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::report::Epoch;
+use crate::{report::Epoch, task::Speed};
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +33,8 @@ pub(crate) struct StepPoint {
     /// Of the last step, before clipping.
     pub(crate) grad_norm: f64,
     /// Speed of training.
-    pub(crate) pairs_per_second: f64,
+    #[serde(flatten)]
+    pub(crate) speed: Speed,
 }
 
 /// Every line of a log.
@@ -67,9 +68,15 @@ mod tests {
     fn the_steps_of_a_log_are_read_back_and_its_epochs_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let point =
-            StepPoint { epoch: 1, step: 10, loss: 0.1, learning_rate: 2e-5, grad_norm: 1.5, pairs_per_second: 200.25 };
-        let epoch = Epoch { epoch: 1, step: 10, train_loss: 0.1, pairs_per_second: 200.0, dev: Vec::new() };
+        let point = StepPoint {
+            epoch: 1,
+            step: 10,
+            loss: 0.1,
+            learning_rate: 2e-5,
+            grad_norm: 1.5,
+            speed: Speed::Pairs(200.25),
+        };
+        let epoch = Epoch { epoch: 1, step: 10, train_loss: 0.1, speed: Speed::Pairs(200.0), dev: Vec::new() };
         let lines =
             [Entry::Step(point.clone()), Entry::Epoch(epoch)].map(|entry| serde_json::to_string(&entry).unwrap());
         fs::write(&path, lines.join("\n") + "\n").unwrap();

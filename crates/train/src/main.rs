@@ -1,4 +1,4 @@
-//! The `train` command: fine-tunes a sentence encoder as a configuration file says.
+//! The `train` command: trains a sentence encoder as a configuration file says.
 
 use std::{
     io::{self, Write},
@@ -10,9 +10,9 @@ use anyhow::Context;
 use clap::Parser;
 use data::{DataDir, command_line};
 use model::runtime::{self, DeviceChoice};
-use train::{Environment, Existing, Interrupt, Plan, run_trials, train};
+use train::{Environment, Existing, Interrupt, Plan, run_stages, run_trials, train};
 
-/// Fine-tune a Siamese sentence encoder on scored sentence pairs.
+/// Train a sentence encoder: fine-tune it on scored sentence pairs, or pretrain it on text.
 #[derive(Parser)]
 #[command(name = "train", version)]
 struct Args {
@@ -68,6 +68,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             }
             ranking.check()?;
         }
+        Plan::Stages(stages) => writeln!(io::stdout(), "{}", run_stages(&stages, &environment)?)?,
     }
     Ok(())
 }

@@ -4,11 +4,16 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::{Amount, Speed};
+
 /// Adds up steps from the moment it is made; kept with a run's state, it goes on where it stood.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Meter {
-    weighted_loss: f64, // Σ loss · pairs
-    pairs: usize,
+    weighted_loss: f64, // Σ loss · amount
+    #[serde(alias = "pairs")]
+    amount: usize,
+    #[serde(default)]
+    is_text: bool, // so that the amount is in tokens
     seconds: f64, // before `start`
     #[serde(skip, default = "Instant::now")]
     start: Instant,
@@ -16,7 +21,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        Self { weighted_loss: 0.0, pairs: 0, seconds: 0.0, start: Instant::now() }
+        Self { weighted_loss: 0.0, amount: 0, is_text: false, seconds: 0.0, start: Instant::now() }
     }
 
     /// What to keep of it at this moment.
@@ -29,19 +34,22 @@ impl Meter {
         Self { start: Instant::now(), ..self }
     }
 
-    /// Takes in a step by its mean loss over its pairs.
-    pub(crate) fn add(&mut self, loss: f64, pairs: usize) {
-        self.weighted_loss += loss * pairs as f64;
-        self.pairs += pairs;
+    /// Takes in a step by its mean loss over its pairs or tokens.
+    pub(crate) fn add(&mut self, loss: f64, amount: Amount) {
+        let (Amount::Pairs(count) | Amount::Tokens(count)) = amount;
+        self.is_text = matches!(amount, Amount::Tokens(_));
+        self.weighted_loss += loss * count as f64;
+        self.amount += count;
     }
 
-    /// Mean loss over all pairs so far.
+    /// Mean loss over all pairs or tokens so far.
     pub(crate) fn loss(&self) -> f64 {
-        self.weighted_loss / self.pairs as f64
+        self.weighted_loss / self.amount as f64
     }
 
-    pub(crate) fn pairs_per_second(&self) -> f64 {
-        self.pairs as f64 / self.seconds()
+    pub(crate) fn speed(&self) -> Speed {
+        let speed = self.amount as f64 / self.seconds();
+        if self.is_text { Speed::Tokens(speed) } else { Speed::Pairs(speed) }
     }
 
     pub(crate) fn seconds(&self) -> f64 {

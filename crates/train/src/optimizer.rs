@@ -148,5 +148,6 @@ impl AdamW {
 }
 
 fn decays(name: &str) -> bool {
-    !name.ends_with("bias") && !name.contains("LayerNorm")
+    // A head's layer norm has another name than the encoder's.
+    !name.ends_with("bias") && !name.contains("LayerNorm") && !name.contains("layer_norm")
 }

@@ -1,9 +1,7 @@
-//! The training pairs: tokenized once, drawn in a new order each epoch.
+//! The training pairs, tokenized once.
 
 use data::SentencePair;
 use model::Tokenizer;
-use rand::{SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 /// Pairs that go through the encoder together.
@@ -41,15 +39,6 @@ impl TokenizedPairs {
 
     pub(crate) fn len(&self) -> usize {
         self.labels.len()
-    }
-
-    /// The order of an epoch: a function of seed and epoch alone, so that it can be had again.
-    pub(crate) fn order(&self, seed: u64, epoch: u32) -> Vec<usize> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(epoch.into());
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.shuffle(&mut rng);
-        order
     }
 
     /// Some of the pairs.

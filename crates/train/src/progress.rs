@@ -34,8 +34,7 @@ impl Progress {
 
     /// The figures of the steps since the last call.
     pub(crate) fn log(&self, window: &Meter, learning_rate: f64) {
-        let (loss, pairs_per_second) = (window.loss(), window.pairs_per_second());
-        let message = format!("loss {loss:.4} · lr {learning_rate:.2e} · {pairs_per_second:.1} pairs/s");
+        let message = format!("loss {:.4} · lr {learning_rate:.2e} · {}", window.loss(), window.speed());
         if self.bar.is_hidden() {
             let (step, steps) = (self.bar.position(), self.bar.length().unwrap_or_default());
             let left =
@@ -47,14 +46,18 @@ impl Progress {
 
     /// Announces the scoring of a dataset; what it returns is told of each batch of sentences that is done.
     pub(crate) fn scoring(&self, part: &str, dataset: &Dataset) -> impl FnMut(usize) + use<> {
-        let (bar, sentences, mut done) = (self.bar.clone(), 2 * dataset.pairs.len(), 0);
-        let what = format!("{part} {}", dataset.name);
+        self.counting(&format!("scoring {part} {}", dataset.name), 2 * dataset.pairs.len(), "sentences")
+    }
+
+    /// Announces work on `total` things; what it returns is told how many more are done.
+    pub(crate) fn counting(&self, what: &str, total: usize, things: &'static str) -> impl FnMut(usize) + use<> {
+        let (bar, what, mut done) = (self.bar.clone(), what.to_owned(), 0);
         if bar.is_hidden() {
-            eprintln!("scoring {what}: {sentences} sentences");
+            eprintln!("{what}: {total} {things}");
         }
         move |count| {
             done += count;
-            bar.set_message(format!("scoring {what}: {done}/{sentences} sentences"));
+            bar.set_message(format!("{what}: {done}/{total} {things}"));
         }
     }
 

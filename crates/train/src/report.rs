@@ -12,10 +12,12 @@ use tch::Device;
 
 use crate::{
     config::{Config, RawConfig, SelectBy},
-    datasets::{Datasets, Rows},
+    datasets::Rows,
     machine::Machine,
     meter::Meter,
+    objective::Objective,
     state::TrainerState,
+    task::{Speed, StreamPlace},
     validation::DevFigures,
 };
 
@@ -51,7 +53,8 @@ pub struct Epoch {
     /// Mean training loss of the epoch.
     pub train_loss: f64,
     /// Speed of training.
-    pub pairs_per_second: f64,
+    #[serde(flatten)]
+    pub speed: Speed,
     /// Figures of every dev set; with several, the last is of all of them merged.
     pub dev: Vec<DevFigures>,
 }
@@ -68,12 +71,12 @@ pub struct Best {
 }
 
 impl Report {
-    pub(crate) fn new(config: &Config, device: Device, datasets: &Datasets) -> Self {
+    pub(crate) fn new(config: &Config, device: Device, rows: Rows, data_sha256: String) -> Self {
         Self {
             output: config.output.display().to_string(),
             config: config.raw.clone(),
-            rows: datasets.rows(),
-            data_sha256: datasets.sha256(),
+            rows,
+            data_sha256,
             epochs: Vec::new(),
             best: Best { epoch: 0, select_by: config.select_by, value: None },
             test: Vec::new(),
@@ -96,12 +99,23 @@ impl Report {
         is_best
     }
 
+    pub(crate) fn objective(&self) -> Objective {
+        self.config.objective
+    }
+
     pub(crate) fn data_sha256(&self) -> &str {
         &self.data_sha256
     }
 
     /// Where the run stands after a step.
-    pub(crate) fn state(&self, step: u64, whole: &Meter, window: &Meter, log_bytes: u64) -> TrainerState {
+    pub(crate) fn state(
+        &self,
+        step: u64,
+        whole: &Meter,
+        window: &Meter,
+        log_bytes: u64,
+        stream_place: Option<StreamPlace>,
+    ) -> TrainerState {
         TrainerState {
             data_sha256: self.data_sha256.clone(),
             step,
@@ -110,6 +124,7 @@ impl Report {
             whole: whole.pause(),
             window: window.pause(),
             log_bytes,
+            stream_place,
             seconds: self.seconds(),
             device: Some(self.machine.device.clone()),
             threads: Some(self.machine.threads),
@@ -157,29 +172,19 @@ impl Report {
     /// The dev figures of every epoch as a Markdown table, which reads well on a terminal too; a star marks the best.
     fn dev_table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(ASCII_MARKDOWN).set_header([
-            "epoch",
-            "step",
-            "train loss",
-            "dev",
-            "Pearson",
-            "Spearman",
-            "F1 ≥ 3.0",
-            "loss",
-        ]);
+        let figures = self.epochs.first().and_then(|epoch| epoch.dev.first()).map_or(&[][..], |dev| dev.figures());
+        let headers = figures.iter().map(|figure| figure.header);
+        table.load_style(ASCII_MARKDOWN).set_header(["epoch", "step", "train loss", "dev"].into_iter().chain(headers));
         for epoch in &self.epochs {
             let mark = if epoch.epoch == self.best.epoch { " *" } else { "" };
             for dev in &epoch.dev {
-                table.add_row([
+                let place = [
                     format!("{}{mark}", epoch.epoch),
                     epoch.step.to_string(),
                     format!("{:.4}", epoch.train_loss),
                     dev.data.clone(),
-                    correlation(dev.pearson),
-                    correlation(dev.spearman),
-                    format!("{:.4}", dev.f1),
-                    format!("{:.4}", dev.loss),
-                ]);
+                ];
+                table.add_row(place.into_iter().chain(figures.iter().map(|figure| correlation((figure.value)(dev)))));
             }
         }
         table
@@ -209,16 +214,18 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch {} · train loss {:.4} · {:.1} pairs/s", self.epoch, self.train_loss, self.pairs_per_second)?;
+        write!(f, "epoch {} · train loss {:.4} · {}", self.epoch, self.train_loss, self.speed)?;
         for dev in &self.dev {
-            let (pearson, spearman) = (correlation(dev.pearson), correlation(dev.spearman));
-            write!(f, " · {}: Pearson {pearson} Spearman {spearman} F1 {:.4} loss {:.4}", dev.data, dev.f1, dev.loss)?;
+            write!(f, " · {}:", dev.data)?;
+            for figure in dev.figures() {
+                write!(f, " {} {}", figure.header, correlation((figure.value)(dev)))?;
+            }
         }
         Ok(())
     }
 }
 
-/// A correlation, or a dash where it is undefined.
+/// A figure, or a dash where it is undefined.
 pub(crate) fn correlation(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.4}"))
 }

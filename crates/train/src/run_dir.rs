@@ -9,7 +9,6 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use data::Staged;
 use model::{
-    SentenceEncoder,
     atomic::{recover, replace_dir},
     weights::{read_safetensors, write_safetensors},
 };
@@ -19,10 +18,10 @@ use crate::{
     config::RawConfig,
     curves,
     log::{self, Entry, StepPoint},
-    loss::Loss,
     optimizer::AdamW,
     report::{Epoch, Report},
     state::TrainerState,
+    task::Task,
     tensorboard::EventWriter,
 };
 
@@ -107,6 +106,15 @@ impl RunDir {
         Ok(Some(serde_json::from_str(&text).with_context(|| state_path.display().to_string())?))
     }
 
+    /// Removes a run, if the directory holds one.
+    pub(crate) fn discard(path: &Path) -> anyhow::Result<()> {
+        if path.exists() {
+            Self::check(path, Existing::Overwrite)?;
+            remove_run(path)?;
+        }
+        Ok(())
+    }
+
     /// Makes the directory for a new run, in the place of a run that stood there.
     pub(crate) fn create(path: &Path, config: &RawConfig) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("{}: the run directory cannot be made", path.display()))?;
@@ -176,20 +184,20 @@ impl RunDir {
     }
 
     /// Saves the checkpoint of the best epoch.
-    pub(crate) fn save_best(&self, encoder: &SentenceEncoder, card: &str) -> anyhow::Result<()> {
-        Ok(encoder.save(self.best(), card)?)
+    pub(crate) fn save_best(&self, task: &dyn Task, card: &str) -> anyhow::Result<()> {
+        Ok(replace_dir(&self.best(), |dir| task.write(dir, card))?)
     }
 
     /// Saves the last state: a checkpoint, the optimizer's moments, and where the run stands.
     pub(crate) fn save_last(
         &self,
-        encoder: &SentenceEncoder,
+        task: &dyn Task,
         card: &str,
         optimizer: &AdamW,
         state: &TrainerState,
     ) -> anyhow::Result<()> {
         replace_dir(&self.last(), |dir| {
-            encoder.write(dir, card)?;
+            task.write(dir, card)?;
             write_safetensors(&dir.join("optimizer.safetensors"), &optimizer.state())?;
             write(&dir.join("trainer_state.json"), &(serde_json::to_string_pretty(state)? + "\n"))
         })
@@ -202,7 +210,7 @@ impl RunDir {
     }
 
     /// Writes `report.json`, `report.md` and `curves.svg`.
-    pub(crate) fn write_report(&self, report: &Report, loss: Loss) -> anyhow::Result<()> {
+    pub(crate) fn write_report(&self, report: &Report, loss: &str) -> anyhow::Result<()> {
         let steps = log::read_steps(&self.path.join("metrics.jsonl"))?;
         let run = self.path.display().to_string();
         curves::write(&self.path.join("curves.svg"), &run, loss, &steps, &report.epochs, report.best)?;

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     meter::Meter,
     report::{Best, Epoch},
+    task::StreamPlace,
 };
 
-/// The state of a run after some steps. Data order and dropout are functions of seed, epoch and step, so they need no
-/// state of their own.
+/// The state of a run after some steps. Data order, dropout and masks are functions of seed, epoch and step, so they need no
+/// state of their own; a text is too long to be read again from its start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TrainerState {
     /// Digest of the data that the run is on.
@@ -26,6 +27,9 @@ pub(crate) struct TrainerState {
     pub(crate) log_bytes: u64,
     /// Time that the run has taken.
     pub(crate) seconds: f64,
+    /// Where the reading of a text stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stream_place: Option<StreamPlace>,
     /// Where the last steps were computed; states of older versions do not say.
     pub(crate) device: Option<String>,
     /// Threads that computed them.

@@ -57,11 +57,21 @@ pub fn training_step(
             config.loss.forward(&cosines, &batch.labels.to_device(encoder.device())) * share
         });
     }
+    finish_step(optimizer, total, learning_rate, config.max_grad_norm)
+}
+
+/// Takes the step whose gradient the variables have, with this loss.
+pub(crate) fn finish_step(
+    optimizer: &mut AdamW,
+    loss: f64,
+    learning_rate: f64,
+    max_grad_norm: Option<f64>,
+) -> StepOutcome {
     let grad_norm = optimizer.grad_norm();
-    let outcome = StepOutcome { loss: total, grad_norm };
+    let outcome = StepOutcome { loss, grad_norm };
     if outcome.is_finite() {
         // Source: `torch.nn.utils.clip_grad_norm_`.
-        let grad_scale = config.max_grad_norm.map_or(1.0, |max_norm| (max_norm / (grad_norm + 1e-6)).min(1.0));
+        let grad_scale = max_grad_norm.map_or(1.0, |max_norm| (max_norm / (grad_norm + 1e-6)).min(1.0));
         optimizer.step(learning_rate, grad_scale);
     } else {
         optimizer.zero_grad();

@@ -47,18 +47,17 @@ impl EventWriter {
         self.scalar("train/loss", point.loss, point.step)?;
         self.scalar("train/learning_rate", point.learning_rate, point.step)?;
         self.scalar("train/grad_norm", point.grad_norm, point.step)?;
-        self.scalar("train/pairs_per_second", point.pairs_per_second, point.step)?;
+        let (name, speed) = point.speed.named();
+        self.scalar(&format!("train/{name}"), speed, point.step)?;
         self.flush()
     }
 
     /// Adds the dev figures of an epoch; a correlation that is undefined is left out.
     pub(crate) fn epoch(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
         for dev in &epoch.dev {
-            let figures =
-                [("pearson", dev.pearson), ("spearman", dev.spearman), ("f1", Some(dev.f1)), ("loss", Some(dev.loss))];
-            for (name, value) in figures {
-                if let Some(value) = value {
-                    self.scalar(&format!("dev/{}/{name}", dev.data), value, epoch.step)?;
+            for figure in dev.figures() {
+                if let Some(value) = (figure.value)(dev) {
+                    self.scalar(&format!("dev/{}/{}", dev.data, figure.name), value, epoch.step)?;
                 }
             }
         }
@@ -153,7 +152,7 @@ fn varint(out: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validation::DevFigures;
+    use crate::{task::Speed, validation::DevFigures};
 
     /// The events of a file as (step, the rest of the message), after its checksums were found right.
     fn events(path: &Path) -> Vec<(u64, Vec<u8>)> {
@@ -222,8 +221,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EventWriter::create(&folder.path().join("new/events")).unwrap();
         let path = writer.path.clone();
-        let (loss, learning_rate, grad_norm, pairs_per_second) = (0.5, 2e-5, 1.25, 200.0);
-        let point = StepPoint { epoch: 1, step: 70_000, loss, learning_rate, grad_norm, pairs_per_second };
+        let (loss, learning_rate, grad_norm, speed) = (0.5, 2e-5, 1.25, Speed::Pairs(200.0));
+        let point = StepPoint { epoch: 1, step: 70_000, loss, learning_rate, grad_norm, speed };
         writer.step(&point).unwrap();
         assert_eq!(scalars(&path).len(), 4);
         let dev = DevFigures {
@@ -231,10 +230,11 @@ mod tests {
             pairs: 1_500,
             pearson: Some(0.75),
             spearman: None,
-            f1: 0.625,
+            f1: Some(0.625),
+            accuracy: None,
             loss: 1.5,
         };
-        let epoch = Epoch { epoch: 1, step: 70_001, train_loss: 0.5, pairs_per_second: 200.0, dev: vec![dev] };
+        let epoch = Epoch { epoch: 1, step: 70_001, train_loss: 0.5, speed, dev: vec![dev] };
         writer.epoch(&epoch).unwrap();
         let expected = [
             ("train/loss", 0.5, 70_000),

@@ -1,29 +1,25 @@
 //! The training loop.
 
-use std::path::Path;
-
 use anyhow::ensure;
-use data::DataDir;
+use data::{DataDir, Dataset};
 use eval::{Evaluation, Scored, score};
-use model::{Options, SentenceEncoder, runtime};
+use model::runtime;
 use tch::Device;
 
 use crate::{
     card,
     config::Config,
-    datasets::Datasets,
-    initial::initial_encoder,
+    initial::saved_encoder,
     interrupt::Interrupt,
     log::StepPoint,
     meter::Meter,
     optimizer::{AdamW, AdamWConfig},
-    pairs::{Batch, TokenizedPairs},
     progress::Progress,
     report::{Epoch, Report},
     run_dir::{Existing, RunDir},
     schedule::LinearSchedule,
-    step::{StepConfig, StepOutcome, training_step},
-    validation::validate,
+    step::StepOutcome,
+    task::{self, Step, StepPlace},
 };
 
 /// What a run needs beside its configuration.
@@ -47,22 +43,15 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         Existing::Resume => RunDir::saved_state(&config.output, &config.raw)?,
         _ => None,
     };
-    let datasets = Datasets::load(config, &environment.data_dir)?;
     runtime::manual_seed(config.seed);
-    let encoder = match &saved {
-        Some(_) => load(&config.output.join("last"), environment, true)?,
-        None => initial_encoder(config, &datasets, environment)?,
-    };
-    let pairs = TokenizedPairs::new(&datasets.train, &datasets.train_labels, encoder.tokenizer())?;
+    let mut task = task::load(config, environment, saved.as_ref())?;
 
-    let pairs_per_step = config.batch_size * config.gradient_accumulation;
-    let steps_per_epoch = pairs.len().div_ceil(pairs_per_step) as u64;
+    let steps_per_epoch = task.steps_per_epoch();
     let total_steps = (steps_per_epoch * u64::from(config.epochs)).min(config.max_steps.unwrap_or(u64::MAX));
     let schedule = LinearSchedule { warmup_steps: config.warmup.steps(steps_per_epoch, total_steps)?, total_steps };
     let mut optimizer =
-        AdamW::new(encoder.variables(), AdamWConfig { weight_decay: config.weight_decay, ..AdamWConfig::default() });
-    let (loss, precision, max_grad_norm) = (config.loss, config.precision, config.max_grad_norm);
-    let mut report = Report::new(config, environment.device, &datasets);
+        AdamW::new(task.variables(), AdamWConfig { weight_decay: config.weight_decay, ..AdamWConfig::default() });
+    let mut report = Report::new(config, environment.device, task.rows(), task.data_sha256()?);
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
     environment.interrupt.wait_for_check();
     let (mut run, mut step) = match saved {
@@ -79,7 +68,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             (whole, window) = (state.whole.resume(), state.window.resume());
             if report.epochs.last().is_some_and(|last| last.step == state.step && last.epoch == report.best.epoch) {
                 // The run may have ended between saving this state and its best checkpoint; the weights are the same.
-                run.save_best(&encoder, &card::model_card(&report))?;
+                run.save_best(&*task, &card::model_card(&report))?;
             }
             (run, state.step)
         }
@@ -92,39 +81,36 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             break; // train.max_steps ended the run within that epoch
         }
         progress.epoch(epoch, config.epochs);
-        let taken = (step - steps_per_epoch * u64::from(epoch - 1)) as usize; // of this epoch, before a resumption
-        for rows in pairs.order(config.seed, epoch).chunks(pairs_per_step).skip(taken) {
+        let taken = step - steps_per_epoch * u64::from(epoch - 1); // of this epoch, before a resumption
+        for index in taken..steps_per_epoch {
             if step == total_steps {
                 break;
             }
             let learning_rate = config.learning_rate * schedule.factor(step);
-            let batches: Vec<Batch> = rows.chunks(config.batch_size).map(|rows| pairs.batch(rows)).collect();
-            let dropout = Some(dropout_seed(config.seed, step));
-            let step_config = StepConfig { loss, precision, max_grad_norm, dropout };
-            let outcome = training_step(&encoder, &mut optimizer, &batches, learning_rate, &step_config);
+            let place = StepPlace { epoch, index, learning_rate, seed: step_seed(config.seed, step) };
+            let Step { outcome, amount } = task.step(&place, &mut optimizer)?;
             step += 1;
-            ensure!(outcome.is_finite(), "{}", not_finite(step, outcome, &datasets.origins(rows), &run));
-            whole.add(outcome.loss, rows.len());
-            window.add(outcome.loss, rows.len());
+            ensure!(outcome.is_finite(), "{}", not_finite(step, outcome, &task.origins(&place), &run));
+            whole.add(outcome.loss, amount);
+            window.add(outcome.loss, amount);
             progress.step(step);
             let ends_epoch = step.is_multiple_of(steps_per_epoch) || step == total_steps;
             if step.is_multiple_of(config.log_every_steps) || ends_epoch {
                 progress.log(&window, learning_rate);
-                let (loss, pairs_per_second) = (window.loss(), window.pairs_per_second());
-                let grad_norm = outcome.grad_norm;
-                run.log_steps(StepPoint { epoch, step, loss, learning_rate, grad_norm, pairs_per_second })?;
+                let (loss, speed, grad_norm) = (window.loss(), window.speed(), outcome.grad_norm);
+                run.log_steps(StepPoint { epoch, step, loss, learning_rate, grad_norm, speed })?;
                 window = Meter::start();
             }
             let signal = environment.interrupt.signal();
             if signal.is_some() || config.save_every_steps.is_some_and(|every| step.is_multiple_of(every)) {
-                let state = report.state(step, &whole, &window, run.log_bytes()?);
-                run.save_last(&encoder, &card::model_card(&report), &optimizer, &state)?;
+                let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
+                run.save_last(&*task, &card::model_card(&report), &optimizer, &state)?;
             }
             environment.interrupt.check(&saved_after(step))?;
         }
-        let (train_loss, pairs_per_second) = (whole.loss(), whole.pairs_per_second());
-        let dev = validate(&encoder, &datasets.dev, &progress)?;
-        let entry = Epoch { epoch, step, train_loss, pairs_per_second, dev };
+        let (train_loss, speed) = (whole.loss(), whole.speed());
+        let dev = task.validate(&progress)?;
+        let entry = Epoch { epoch, step, train_loss, speed, dev };
         for figures in &entry.dev {
             let (set, loss) = (&figures.data, figures.loss);
             ensure!(
@@ -138,18 +124,19 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         let is_best = report.add(entry);
         let card = card::model_card(&report);
         (whole, window) = (Meter::start(), Meter::start());
-        let state = report.state(step, &whole, &window, run.log_bytes()?);
-        run.save_last(&encoder, &card, &optimizer, &state)?;
+        let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
+        run.save_last(&*task, &card, &optimizer, &state)?;
         if is_best {
-            run.save_best(&encoder, &card)?;
+            run.save_best(&*task, &card)?;
         }
         environment.interrupt.check(&saved_after(step))?;
     }
-    drop((encoder, optimizer)); // their memory is the best checkpoint's now
+    drop(optimizer);
+    let datasets = task.into_test(); // the model's memory is the best checkpoint's now
     report.test = test(&run, &datasets, environment, &progress)?;
     progress.finish();
     report.finish();
-    run.write_report(&report, loss)?;
+    run.write_report(&report, config.loss_name())?;
     Ok(report)
 }
 
@@ -167,13 +154,13 @@ fn not_finite(step: u64, outcome: StepOutcome, rows: &str, run: &RunDir) -> Stri
     };
     format!(
         "step {step}: the loss is {loss} and the norm of its gradient {grad_norm}, so the step is not taken; {kept}; a smaller \
-         train.learning_rate may help; its rows, counted from 0: {rows}"
+         train.learning_rate may help; {rows}"
     )
 }
 
-/// Seed of a step's dropout: a function of the run's seed and the step alone, so that a step can be had again without
+/// Seed of what a step draws: a function of the run's seed and the step alone, so that a step can be had again without
 /// those before it. Source: the finalizer of SplitMix64, which leaves no two of neighbouring seeds alike.
-fn dropout_seed(seed: u64, step: u64) -> u64 {
+fn step_seed(seed: u64, step: u64) -> u64 {
     let mut bits = seed.wrapping_add(step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -183,17 +170,17 @@ fn dropout_seed(seed: u64, step: u64) -> u64 {
 /// Figures of the best checkpoint, read back from the disk, on each test set, and if there are several, on all merged.
 fn test(
     run: &RunDir,
-    datasets: &Datasets,
+    datasets: &[Dataset],
     environment: &Environment,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Evaluation>> {
-    if datasets.test.is_empty() {
+    if datasets.is_empty() {
         return Ok(Vec::new());
     }
     environment.interrupt.end_at_once("the epochs are saved; go on by the same command with --resume")?;
-    let best = load(&run.best(), environment, false)?;
+    let best = saved_encoder(&run.best(), environment, false)?;
     let (mut evaluations, mut all) = (Vec::new(), Vec::new());
-    for dataset in &datasets.test {
+    for dataset in datasets {
         let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
         evaluations.push(Evaluation::new(&dataset.name, &scored));
         all.push(scored);
@@ -203,8 +190,4 @@ fn test(
     }
     environment.interrupt.wait_for_check();
     Ok(evaluations)
-}
-
-fn load(path: &Path, environment: &Environment, trainable: bool) -> anyhow::Result<SentenceEncoder> {
-    Ok(SentenceEncoder::load(path, &Options { device: environment.device, trainable, ..Options::default() })?)
 }

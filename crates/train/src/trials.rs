@@ -115,11 +115,7 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
 }
 
 fn run_trial(config: &Config, environment: &Environment) -> anyhow::Result<RunReport> {
-    // A rerun of the whole loses nothing, so it needs no leave to go on.
-    let existing = match environment.existing {
-        Existing::Overwrite => Existing::Overwrite,
-        Existing::Refuse | Existing::Resume => Existing::Resume,
-    };
+    let existing = existing_run(environment);
     let report = config.output.join("report.json");
     if existing == Existing::Resume && report.exists() && RunDir::holds(&config.output, &config.raw)? {
         eprintln!("{} is finished", config.output.display());
@@ -128,6 +124,14 @@ fn run_trial(config: &Config, environment: &Environment) -> anyhow::Result<RunRe
     }
     let text = fs::read_to_string(&report).with_context(|| report.display().to_string())?;
     serde_json::from_str(&text).with_context(|| report.display().to_string())
+}
+
+/// What to do with a run of several that is there: a rerun of the whole loses nothing, so it needs no leave to go on.
+pub(crate) fn existing_run(environment: &Environment) -> Existing {
+    match environment.existing {
+        Existing::Overwrite => Existing::Overwrite,
+        Existing::Refuse | Existing::Resume => Existing::Resume,
+    }
 }
 
 /// The epochs that a failed trial saved.
@@ -244,30 +248,20 @@ impl Ranking {
 impl fmt::Display for Ranking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_style(ASCII_MARKDOWN).set_header([
-            "rank",
-            "trial",
-            "epoch",
-            "dev",
-            "Pearson",
-            "Spearman",
-            "F1 ≥ 3.0",
-            "loss",
-        ]);
+        let figures = self.ranking.first().and_then(|best| best.dev.last()).map_or(&[][..], |dev| dev.figures());
+        let headers = figures.iter().map(|figure| figure.header);
+        table.load_style(ASCII_MARKDOWN).set_header(["rank", "trial", "epoch", "dev"].into_iter().chain(headers));
         let failed = self.failed();
         for (rank, entry) in self.ranking.iter().enumerate() {
             let is_failed = failed.iter().any(|(_, trials)| trials.contains(&entry.trial.as_str()));
             if let Some(dev) = entry.dev.last() {
-                table.add_row([
+                let place = [
                     (rank + 1).to_string(),
                     format!("{}{}", entry.trial, if is_failed { " (failed)" } else { "" }),
                     entry.epoch.to_string(),
                     dev.data.clone(),
-                    correlation(dev.pearson),
-                    correlation(dev.spearman),
-                    format!("{:.4}", dev.f1),
-                    format!("{:.4}", dev.loss),
-                ]);
+                ];
+                table.add_row(place.into_iter().chain(figures.iter().map(|figure| correlation((figure.value)(dev)))));
             }
         }
         writeln!(f, "{table}\n")?;

@@ -24,7 +24,12 @@ fn refused(from: &str, to: &str) -> String {
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_its_neighbours() {
     let line = refused("epochs = 2", "epoch = 2");
-    assert!(line.starts_with("config.toml:21: unknown field `epoch`, expected one of `epochs`, `max_steps`"), "{line}");
+    assert!(
+        line.starts_with(
+            "config.toml:21: unknown field `epoch`, expected one of `epochs`, `steps_per_epoch`, `max_steps`"
+        ),
+        "{line}"
+    );
     let line = refused("hidden_size", "hiden_size");
     assert!(line.contains("unknown key `hiden_size`, expected one of tokenizer, "), "{line}");
     let line = refused("[model.scratch]", "[model.scratch]\nhidden_dropout = 0.0");

@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 use model::{Options, Precision, SentenceEncoder, weights::read_safetensors};
 use serde_json::Value;
 use tch::{Kind, Tensor};
-use train::{AdamW, AdamWConfig, Batch, LinearSchedule, Loss, StepConfig, StepOutcome, training_step};
+use train::{
+    AdamW, AdamWConfig, Batch, LinearSchedule, Loss, StepConfig, StepOutcome, multiple_negatives_loss, training_step,
+};
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/twenty-steps").join(name)
@@ -171,6 +173,41 @@ fn cosent_equals_sentence_transformers() {
         let gradient = Tensor::from_slice(&numbers(&case["gradient"]));
         assert!(relative_difference(&cosines.grad(), &gradient) < 1e-5);
     }
+}
+
+#[test]
+fn multiple_negatives_equals_sentence_transformers() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/multiple-negatives.json");
+    let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in cases.as_array().unwrap() {
+        let matrix = |rows: &Value| {
+            let rows: Vec<Tensor> = rows
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| Tensor::from_slice(&numbers(row)).to_kind(Kind::Float))
+                .collect();
+            Tensor::stack(&rows, 0)
+        };
+        let columns: Vec<Tensor> =
+            case["embeddings"].as_array().unwrap().iter().map(|rows| matrix(rows).set_requires_grad(true)).collect();
+        let groups: Vec<i64> = (0..columns[0].size()[0]).collect();
+        let loss = multiple_negatives_loss(&columns[0], &Tensor::cat(&columns[1..], 0), &groups);
+        loss.backward();
+        let expected = case["loss"].as_f64().unwrap();
+        assert!((loss.double_value(&[]) - expected).abs() < 1e-5 * expected, "{loss:?} and {expected}");
+        for (column, gradient) in columns.iter().zip(case["gradients"].as_array().unwrap()) {
+            assert!(relative_difference(&column.grad(), &matrix(gradient)) < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn positives_of_the_same_group_are_no_wrong_answers() {
+    let anchors = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 1.0, 0.1]).view((3, 2));
+    let loss = |groups: &[i64]| multiple_negatives_loss(&anchors, &anchors, groups).double_value(&[]);
+    // The third is nearly the first: as a wrong answer it costs, as one of the same group it does not.
+    assert!(loss(&[0, 1, 2]) > 0.3 && loss(&[0, 1, 0]) < 1e-5, "{} {}", loss(&[0, 1, 2]), loss(&[0, 1, 0]));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{CONFIG, Folder, only_line, send};
+use common::{CONFIG, Folder, assert_same, metrics, only_line, saved_step, send};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -21,39 +21,6 @@ fn spawn(folder: &Folder, arguments: &[&str]) -> Child {
     let mut command = folder.command();
     command.args(["--config", "config.toml"]).args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
     command.spawn().unwrap()
-}
-
-/// The step of the last saved state; 0 before the first, and at the moment in which one takes the place of another.
-fn saved_step(folder: &Folder, run: &str) -> u64 {
-    let text = fs::read_to_string(folder.path(run).join("last/trainer_state.json")).unwrap_or_default();
-    serde_json::from_str(&text).map_or(0, |state: Value| state["step"].as_u64().unwrap())
-}
-
-/// The lines of `metrics.jsonl` without those figures that depend on the clock.
-fn metrics(folder: &Folder, run: &str) -> Vec<Value> {
-    let text = fs::read_to_string(folder.path(run).join("metrics.jsonl")).unwrap();
-    let mut entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for entry in &mut entries {
-        entry.as_object_mut().unwrap().remove("pairs_per_second");
-    }
-    entries
-}
-
-/// Fails unless both runs hold the same weights, moments and figures, to the last bit.
-fn assert_same(folder: &Folder, run: &str, reference: &str) {
-    for file in ["best/model.safetensors", "last/model.safetensors", "last/optimizer.safetensors"] {
-        let read = |run: &str| fs::read(folder.path(run).join(file)).unwrap();
-        assert!(read(run) == read(reference), "{file} of {run} is not that of {reference}"); // too long to print
-    }
-    assert_eq!(metrics(folder, run), metrics(folder, reference));
-    let report = |run: &str| {
-        let text = fs::read_to_string(folder.path(run).join("report.json")).unwrap();
-        let report: Value = serde_json::from_str(&text).unwrap();
-        let losses = |epoch: &Value| (epoch["train_loss"].clone(), epoch["dev"].clone());
-        let epochs: Vec<_> = report["epochs"].as_array().unwrap().iter().map(losses).collect();
-        (epochs, report["best"].clone(), report["test"][0]["pearson"].clone())
-    };
-    assert_eq!(report(run), report(reference));
 }
 
 #[test]

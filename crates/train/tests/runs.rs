@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::Folder;
+use common::{Folder, metrics};
 use data::{DataDir, Dataset};
 use eval::{metrics::pearson, score};
 use model::{Options, SentenceEncoder};
@@ -13,16 +13,6 @@ use serde_json::Value;
 
 fn json(folder: &Folder, name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(folder.path(name)).unwrap()).unwrap()
-}
-
-/// The lines of `metrics.jsonl` without those figures that depend on the clock.
-fn metrics(folder: &Folder) -> Vec<Value> {
-    let text = fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
-    let mut entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for entry in &mut entries {
-        entry.as_object_mut().unwrap().remove("pairs_per_second");
-    }
-    entries
 }
 
 #[test]
@@ -37,7 +27,7 @@ fn a_run_leaves_checkpoints_log_and_report() {
         assert!(folder.path("run/last").join(file).exists(), "{file}");
     }
     // 60 pairs, of which 12 are dev: 6 steps of 8 pairs an epoch, logged every 2.
-    let metrics = metrics(&folder);
+    let metrics = metrics(&folder, "run");
     assert_eq!(metrics.iter().filter(|entry| entry["event"] == "step").count(), 6);
     assert_eq!(metrics.iter().filter(|entry| entry["event"] == "epoch").count(), 2);
     let epoch = metrics.iter().find(|entry| entry["event"] == "epoch").unwrap();
@@ -61,11 +51,11 @@ fn the_same_seed_gives_the_same_run_to_the_last_digit() {
     first.trained(&[]);
     second.trained(&[]);
     other.trained(&["--set", "seed=8"]);
-    assert_eq!(metrics(&first), metrics(&second));
+    assert_eq!(metrics(&first, "run"), metrics(&second, "run"));
     for file in ["run/best/model.safetensors", "run/last/optimizer.safetensors", "run/best/tokenizer.json"] {
         assert_eq!(fs::read(first.path(file)).unwrap(), fs::read(second.path(file)).unwrap(), "{file}");
     }
-    assert_ne!(metrics(&first), metrics(&other));
+    assert_ne!(metrics(&first, "run"), metrics(&other, "run"));
 }
 
 #[test]

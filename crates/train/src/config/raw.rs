@@ -11,8 +11,8 @@ use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{SelectBy, one_line};
-use crate::loss::Loss;
+use super::{ExportWeights, SelectBy, one_line};
+use crate::{loss::Loss, objective::Objective};
 
 /// A configuration file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub(crate) struct RawConfig {
     pub(super) seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub(crate) objective: Objective,
     #[serde(default)]
     pub(super) model: RawModel,
     #[serde(default)]
@@ -31,6 +33,12 @@ pub(crate) struct RawConfig {
     /// Keys that a trial replaces, under its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) trial: Vec<Table>,
+    /// Keys that a stage replaces, under its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) stage: Vec<Table>,
+    /// The checkpoint that the last stage leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) export: Option<RawExport>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -42,6 +50,8 @@ pub(super) struct RawModel {
     pub(super) max_seq_length: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pooling: Option<Pooling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dropout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tokenizer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,12 +68,31 @@ pub(super) struct RawData {
     pub(super) dev_from: Vec<String>,
     pub(super) dev: Vec<String>,
     pub(super) test: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) exclude: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) held_out: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text_pairs: Option<usize>,
+}
+
+/// A copy of the result to be handed on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExport {
+    pub(super) path: PathBuf,
+    #[serde(default)]
+    pub(super) weights: ExportWeights,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) card: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawTrain {
     pub(super) epochs: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) steps_per_epoch: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_steps: Option<u64>,
     pub(super) batch_size: usize,
@@ -77,9 +106,11 @@ pub(super) struct RawTrain {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warmup_steps: Option<u64>,
     pub(super) max_grad_norm: f64,
-    pub(super) loss: Loss,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) loss: Option<Loss>,
     pub(super) precision: Precision,
-    pub(super) select_by: SelectBy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) select_by: Option<SelectBy>,
     pub(super) log_every_steps: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) save_every_steps: Option<u64>,
@@ -89,6 +120,7 @@ impl Default for RawTrain {
     fn default() -> Self {
         Self {
             epochs: 5,
+            steps_per_epoch: None,
             max_steps: None,
             batch_size: 32,
             gradient_accumulation: 1,
@@ -98,9 +130,9 @@ impl Default for RawTrain {
             warmup_ratio: None,
             warmup_steps: None,
             max_grad_norm: 1.0,
-            loss: Loss::Mse,
+            loss: None,
             precision: Precision::F32,
-            select_by: SelectBy::Pearson,
+            select_by: None,
             log_every_steps: 10,
             save_every_steps: None,
         }
@@ -111,6 +143,30 @@ fn default_seed() -> u64 {
     42
 }
 
+/// Whether a configuration stands alone, or is one of several.
+pub(super) enum Member {
+    Alone,
+    Trial(RawTrial),
+    Stage(RawTrial),
+}
+
+impl Member {
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Member::Alone => "run",
+            Member::Trial(_) => "trial",
+            Member::Stage(_) => "stage",
+        }
+    }
+
+    pub(super) fn of_several(&self) -> Option<&RawTrial> {
+        match self {
+            Member::Alone => None,
+            Member::Trial(member) | Member::Stage(member) => Some(member),
+        }
+    }
+}
+
 /// What makes a configuration one of several.
 pub(super) struct RawTrial {
     pub(super) name: String,
@@ -118,29 +174,46 @@ pub(super) struct RawTrial {
     pub(super) keys: Table,
 }
 
+impl RawModel {
+    /// Takes the model of the stage before in the place of what the stages have in common.
+    pub(super) fn go_on_from(&mut self, path: PathBuf) {
+        *self = Self { init: Some(path), tokenizer: None, scratch: None, ..std::mem::take(self) };
+    }
+}
+
 impl RawConfig {
-    /// Reads a file: one configuration alone, or one for each `[[trial]]`.
-    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Vec<(Option<RawTrial>, Self)>> {
+    /// Reads a file: one configuration alone, or one for each `[[trial]]` or `[[stage]]`.
+    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Vec<(Member, Self)>> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("{}: the configuration cannot be read", path.display()))?;
         // First the file alone, whose errors have a line.
         let alone: Result<Self, _> = toml::from_str(&text);
-        let trials = alone.map(|alone| alone.trial).map_err(|error| {
+        let (trials, stages) = alone.map(|alone| (alone.trial, alone.stage)).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             anyhow!("{}:{line}: {}", path.display(), one_line(error.message()))
         })?;
         let mut table: Table = toml::from_str(&text)?;
         table.remove("trial");
-        if trials.is_empty() {
+        table.remove("stage");
+        let kind = match (trials.is_empty(), stages.is_empty()) {
+            (false, false) => bail!("{}: [[trial]] and [[stage]] exclude each other", path.display()),
+            (_, false) => "stage",
+            _ => "trial",
+        };
+        let members = [trials, stages].concat();
+        if members.is_empty() {
             override_keys(&mut table, overrides)?;
             let place = format!("--set {}", overrides.join(" "));
-            return Ok(vec![(None, from_table(table).map_err(|error| WrongUse(format!("{place}: {error}")))?)]);
+            return Ok(vec![(
+                Member::Alone,
+                from_table(table).map_err(|error| WrongUse(format!("{place}: {error}")))?,
+            )]);
         }
-        let mut named = Vec::<(Option<RawTrial>, Self)>::new();
-        for mut trial in trials {
-            let name = trial_name(trial.remove("name")).with_context(|| path.display().to_string())?;
-            let place = format!("{}: trial `{name}`", path.display());
-            let taken = named.iter().flat_map(|(other, _)| other).any(|other| other.name == name);
+        let mut named = Vec::<(Member, Self)>::new();
+        for mut trial in members {
+            let name = trial_name(kind, trial.remove("name")).with_context(|| path.display().to_string())?;
+            let place = format!("{}: {kind} `{name}`", path.display());
+            let taken = named.iter().filter_map(|(other, _)| other.of_several()).any(|other| other.name == name);
             ensure!(!taken, "{place}: the name is taken twice");
             let mut merged = table.clone();
             merge(&mut merged, trial.clone());
@@ -149,7 +222,9 @@ impl RawConfig {
             let keys = own_keys("", &trial, &merged);
             let raw =
                 from_table(merged).map_err(|error| WrongUse(format!("--set {}: {error}", overrides.join(" "))))?;
-            named.push((Some(RawTrial { name, keys }), raw));
+            let member = RawTrial { name, keys };
+            let member = if kind == "stage" { Member::Stage(member) } else { Member::Trial(member) };
+            named.push((member, raw));
         }
         Ok(named)
     }
@@ -168,12 +243,12 @@ fn override_keys(table: &mut Table, overrides: &[String]) -> anyhow::Result<()> 
 }
 
 /// The name becomes a folder's.
-fn trial_name(name: Option<Value>) -> anyhow::Result<String> {
-    let Some(Value::String(name)) = name else { bail!("a [[trial]] has no name, such as name = \"v1\"") };
+fn trial_name(kind: &str, name: Option<Value>) -> anyhow::Result<String> {
+    let Some(Value::String(name)) = name else { bail!("a [[{kind}]] has no name, such as name = \"v1\"") };
     let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
     ensure!(
         is_plain && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && !name.starts_with("report."),
-        "trial name {name:?}: expected letters, digits, `-`, `_` and `.`, and no name of a report"
+        "{kind} name {name:?}: expected letters, digits, `-`, `_` and `.`, and no name of a report"
     );
     Ok(name)
 }

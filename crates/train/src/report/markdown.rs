@@ -9,6 +9,7 @@ use indicatif::FormattedDuration;
 use super::{Report, correlation};
 use crate::{
     datasets::{Count, Rows},
+    objective::Objective,
     validation::DevFigures,
 };
 
@@ -26,13 +27,17 @@ impl Report {
     fn write_markdown(&self, out: &mut String) -> fmt::Result {
         let select_by = format!("{:?}", self.best.select_by).to_lowercase();
         writeln!(out, "# Training run `{}`\n", self.output)?;
-        writeln!(
-            out,
-            "Best epoch: **{}**, chosen by {select_by} on dev. A prediction is 5 · cosine, on the labels' scale of 0 to 5; \
-             F1 is of the question whether a score is at least 3.0, asked of label and prediction; the loss on dev, and MSE, \
-             is the mean squared difference of the two.\n",
-            self.best.epoch
-        )?;
+        let meaning = match self.config.objective {
+            Objective::Mlm => {
+                "The loss is the mean cross-entropy of the tokens that were hidden, the accuracy the share of them that the model \
+                 names, of the paragraphs that were held out."
+            }
+            Objective::Sts | Objective::Contrastive => {
+                "A prediction is 5 · cosine, on the labels' scale of 0 to 5; F1 is of the question whether a score is at least 3.0, \
+                 asked of label and prediction; the loss on dev, and MSE, is the mean squared difference of the two."
+            }
+        };
+        writeln!(out, "Best epoch: **{}**, chosen by {select_by} on dev. {meaning}\n", self.best.epoch)?;
         writeln!(out, "## Dev figures per epoch\n")?;
         writeln!(out, "{}\n", self.dev_table())?;
         if !self.test.is_empty() {
@@ -52,7 +57,27 @@ impl Report {
             }
             writeln!(out)?;
         }
-        self.write_comparison(out)?;
+        if self.config.objective == Objective::Mlm {
+            writeln!(out, "## Data\n\n| text | bytes on the disk |\n|---|---|")?;
+            self.rows.text.iter().try_for_each(|text| writeln!(out, "| {} | {} |", text.data, text.bytes))?;
+        } else {
+            self.write_comparison(out)?;
+            self.write_pairs(out)?;
+        }
+        writeln!(out, "\n## Settings\n\n```toml\n{}```\n", toml::to_string(&self.config).unwrap_or_default())?;
+        writeln!(out, "## Time and machine\n\n| | |\n|---|---|")?;
+        writeln!(out, "| time | {} |", FormattedDuration(Duration::from_secs_f64(self.seconds)))?;
+        if let Some(bytes) = self.peak_memory_bytes {
+            writeln!(out, "| peak memory | {:.2} GiB |", bytes as f64 / f64::from(1 << 30))?;
+        }
+        for (name, value) in self.machine.parts() {
+            writeln!(out, "| {name} | {value} |")?;
+        }
+        writeln!(out, "| sha256 of all data | {} |", self.data_sha256)
+    }
+
+    /// The pairs of each part and their scores.
+    fn write_pairs(&self, out: &mut String) -> fmt::Result {
         writeln!(
             out,
             "## Data\n\nPairs of each part, and how many have a score from a column's bound up to the next.\n"
@@ -67,20 +92,14 @@ impl Report {
         let Rows { train_sets, dev, test, .. } = &self.rows;
         for (part, sets) in [("train", train_sets), ("dev", dev), ("test", test)] {
             for Count { data, pairs, scores } in sets {
-                let counts: Vec<String> = scores.counts.iter().map(usize::to_string).collect();
+                let counts: Vec<String> = match scores {
+                    Some(scores) => scores.counts.iter().map(usize::to_string).collect(),
+                    None => vec!["–".to_owned(); Histogram::BINS], // examples of contrastive training have none
+                };
                 writeln!(out, "| {part} | {data} | {pairs} | {} |", counts.join(" | "))?;
             }
         }
-        writeln!(out, "\n## Settings\n\n```toml\n{}```\n", toml::to_string(&self.config).unwrap_or_default())?;
-        writeln!(out, "## Time and machine\n\n| | |\n|---|---|")?;
-        writeln!(out, "| time | {} |", FormattedDuration(Duration::from_secs_f64(self.seconds)))?;
-        if let Some(bytes) = self.peak_memory_bytes {
-            writeln!(out, "| peak memory | {:.2} GiB |", bytes as f64 / f64::from(1 << 30))?;
-        }
-        for (name, value) in self.machine.parts() {
-            writeln!(out, "| {name} | {value} |")?;
-        }
-        writeln!(out, "| sha256 of all pairs | {} |", self.data_sha256)
+        Ok(())
     }
 
     /// The figures of the best epoch above those of others, in one table.
@@ -89,9 +108,9 @@ impl Report {
         writeln!(out, "| model | kind | data | Pearson | Spearman | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|---|")?;
         let ours = format!("**this run, epoch {}** | bi-encoder", self.best.epoch);
         for DevFigures { data, pearson, spearman, f1, loss, .. } in self.best_dev() {
-            let (pearson, spearman) = (correlation(*pearson), correlation(*spearman));
+            let [pearson, spearman, f1] = [*pearson, *spearman, *f1].map(correlation);
             let name = if data == "merged" { "merged dev sets" } else { data };
-            writeln!(out, "| {ours} | {name} | {pearson} | {spearman} | {f1:.4} | {loss:.4} |")?;
+            writeln!(out, "| {ours} | {name} | {pearson} | {spearman} | {f1} | {loss:.4} |")?;
         }
         for Evaluation { data, figures, .. } in &self.test {
             let Some(Figures { pearson, spearman, f1, mse, .. }) = figures else { continue };

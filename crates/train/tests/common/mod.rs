@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Output},
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A temporary folder with `pairs.csv` and `config.toml`, in which commands run.
@@ -93,6 +94,39 @@ impl Folder {
         names.sort();
         names
     }
+}
+
+/// The step of the last saved state; 0 before the first, and at the moment in which one takes the place of another.
+pub(crate) fn saved_step(folder: &Folder, run: &str) -> u64 {
+    let text = fs::read_to_string(folder.path(run).join("last/trainer_state.json")).unwrap_or_default();
+    serde_json::from_str(&text).map_or(0, |state: Value| state["step"].as_u64().unwrap())
+}
+
+/// The lines of `metrics.jsonl` without those figures that depend on the clock.
+pub(crate) fn metrics(folder: &Folder, run: &str) -> Vec<Value> {
+    let text = fs::read_to_string(folder.path(run).join("metrics.jsonl")).unwrap();
+    let mut entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for entry in &mut entries {
+        entry.as_object_mut().unwrap().retain(|name, _| !name.ends_with("_per_second"));
+    }
+    entries
+}
+
+/// Fails unless both runs hold the same weights, moments and figures, to the last bit.
+pub(crate) fn assert_same(folder: &Folder, run: &str, reference: &str) {
+    for file in ["best/model.safetensors", "last/model.safetensors", "last/optimizer.safetensors"] {
+        let read = |run: &str| fs::read(folder.path(run).join(file)).unwrap();
+        assert!(read(run) == read(reference), "{file} of {run} is not that of {reference}"); // too long to print
+    }
+    assert_eq!(metrics(folder, run), metrics(folder, reference));
+    let report = |run: &str| {
+        let text = fs::read_to_string(folder.path(run).join("report.json")).unwrap();
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let losses = |epoch: &Value| (epoch["train_loss"].clone(), epoch["dev"].clone());
+        let epochs: Vec<_> = report["epochs"].as_array().unwrap().iter().map(losses).collect();
+        (epochs, report["best"].clone(), report["test"][0]["pearson"].clone())
+    };
+    assert_eq!(report(run), report(reference));
 }
 
 /// Sends a signal by its name, such as `INT`.

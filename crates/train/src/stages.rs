@@ -1,0 +1,124 @@
+//! Runs one after the other, each from the best checkpoint of the one before.
+
+use std::{
+    fmt, fs,
+    path::{self, Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use model::{Options, SentenceEncoder};
+use tch::Kind;
+
+use crate::{
+    config::{Config, ExportWeights},
+    run_dir::{Existing, RunDir},
+    trainer::{Environment, train},
+    trials::{Trial, existing_run},
+};
+
+/// A configuration with stages: each is a run of its own in a folder of its name.
+#[derive(Clone, Debug)]
+pub struct Stages {
+    /// Folder of the stages' run directories.
+    pub output: PathBuf,
+    /// The stages in their order.
+    pub stages: Vec<Trial>,
+    /// What to leave of the last.
+    pub export: Option<Export>,
+}
+
+/// A checkpoint to be handed on.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// Its directory, which is replaced.
+    pub path: PathBuf,
+    /// Number format of its weights.
+    pub weights: ExportWeights,
+    /// Its model card; without one, it is that of the last stage.
+    pub card: Option<PathBuf>,
+}
+
+/// What the stages left.
+#[derive(Debug)]
+pub struct Finished {
+    checkpoint: PathBuf,
+    report: PathBuf,
+}
+
+/// Runs the stages. One that is finished is not run again, and one that was interrupted goes on.
+///
+/// # Errors
+/// Where a stage fails, or what is to be exported would take the place of something else.
+pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<Finished> {
+    let count = stages.stages.len();
+    let single = stages.output.join("metrics.jsonl");
+    ensure!(!single.exists(), "{}: holds a single run, not stages; choose another output", stages.output.display());
+    let card = match &stages.export {
+        Some(export) => export.check(&stages.output)?, // now, and not after hours
+        None => None,
+    };
+    for (index, Trial { name, config, .. }) in stages.stages.iter().enumerate() {
+        environment.interrupt.check("the stages so far are kept; the same command goes on")?;
+        eprintln!("stage {}/{count}: {name}", index + 1);
+        let later = &stages.stages[index + 1..];
+        run_stage(config, later, environment).with_context(|| format!("stage `{name}`"))?;
+    }
+    let last = stages.stages.last().context("no stage")?;
+    let (best, report) = (last.config.output.join("best"), last.config.output.join("report.md"));
+    let Some(export) = &stages.export else { return Ok(Finished { checkpoint: best, report }) };
+    let card = match card {
+        Some(card) => card,
+        None => fs::read_to_string(best.join("README.md")).with_context(|| best.display().to_string())?,
+    };
+    let encoder = SentenceEncoder::load(&best, &Options { trainable: true, ..Options::default() })?;
+    let kind = match export.weights {
+        ExportWeights::F16 => Kind::Half,
+        ExportWeights::Bf16 => Kind::BFloat16,
+        ExportWeights::F32 => Kind::Float,
+    };
+    encoder.save_as(&export.path, &card, kind)?;
+    Ok(Finished { checkpoint: export.path.clone(), report })
+}
+
+impl Export {
+    /// The model card that is named. Fails where it cannot be read, or the path holds something that is no checkpoint.
+    fn check(&self, output: &Path) -> anyhow::Result<Option<String>> {
+        let path = self.path.display();
+        let absolute = |path: &Path| path::absolute(path).with_context(|| path.display().to_string());
+        let (export, output) = (absolute(&self.path)?, absolute(output)?);
+        ensure!(
+            !export.starts_with(&output) && !output.starts_with(&export),
+            "export.path {path} and the output {} lie within each other: choose another path",
+            output.display()
+        );
+        let is_empty = || fs::read_dir(&export).is_ok_and(|mut entries| entries.next().is_none());
+        ensure!(
+            !export.exists() || export.join("manifest.json").exists() || is_empty(),
+            "export.path {path} exists and is no checkpoint: choose another path"
+        );
+        let read = |card: &PathBuf| fs::read_to_string(card).with_context(|| format!("export.card {}", card.display()));
+        self.card.as_ref().map(read).transpose()
+    }
+}
+
+fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> anyhow::Result<()> {
+    let existing = existing_run(environment);
+    let is_finished = || config.output.join("report.json").exists();
+    if existing == Existing::Resume && is_finished() && RunDir::holds(&config.output, &config.raw)? {
+        eprintln!("{} is finished", config.output.display());
+        return Ok(());
+    }
+    // What came of this stage before is another model's.
+    for stage in later {
+        RunDir::discard(&stage.config.output)?;
+    }
+    let report = train(config, &Environment { existing, ..environment.clone() })?;
+    eprintln!("{report}\n");
+    Ok(())
+}
+
+impl fmt::Display for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "checkpoint: {} · report of the last stage: {}", self.checkpoint.display(), self.report.display())
+    }
+}

@@ -1,0 +1,205 @@
+//! Contrastive training: every anchor is to find its positive among all positives and hard negatives of its batch.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context, ensure};
+use data::{Dataset, Exclusion, Triplet, TripletSet};
+use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
+use sha2::{Digest, Sha256};
+use tch::{Kind, Reduction, Tensor};
+
+use super::{Amount, EpochOrder, Step, StepPlace, Task};
+use crate::{
+    config::Config,
+    datasets::{Count, Rows, digest_pairs, hex, leave_out, load_labelled},
+    initial::{initial_encoder, saved_encoder},
+    optimizer::AdamW,
+    progress::Progress,
+    step::finish_step,
+    trainer::Environment,
+    validation::{DevFigures, validate},
+};
+
+/// Factor on the cosines. Source: sentence-transformers, `MultipleNegativesRankingLoss`.
+const SCALE: f64 = 20.0;
+
+/// Multiple-negatives ranking loss: the cross-entropy with which an anchor's positive is picked among all candidates of the
+/// batch, by cosines times 20.
+///
+/// `anchors` is (n, hidden); `candidates` is (n + m, hidden), the n positives in the order of their anchors and any number of
+/// hard negatives. `groups` holds a number for each anchor: the positive of another example of the same group is no wrong
+/// answer, and left out. Where every group is another, this is sentence-transformers' `MultipleNegativesRankingLoss`.
+pub fn multiple_negatives_loss(anchors: &Tensor, candidates: &Tensor, groups: &[i64]) -> Tensor {
+    let device = anchors.device();
+    let count = groups.len() as i64;
+    let scores = similarity_matrix(anchors, candidates) * SCALE; // (n, n + m)
+    let groups = Tensor::from_slice(groups).to_device(device);
+    let same = groups.unsqueeze(1).eq_tensor(&groups.unsqueeze(0)); // (n, n)
+    let own = Tensor::eye(count, (Kind::Bool, device));
+    let left_out = same.logical_xor(&own).constant_pad_nd([0, candidates.size()[0] - count, 0, 0]); // (n, n + m)
+    let scores = scores.masked_fill(&left_out, f64::NEG_INFINITY);
+    let labels = Tensor::arange(count, (Kind::Int64, device));
+    scores.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, 0.0)
+}
+
+pub(super) struct Contrastive {
+    encoder: SentenceEncoder,
+    examples: Vec<Example>,
+    sets: Vec<Count>,
+    sha256: String,
+    dev: Vec<Dataset>,
+    test: Vec<Dataset>,
+    precision: Precision,
+    max_grad_norm: Option<f64>,
+    batch_size: usize,
+    order: EpochOrder,
+}
+
+/// A triplet as token ids.
+struct Example {
+    anchor: Vec<i64>,
+    positive: Vec<i64>,
+    negative: Option<Vec<i64>>,
+    group: i64, // told apart over all sets
+    set: usize,
+    row: usize, // of its set
+}
+
+impl Contrastive {
+    pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
+        let dir = &environment.data_dir;
+        let exclusion = Exclusion::load(&config.exclude, dir).context("data.exclude")?;
+        let mut sets = Vec::<(String, Vec<(usize, Triplet)>)>::new();
+        for spec in &config.train {
+            let TripletSet { name, triplets } = TripletSet::load(spec, dir, config.text_pairs)?;
+            let kept = leave_out(triplets, &name, |triplet| triplet.holds(&exclusion));
+            sets.push((name, kept));
+        }
+        let triplets = || sets.iter().flat_map(|(_, triplets)| triplets).map(|(_, triplet)| triplet);
+        ensure!(triplets().next().is_some(), "data.exclude leaves no example to train on");
+        let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
+        let encoder = match last {
+            Some(last) => saved_encoder(last, environment, true)?,
+            None => initial_encoder(config, || Ok(triplets().flat_map(texts).collect()), environment)?,
+        };
+        let mut examples = Vec::new();
+        for (set, (_, triplets)) in sets.iter().enumerate() {
+            let first_group = examples.iter().map(|example: &Example| example.group + 1).max().unwrap_or(0);
+            examples.extend(tokenize(triplets, encoder.tokenizer(), set, first_group)?);
+        }
+        let mut hash = Sha256::new();
+        for text in triplets().flat_map(texts) {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        dev.iter().chain(&test).for_each(|dataset| digest_pairs(&mut hash, &dataset.pairs));
+        let count =
+            |(name, triplets): &(String, Vec<_>)| Count { data: name.clone(), pairs: triplets.len(), scores: None };
+        Ok(Self {
+            encoder,
+            order: EpochOrder::new(examples.len(), config.batch_size * config.gradient_accumulation, config.seed),
+            examples,
+            sets: sets.iter().map(count).collect(),
+            sha256: hex(hash),
+            dev,
+            test,
+            precision: config.precision,
+            max_grad_norm: config.max_grad_norm,
+            batch_size: config.batch_size,
+        })
+    }
+}
+
+fn texts(triplet: &Triplet) -> impl Iterator<Item = &str> {
+    [triplet.anchor.as_str(), &triplet.positive].into_iter().chain(triplet.negative.as_deref())
+}
+
+fn tokenize(
+    triplets: &[(usize, Triplet)],
+    tokenizer: &Tokenizer,
+    set: usize,
+    first_group: i64,
+) -> Result<Vec<Example>, model::Error> {
+    let anchors = tokenizer.encode(&triplets.iter().map(|(_, triplet)| &triplet.anchor).collect::<Vec<_>>())?;
+    let positives = tokenizer.encode(&triplets.iter().map(|(_, triplet)| &triplet.positive).collect::<Vec<_>>())?;
+    let negatives: Vec<&str> = triplets.iter().filter_map(|(_, triplet)| triplet.negative.as_deref()).collect();
+    let mut negatives = tokenizer.encode(&negatives)?.into_iter();
+    let example = |((&(row, ref triplet), anchor), positive): ((&(usize, Triplet), _), _)| Example {
+        anchor,
+        positive,
+        negative: triplet.negative.as_ref().and_then(|_| negatives.next()),
+        group: first_group + triplet.group as i64,
+        set,
+        row,
+    };
+    Ok(triplets.iter().zip(anchors).zip(positives).map(example).collect())
+}
+
+impl Task for Contrastive {
+    fn variables(&self) -> BTreeMap<String, Tensor> {
+        self.encoder.variables()
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.order.steps()
+    }
+
+    fn step(&mut self, place: &StepPlace, optimizer: &mut AdamW) -> anyhow::Result<Step> {
+        let rows = self.order.step(place);
+        let (count, mut total) = (rows.len(), 0.0);
+        // An anchor is compared within its batch alone, so accumulation is not the same as a larger batch.
+        for (index, rows) in rows.chunks(self.batch_size).enumerate() {
+            let examples: Vec<&Example> = rows.iter().map(|&row| &self.examples[row]).collect();
+            let anchors = examples.iter().map(|example| &example.anchor);
+            let positives = examples.iter().map(|example| &example.positive);
+            let negatives = examples.iter().filter_map(|example| example.negative.as_ref());
+            let sentences: Vec<Vec<i64>> = anchors.chain(positives).chain(negatives).cloned().collect();
+            let groups: Vec<i64> = examples.iter().map(|example| example.group).collect();
+            let share = examples.len() as f64 / count as f64;
+            let seed = Some(place.seed.wrapping_add(index as u64));
+            total += self.encoder.backpropagate(&sentences, self.precision, seed, |embeddings| {
+                let split = groups.len() as i64;
+                let anchors = embeddings.narrow(0, 0, split);
+                let candidates = embeddings.narrow(0, split, embeddings.size()[0] - split);
+                multiple_negatives_loss(&anchors, &candidates, &groups) * share
+            });
+        }
+        let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm);
+        Ok(Step { outcome, amount: Amount::Pairs(count) })
+    }
+
+    fn origins(&mut self, place: &StepPlace) -> String {
+        let rows = self.order.step(place);
+        let name = |row: usize| {
+            let Example { set, row, .. } = self.examples[row];
+            format!("{} {row}", self.sets[set].data)
+        };
+        format!("its examples, counted from 0: {}", rows.into_iter().map(name).collect::<Vec<_>>().join(", "))
+    }
+
+    fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
+        validate(&self.encoder, &self.dev, progress)
+    }
+
+    fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {
+        self.encoder.write(dir, card)
+    }
+
+    fn rows(&self) -> Rows {
+        Rows {
+            train: self.examples.len(),
+            train_sets: self.sets.clone(),
+            dev: self.dev.iter().map(Count::of).collect(),
+            test: self.test.iter().map(Count::of).collect(),
+            ..Rows::default()
+        }
+    }
+
+    fn data_sha256(&self) -> anyhow::Result<String> {
+        Ok(self.sha256.clone())
+    }
+
+    fn into_test(self: Box<Self>) -> Vec<Dataset> {
+        self.test
+    }
+}

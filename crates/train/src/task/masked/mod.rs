@@ -1,0 +1,201 @@
+//! Masked language modelling on running text.
+
+mod cooccurrence;
+mod masking;
+mod sequences;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use anyhow::Context;
+use data::{BlockPlace, Dataset, Exclusion, TextBlocks, TextFile};
+use model::{Guesses, MaskedBatch, MaskedLanguageModel, Precision};
+use tch::Tensor;
+
+pub(crate) use self::sequences::StreamPlace;
+use self::{masking::Masking, sequences::Sequences};
+use super::{Amount, Step, StepPlace, Task};
+use crate::{
+    config::{Config, ModelSource, TokenEmbeddings},
+    datasets::{Rows, TextCount},
+    initial::{initial_masked_model, saved_masked_model},
+    optimizer::AdamW,
+    progress::Progress,
+    step::finish_step,
+    trainer::Environment,
+    validation::DevFigures,
+};
+
+/// Bytes of text that a tokenizer is trained on: enough for every common word, little enough for the memory of a laptop.
+const TOKENIZER_BYTES: usize = 64 << 20;
+
+pub(super) struct Masked {
+    model: MaskedLanguageModel,
+    files: Vec<TextFile>,
+    names: Vec<String>, // of the files, as asked for
+    sequences: Sequences,
+    masking: Masking,
+    exclusion: Arc<Exclusion>,
+    held_out: Vec<MaskedBatch>,
+    precision: Precision,
+    max_grad_norm: Option<f64>,
+    batch_size: usize,
+    sequences_per_step: usize,
+    steps_per_epoch: u64,
+}
+
+impl Masked {
+    pub(super) fn load(
+        config: &Config,
+        environment: &Environment,
+        last: Option<&Path>,
+        place: StreamPlace,
+    ) -> anyhow::Result<Self> {
+        let locate = |path: &String| TextFile::locate(path, &environment.data_dir);
+        let files: Vec<TextFile> = config.train.iter().map(locate).collect::<Result<_, _>>().context("data.train")?;
+        let exclusion = Arc::new(Exclusion::load(&config.exclude, &environment.data_dir).context("data.exclude")?);
+        let model = match last {
+            Some(last) => saved_masked_model(last, config, environment)?,
+            None => fresh(config, &files, &exclusion, environment)?,
+        };
+        let tokenizer = model.tokenizer();
+        let masking = Masking::new(tokenizer)?;
+        let blocks = TextBlocks::new(files.clone(), config.held_out, exclusion.clone(), config.seed, place.block)?;
+        let sequences = Sequences::new(blocks, tokenizer.clone(), place)?;
+        let mut paragraphs = Vec::new();
+        for file in &files {
+            let left = config.held_out - paragraphs.len();
+            paragraphs.extend(file.paragraphs()?.take(left).collect::<Result<Vec<_>, _>>()?);
+        }
+        let held_out: Vec<Vec<i64>> = tokenizer.encode_windows(&paragraphs)?.into_iter().flatten().collect();
+        // The same masks in every epoch and every run of the same seed.
+        let mask = |(index, batch): (usize, &[Vec<i64>])| masking.mask(batch.to_vec(), config.seed ^ index as u64);
+        Ok(Self {
+            held_out: held_out
+                .chunks(config.batch_size)
+                .enumerate()
+                .map(mask)
+                .filter(|batch| !batch.positions.is_empty())
+                .collect(),
+            model,
+            files,
+            names: config.train.clone(),
+            sequences,
+            masking,
+            exclusion,
+            precision: config.precision,
+            max_grad_norm: config.max_grad_norm,
+            batch_size: config.batch_size,
+            sequences_per_step: config.batch_size * config.gradient_accumulation,
+            steps_per_epoch: config.steps_per_epoch,
+        })
+    }
+}
+
+/// The model that a run begins with.
+fn fresh(
+    config: &Config,
+    files: &[TextFile],
+    exclusion: &Arc<Exclusion>,
+    environment: &Environment,
+) -> anyhow::Result<MaskedLanguageModel> {
+    let blocks = || TextBlocks::new(files.to_vec(), config.held_out, exclusion.clone(), 0, BlockPlace::default());
+    let model = initial_masked_model(config, || tokenizer_text(blocks()?), environment)?;
+    if let ModelSource::Scratch { token_embeddings: TokenEmbeddings::Cooccurrence, config: shape, .. } = &config.model {
+        let width = shape.hidden_size as usize;
+        let embeddings = cooccurrence::token_embeddings(blocks()?, model.tokenizer(), width)?;
+        let table = model.variables()["roberta.embeddings.word_embeddings.weight"].shallow_clone();
+        // Special tokens stand beside nothing, and keep what was drawn for them.
+        let is_known = embeddings.abs().amax([1], true).gt(0.0); // (entries, 1)
+        tch::no_grad(|| {
+            let mut rows = table.narrow(0, 0, embeddings.size()[0]);
+            let drawn = rows.copy();
+            rows.copy_(&embeddings.to_device(drawn.device()).where_self(&is_known.to_device(drawn.device()), &drawn));
+        });
+    }
+    Ok(model)
+}
+
+/// The beginning of the text, up to [`TOKENIZER_BYTES`].
+fn tokenizer_text(mut blocks: TextBlocks) -> anyhow::Result<Vec<String>> {
+    let (mut text, mut bytes) = (Vec::new(), 0);
+    loop {
+        let (place, block) = blocks.next_block()?;
+        if place.pass > 0 {
+            break;
+        }
+        bytes += block.iter().map(String::len).sum::<usize>();
+        text.extend(block);
+        if bytes >= TOKENIZER_BYTES {
+            break;
+        }
+    }
+    eprintln!("training a tokenizer on {:.1} MB of text", bytes as f64 / 1e6);
+    Ok(text)
+}
+
+impl Task for Masked {
+    fn variables(&self) -> BTreeMap<String, Tensor> {
+        self.model.variables()
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.steps_per_epoch
+    }
+
+    fn step(&mut self, place: &StepPlace, optimizer: &mut AdamW) -> anyhow::Result<Step> {
+        let sequences = self.sequences.take(self.sequences_per_step)?;
+        let tokens = sequences.iter().map(Vec::len).sum();
+        let batches = sequences.chunks(self.batch_size).enumerate();
+        let batches: Vec<MaskedBatch> = batches
+            .map(|(index, batch)| self.masking.mask(batch.to_vec(), place.seed.wrapping_add(index as u64)))
+            .collect();
+        let positions: usize = batches.iter().map(|batch| batch.positions.len()).sum();
+        let mut total = 0.0;
+        for (index, batch) in batches.iter().enumerate() {
+            let share = batch.positions.len() as f64 / positions as f64;
+            let dropout = Some(place.seed.wrapping_add(index as u64));
+            total += share * self.model.backpropagate(batch, self.precision, dropout, share);
+        }
+        let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm);
+        Ok(Step { outcome, amount: Amount::Tokens(tokens) })
+    }
+
+    fn origins(&mut self, _: &StepPlace) -> String {
+        let StreamPlace { block: BlockPlace { pass, block }, taken } = self.sequences.place();
+        format!("it read up to sequence {taken} of block {block} in pass {pass} over the text, each counted from 0")
+    }
+
+    fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
+        let mut told = progress.counting("guessing the held-out text", self.held_out.len(), "batches");
+        let mut sum = Guesses::default();
+        for batch in &self.held_out {
+            let Guesses { loss, right, positions } = self.model.guess(batch);
+            sum = Guesses { loss: sum.loss + loss, right: sum.right + right, positions: sum.positions + positions };
+            told(1);
+        }
+        Ok(vec![DevFigures::masked("held-out text", &sum)])
+    }
+
+    fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {
+        self.model.write(dir, card)
+    }
+
+    fn stream_place(&self) -> Option<StreamPlace> {
+        Some(self.sequences.place())
+    }
+
+    fn rows(&self) -> Rows {
+        let bytes = |file: &TextFile| file.path().metadata().map_or(0, |metadata| metadata.len());
+        let count = |(name, file): (&String, &TextFile)| TextCount { data: name.clone(), bytes: bytes(file) };
+        Rows { text: self.names.iter().zip(&self.files).map(count).collect(), ..Rows::default() }
+    }
+
+    fn data_sha256(&self) -> anyhow::Result<String> {
+        let digests: Vec<String> = self.files.iter().map(TextFile::sha256).collect::<Result<_, _>>()?;
+        Ok(format!("{} without {}", digests.join(" + "), self.exclusion.sha256()))
+    }
+
+    fn into_test(self: Box<Self>) -> Vec<Dataset> {
+        Vec::new()
+    }
+}

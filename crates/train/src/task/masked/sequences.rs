@@ -1,0 +1,104 @@
+//! The sequences of a text, as long as the encoder takes them, in an endless stream that can be taken up anywhere.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use anyhow::ensure;
+use data::{BlockPlace, TextBlocks};
+use model::Tokenizer;
+use serde::{Deserialize, Serialize};
+
+/// Where the reading of a text stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StreamPlace {
+    /// The block in work.
+    pub(crate) block: BlockPlace,
+    /// Sequences of it that were taken.
+    pub(crate) taken: usize,
+}
+
+/// Paragraphs as sequences of tokens; one that is too long is cut into several, and no two share a sequence: a packed batch
+/// has no padding that running them together would save.
+pub(super) struct Sequences {
+    blocks: TextBlocks,
+    tokenizer: Tokenizer,
+    special: BTreeSet<i64>,
+    queue: VecDeque<Vec<i64>>, // of the block in work
+    place: StreamPlace,
+    given: bool, // whether this pass over the text gave any
+}
+
+impl Sequences {
+    /// Goes on at `place`; `blocks` stands at its block.
+    pub(super) fn new(blocks: TextBlocks, tokenizer: Tokenizer, place: StreamPlace) -> anyhow::Result<Self> {
+        let special = tokenizer.special_token_ids();
+        let given = place.block.block > 0;
+        let mut sequences = Self { blocks, tokenizer, special, queue: VecDeque::new(), place, given };
+        sequences.next_block()?;
+        sequences.queue.drain(..place.taken.min(sequences.queue.len()));
+        sequences.place.taken = place.taken;
+        Ok(sequences)
+    }
+
+    fn next_block(&mut self) -> anyhow::Result<()> {
+        let (block, paragraphs) = self.blocks.next_block()?;
+        if block.pass > self.place.block.pass {
+            ensure!(self.given, "the text has no token that can be hidden");
+            self.given = false;
+        }
+        self.place = StreamPlace { block, taken: 0 };
+        let windows = self.tokenizer.encode_windows(&paragraphs)?.into_iter().flatten();
+        // What is unknown or special throughout has nothing to guess.
+        self.queue = windows.filter(|ids| ids.iter().any(|id| !self.special.contains(id))).collect();
+        self.given |= !self.queue.is_empty();
+        Ok(())
+    }
+
+    /// The next `count` sequences.
+    pub(super) fn take(&mut self, count: usize) -> anyhow::Result<Vec<Vec<i64>>> {
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count {
+            match self.queue.pop_front() {
+                Some(sequence) => {
+                    taken.push(sequence);
+                    self.place.taken += 1;
+                }
+                None => self.next_block()?,
+            }
+        }
+        Ok(taken)
+    }
+
+    pub(super) fn place(&self) -> StreamPlace {
+        self.place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data::{DataDir, Exclusion, TextFile};
+    use std::sync::Arc;
+
+    #[test]
+    fn taken_up_anywhere_the_stream_goes_on_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let text: String = (0..30).map(|number| format!("{}\n", "비가 온다 ".repeat(1 + number % 7))).collect();
+        std::fs::write(&path, &text).unwrap();
+        let file = TextFile::locate(path.to_str().unwrap(), &DataDir::new(None)).unwrap();
+        let tokenizer = Tokenizer::train(&text.lines().collect::<Vec<_>>(), 60, 6).unwrap();
+        let nothing = Arc::new(Exclusion::load(&[], &DataDir::new(None)).unwrap());
+        let at = |place: StreamPlace| {
+            let blocks = TextBlocks::new(vec![file.clone()], 5, nothing.clone(), 1, place.block).unwrap();
+            Sequences::new(blocks, tokenizer.clone(), place).unwrap()
+        };
+        let mut whole = at(StreamPlace::default());
+        for _ in 0..40 {
+            let mut resumed = at(whole.place());
+            let next = whole.take(7).unwrap();
+            assert!(next.iter().all(|sequence| (3..=6).contains(&sequence.len())));
+            assert_eq!(resumed.take(7).unwrap(), next);
+        }
+        assert!(whole.place().block.pass > 1, "the text was read over and over");
+    }
+}

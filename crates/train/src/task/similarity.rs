@@ -1,0 +1,86 @@
+//! Fine-tuning on scored pairs.
+
+use std::{collections::BTreeMap, path::Path};
+
+use data::Dataset;
+use model::SentenceEncoder;
+use tch::Tensor;
+
+use super::{Amount, EpochOrder, Step, StepPlace, Task};
+use crate::{
+    config::Config,
+    datasets::{Datasets, Rows},
+    initial::{initial_encoder, saved_encoder},
+    optimizer::AdamW,
+    pairs::{Batch, TokenizedPairs},
+    progress::Progress,
+    step::{StepConfig, training_step},
+    trainer::Environment,
+    validation::{DevFigures, validate},
+};
+
+pub(super) struct Similarity {
+    encoder: SentenceEncoder,
+    datasets: Datasets,
+    pairs: TokenizedPairs,
+    step_config: StepConfig, // but for dropout
+    batch_size: usize,
+    order: EpochOrder,
+}
+
+impl Similarity {
+    pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
+        let datasets = Datasets::load(config, &environment.data_dir)?;
+        let encoder = match last {
+            Some(last) => saved_encoder(last, environment, true)?,
+            None => initial_encoder(config, || Ok(datasets.train_sentences()), environment)?,
+        };
+        let pairs = TokenizedPairs::new(&datasets.train, &datasets.train_labels, encoder.tokenizer())?;
+        let Config { loss, precision, max_grad_norm, batch_size, .. } = *config;
+        let step_config = StepConfig { loss, precision, max_grad_norm, dropout: None };
+        let order = EpochOrder::new(pairs.len(), batch_size * config.gradient_accumulation, config.seed);
+        Ok(Self { encoder, datasets, pairs, step_config, batch_size, order })
+    }
+}
+
+impl Task for Similarity {
+    fn variables(&self) -> BTreeMap<String, Tensor> {
+        self.encoder.variables()
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.order.steps()
+    }
+
+    fn step(&mut self, place: &StepPlace, optimizer: &mut AdamW) -> anyhow::Result<Step> {
+        let rows = self.order.step(place);
+        let batches: Vec<Batch> = rows.chunks(self.batch_size).map(|rows| self.pairs.batch(rows)).collect();
+        let config = StepConfig { dropout: Some(place.seed), ..self.step_config };
+        let outcome = training_step(&self.encoder, optimizer, &batches, place.learning_rate, &config);
+        Ok(Step { outcome, amount: Amount::Pairs(rows.len()) })
+    }
+
+    fn origins(&mut self, place: &StepPlace) -> String {
+        format!("its rows, counted from 0: {}", self.datasets.origins(&self.order.step(place)))
+    }
+
+    fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
+        validate(&self.encoder, &self.datasets.dev, progress)
+    }
+
+    fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {
+        self.encoder.write(dir, card)
+    }
+
+    fn rows(&self) -> Rows {
+        self.datasets.rows()
+    }
+
+    fn data_sha256(&self) -> anyhow::Result<String> {
+        Ok(self.datasets.sha256())
+    }
+
+    fn into_test(self: Box<Self>) -> Vec<Dataset> {
+        self.datasets.test
+    }
+}

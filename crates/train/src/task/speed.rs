@@ -1,0 +1,42 @@
+//! What a step takes in, and how fast.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a step took in, in the unit that speed is given in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Amount {
+    Pairs(usize),
+    Tokens(usize),
+}
+
+/// Speed of training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Speed {
+    /// Pairs, or examples of contrastive training.
+    #[serde(rename = "pairs_per_second")]
+    Pairs(f64),
+    /// Tokens of a text.
+    #[serde(rename = "tokens_per_second")]
+    Tokens(f64),
+}
+
+impl Speed {
+    /// Its name in logs, and its value.
+    pub(crate) fn named(self) -> (&'static str, f64) {
+        match self {
+            Speed::Pairs(speed) => ("pairs_per_second", speed),
+            Speed::Tokens(speed) => ("tokens_per_second", speed),
+        }
+    }
+}
+
+impl fmt::Display for Speed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Speed::Pairs(speed) => write!(f, "{speed:.1} pairs/s"),
+            Speed::Tokens(speed) => write!(f, "{speed:.0} tokens/s"),
+        }
+    }
+}

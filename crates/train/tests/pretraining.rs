@@ -1,0 +1,256 @@
+//! What comes before fine-tuning: masked language modelling, contrastive training, and stages of them.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod common;
+
+use std::{
+    fs,
+    process::{Output, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use common::{Folder, assert_same, only_line, saved_step};
+use model::{Options, SentenceEncoder};
+use serde_json::Value;
+
+const LANGUAGE: &str = r#"
+objective = "mlm"
+seed = 7
+output = "run"
+
+[model]
+max_seq_length = 16
+
+[model.scratch]
+vocab_size = 300
+hidden_size = 16
+num_hidden_layers = 1
+num_attention_heads = 2
+intermediate_size = 32
+
+[data]
+train = ["text.txt"]
+held_out = 20
+
+[train]
+epochs = 3
+steps_per_epoch = 60
+batch_size = 8
+learning_rate = 1e-2
+log_every_steps = 5
+"#;
+
+const STAGES: &str = r#"
+seed = 7
+output = "run"
+
+[model]
+max_seq_length = 16
+
+[model.scratch]
+vocab_size = 300
+hidden_size = 16
+num_hidden_layers = 1
+num_attention_heads = 2
+intermediate_size = 32
+
+[train]
+epochs = 1
+batch_size = 8
+
+[[stage]]
+name = "language"
+objective = "mlm"
+model.scratch.token_embeddings = "cooccurrence"
+data.train = ["text.txt"]
+data.held_out = 20
+train.steps_per_epoch = 10
+
+[[stage]]
+name = "contrast"
+objective = "contrastive"
+data.train = ["text.txt", "groups.tsv", "nli.json"]
+data.text_pairs = 30
+data.dev = ["pairs.csv"]
+
+[[stage]]
+name = "similarity"
+data.train = ["pairs.csv"]
+data.dev_fraction = 0.2
+data.test = ["pairs.csv"]
+
+[export]
+path = "exported"
+card = "card.md"
+"#;
+
+/// A folder with the pairs of the other tests, a text, groups and inferences.
+fn folder(config: &str) -> Folder {
+    let folder = Folder::new();
+    let subjects = ["비가", "눈이", "바람이", "개가", "고양이가", "아이가", "학생이", "선생님이"];
+    let actions = ["온다", "내린다", "분다", "간다", "먹는다", "달린다", "웃는다", "말한다", "쉰다"];
+    let sentence = |number: usize| {
+        format!("{} {} {}.", ["오늘", "어제", "내일은"][number % 3], subjects[number % 8], actions[number % 9])
+    };
+    let text: String = (0..200).map(|number| format!("{} {}\n", sentence(number), sentence(7 * number + 1))).collect();
+    let groups: String = (0..40).map(|number| format!("{}\t{}\n", number / 4, sentence(number))).collect();
+    let record = |number: usize| {
+        let label = ["entailment", "contradiction"][number % 2];
+        serde_json::json!({"premise": sentence(number / 2), "hypothesis": sentence(number + 3), "gold_label": label})
+    };
+    let nli: Vec<Value> = (0..40).map(record).collect();
+    for (name, content) in [
+        ("text.txt", text),
+        ("groups.tsv", groups),
+        ("nli.json", serde_json::to_string(&nli).unwrap()),
+        ("card.md", "# A card\n".to_owned()),
+        ("config.toml", config.to_owned()),
+    ] {
+        fs::write(folder.path(name), content).unwrap();
+    }
+    folder
+}
+
+fn json(folder: &Folder, name: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.path(name)).unwrap()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_language_model_learns_to_name_hidden_tokens() {
+    let folder = folder(LANGUAGE);
+    folder.trained(&[]);
+    let report = json(&folder, "run/report.json");
+    let figure = |epoch: usize, name: &str| report["epochs"][epoch]["dev"][0][name].as_f64().unwrap();
+    assert!(figure(2, "loss") < figure(0, "loss") && figure(2, "accuracy") > 0.3, "{}", report["epochs"]);
+    assert!(report["epochs"][0]["tokens_per_second"].as_f64().unwrap() > 0.0);
+    assert_eq!(report["rows"]["text"][0]["data"], "text.txt");
+    let page = fs::read_to_string(folder.path("run/report.md")).unwrap();
+    assert!(page.contains("| accuracy |") && page.contains("| text.txt |") && !page.contains("Pearson"), "{page}");
+    let config = json(&folder, "run/best/config.json");
+    assert_eq!(config["architectures"][0], "RobertaForMaskedLM");
+    assert!(!folder.path("run/best/modules.json").exists(), "a plain Hugging Face directory");
+    assert!(fs::read_to_string(folder.path("run/curves.svg")).unwrap().contains("held-out accuracy"));
+}
+
+#[test]
+fn a_language_model_that_was_killed_ends_as_one_that_never_was() {
+    let folder = folder(LANGUAGE);
+    folder.trained(&["--output", "whole"]);
+    let arguments = ["--resume", "--set", "train.save_every_steps=1"];
+    // Within each of the epochs, of 60 steps, and within a later pass over the text.
+    for step in [3, 70, 115, 160] {
+        let mut command = folder.command();
+        command.args(["--config", "config.toml"]).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        while saved_step(&folder, "run") < step {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before it was killed");
+            sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+    }
+    folder.trained(&arguments);
+    assert_same(&folder, "run", "whole");
+}
+
+#[test]
+fn stages_go_on_from_one_another_and_are_not_run_twice() {
+    let folder = folder(STAGES);
+    let output = folder.trained(&[]);
+    let told = stderr(&output);
+    for stage in ["stage 1/3: language", "stage 2/3: contrast", "stage 3/3: similarity"] {
+        assert!(told.contains(stage), "{told}");
+    }
+    assert_eq!(folder.names("run"), ["contrast", "language", "similarity"]);
+    // 30 pairs of neighbours, 10 groups of 4, and an entailment for each second record.
+    let rows = &json(&folder, "run/contrast/report.json")["rows"]["train_sets"];
+    assert_eq!((&rows[0]["pairs"], &rows[1]["pairs"], &rows[2]["pairs"]), (&30.into(), &40.into(), &20.into()));
+    let init = fs::read_to_string(folder.path("run/similarity/config.toml")).unwrap();
+    assert!(init.contains("init = \"run/contrast/best\"") && !init.contains("scratch"), "{init}");
+    let exported = SentenceEncoder::load(folder.path("exported"), &Options::default()).unwrap();
+    assert_eq!(exported.encode(&["비가 온다."]).unwrap().size(), [1, 16]);
+    assert_eq!(fs::read_to_string(folder.path("exported/README.md")).unwrap(), "# A card\n");
+    let again = stderr(&folder.trained(&[]));
+    assert_eq!(again.matches("is finished").count(), 3, "{again}");
+    // A stage that is run again makes those after it another model's.
+    fs::remove_dir_all(folder.path("run/contrast")).unwrap();
+    let again = stderr(&folder.trained(&[]));
+    assert_eq!(again.matches("is finished").count(), 1, "{again}");
+    let anew = stderr(&folder.trained(&["--overwrite", "--set", "seed=8"]));
+    assert!(!anew.contains("is finished"), "{anew}");
+}
+
+#[test]
+fn what_is_exported_takes_the_place_of_a_checkpoint_alone() {
+    let folder = folder(STAGES);
+    let refused = |path: &str| only_line(&folder.train(&["--set", &format!("export.path={path}")]));
+    assert!(refused("run/x").contains("lie within each other"), "{}", refused("run/x"));
+    assert!(refused(".").contains("lie within each other"));
+    fs::create_dir(folder.path("precious")).unwrap();
+    fs::write(folder.path("precious/letter.txt"), "").unwrap();
+    assert!(refused("precious").contains("is no checkpoint"));
+    let line = only_line(&folder.train(&["--set", "export.card=nowhere.md"]));
+    assert!(line.contains("export.card nowhere.md"), "{line}");
+    assert!(!folder.path("run").exists() && folder.path("precious/letter.txt").exists());
+}
+
+#[test]
+fn excluded_sentences_are_not_trained_on() {
+    let folder = folder(STAGES);
+    let text = fs::read_to_string(folder.path("text.txt")).unwrap();
+    let line = text.lines().nth(5).unwrap(); // whose sentences are long enough for a pair of neighbours
+    let sentence = line.split(". ").next().unwrap().to_owned() + ".";
+    fs::write(folder.path("held.csv"), format!("sentence1,sentence2\n{sentence},{sentence}\n")).unwrap();
+    let output = folder.trained(&["--set", "data.exclude=[\"held.csv\"]"]);
+    let told = stderr(&output);
+    // In the text, the groups and the inferences, that sentence stands more than once.
+    for name in ["text.txt", "groups.tsv", "nli.json"] {
+        assert!(told.contains(&format!("{name}: ")) && told.contains("hold a sentence of data.exclude"), "{told}");
+    }
+    let rows = &json(&folder, "run/contrast/report.json")["rows"]["train_sets"];
+    assert!(rows[1]["pairs"].as_u64().unwrap() < 40 && rows[2]["pairs"].as_u64().unwrap() < 20, "{rows}");
+}
+
+#[test]
+fn a_key_that_does_nothing_is_refused_by_name() {
+    let language = folder(LANGUAGE);
+    let refused = |arguments: &[&str]| language.refusal(arguments);
+    assert!(refused(&["--set", "train.loss=mse"]).contains("train.loss does nothing with objective = \"mlm\""));
+    assert!(refused(&["--set", "data.dev=[\"pairs.csv\"]"]).contains("data.dev does nothing"));
+    assert!(refused(&["--set", "train.select_by=pearson"]).contains("chosen by loss"));
+    assert!(refused(&["--set", "objective=poetry"]).contains("poetry"));
+    assert!(
+        refused(&["--set", "objective=contrastive", "--set", "data.held_out=5"]).contains("data.held_out does nothing")
+    );
+    assert!(refused(&["--set", "model.scratch.token_embeddings=magic"]).contains("magic"));
+    assert!(refused(&["--set", "data.held_out=200"]).contains("text.txt: no paragraph beside the first 200"));
+    assert!(refused(&["--set", "data.train=[\"pairs.csv\"]"]).contains("pairs.csv: expected a text file"));
+    assert!(refused(&["--set", "data.train=[\"nowhere.txt\"]"]).contains("nowhere.txt"));
+    let pairs = Folder::new();
+    assert!(
+        pairs.refusal(&["--set", "data.held_out=5"]).contains("data.held_out does nothing with objective = \"sts\"")
+    );
+    assert!(pairs.refusal(&["--set", "model.scratch.token_embeddings=cooccurrence"]).contains("objective = \"mlm\""));
+    assert!(pairs.refusal(&["--set", "export.path=x"]).contains("export goes with [[stage]]"));
+    let contrastive = ["--set", "objective=contrastive", "--set", "data.dev_fraction=0.1"];
+    assert!(pairs.refusal(&contrastive).contains("data.dev_fraction does nothing"));
+}
+
+#[test]
+fn a_stage_that_cannot_be_is_named() {
+    let both = folder(&format!("{STAGES}\n[[trial]]\nname = \"a\"\n"));
+    assert!(only_line(&both.train(&[])).contains("[[trial]] and [[stage]] exclude each other"));
+    let bad = folder(&STAGES.replace("data.text_pairs = 30", "data.text_pairs = 0"));
+    let line = only_line(&bad.train(&[]));
+    assert!(line.contains("`contrast`") && line.contains("data.text_pairs is 0"), "{line}");
+    let misplaced = folder(&STAGES.replace("name = \"contrast\"", "name = \"contrast\"\nmodel.init = \"x\""));
+    let line = only_line(&misplaced.train(&[]));
+    assert!(line.contains("stage `contrast`: model.init does nothing here"), "{line}");
+    let no_dev = folder(&STAGES.replace("data.dev = [\"pairs.csv\"]", ""));
+    assert!(only_line(&no_dev.train(&[])).contains("data.dev is empty"));
+}
