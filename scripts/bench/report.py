@@ -36,7 +36,7 @@ def section(table: Table) -> str:
         middle, low, high = map(figure, spread(values))
         lines.append(f"| {name} | {middle} | {between(low, high, values)} | {len(values)} |")
     if comparisons := table.known():
-        lines += ["", "| | beside | ratio | spread | asked | |", "|---|---|---:|---:|---:|---|"]
+        lines += ["", "| | beside | ratio | spread | goal | |", "|---|---|---:|---:|---:|---|"]
         lines += [compared(table, comparison) for comparison in comparisons]
     return "\n".join(lines)
 
@@ -44,9 +44,9 @@ def section(table: Table) -> str:
 def compared(table: Table, comparison: Comparison) -> str:
     ratios = table.ratios(comparison)
     middle, low, high = spread(ratios)
-    reached = ("reached" if holds(comparison, middle) else "not reached") if comparison.asked else ""
+    reached = ("reached" if holds(comparison, middle) else "not reached") if comparison.goal else ""
     range_ = between(f"{low:.2f}", f"{high:.2f}", ratios)
-    return f"| {comparison.side} | {comparison.beside} | {middle:.2f} | {range_} | {comparison.asked} | {reached} |"
+    return f"| {comparison.side} | {comparison.beside} | {middle:.2f} | {range_} | {comparison.goal} | {reached} |"
 
 
 def between(low: str, high: str, values: list[float]) -> str:

@@ -12,7 +12,7 @@ class Comparison:
 
     side: str
     beside: str
-    asked: str = ""  # such as "≥ 1.25"
+    goal: str = ""  # such as "≥ 1.25"
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Result:
 
 
 def holds(comparison: Comparison, ratio: float) -> bool:
-    relation, limit = comparison.asked.split()
+    relation, limit = comparison.goal.split()
     return ratio >= float(limit) if relation == "≥" else ratio <= float(limit)
 
 

@@ -5,10 +5,11 @@ mod common;
 
 use std::{
     fs,
+    io::{Read, Write},
     net::TcpListener,
     process::{Command, Stdio},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use common::{Answer, FORM, Server, agent, command, form, model, sentences, wait_until};
@@ -143,6 +144,28 @@ fn sigterm_finishes_the_work_in_hand_and_refuses_more() {
     assert_eq!(refused.header("connection"), "close");
     assert!(!upload.is_finished(), "the file was too short for this test");
     assert_eq!(upload.join().unwrap().json().as_object().unwrap().len(), 20_000);
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn an_answer_that_a_slow_client_is_still_taking_is_sent_to_its_end() {
+    let mut server = Server::start(&[]);
+    let file = "비가 온다.\n눈이 온다.\n".repeat(500_000);
+    let body = form(file.as_bytes(), &[("base_sentence", "비가 온다."), ("has_header", "false")]);
+    let mut connection = server.connect();
+    let head =
+        format!("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {}\r\n\r\n", body.len());
+    connection.write_all(head.as_bytes()).unwrap();
+    connection.write_all(&body).unwrap();
+    let mut answer = vec![0; 1 << 10];
+    connection.read_exact(&mut answer).unwrap(); // of some 14 MB, more than a connection holds on its way
+    server.signal("TERM");
+    wait_until("/health turns", || server.get("/health").status == 503);
+    thread::sleep(Duration::from_secs(1));
+    assert!(server.child.try_wait().unwrap().is_none(), "the server ended with an answer half sent");
+    connection.read_to_end(&mut answer).unwrap();
+    let text = String::from_utf8(answer).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK") && text.contains("\"999999\":"), "{} bytes", text.len());
     assert_eq!(server.status(), Some(0));
 }
 
