@@ -11,7 +11,7 @@ Written by `scripts/bench/run.sh`. All sides run on the same machine and in turn
 default of threads. Absolute figures drift by the hour on a shared machine; a ratio is of two runs of the same round,
 and the table gives its median over the rounds; spreads are from the least to the greatest. Weights are random, in the
 shapes of klue/roberta; the tokenizer is klue/roberta's and the sentences are real. Before encoding is timed, all sides'
-vectors are compared; of training, the losses are.
+vectors are compared; of training, the losses are. Goals are the project's own, set before anything was measured.
 """
 
 

@@ -3,7 +3,7 @@
 #
 #   scripts/browser/run.sh [--model DIR] [--screenshots DIR]
 #
-# The model is the quick start's by default, trained where it is missing. Chromium, Node and fonts are Debian's,
+# The model is the one that comes with the project by default. Chromium, Node and fonts are Debian's,
 # installed where they are missing and that is allowed; Playwright, which steers the browser, goes to $KO_STS_CACHE
 # (default: ~/.cache/ko-sts). With KO_STS_BIN the program `serve` of that folder is tested, and nothing is built.
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 here=$PWD/scripts/browser
 modules="${KO_STS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ko-sts}/browser"
-model=checkpoints/quickstart/best
+model=checkpoints/ko-sts-small
 screenshots=target/browser
 
 fail() { printf 'browser: error: %s\n' "$*" >&2; exit 1; }
@@ -50,7 +50,6 @@ if [ -z "${KO_STS_BIN:-}" ]; then
 fi
 program=$(realpath "${KO_STS_BIN:-target/release}")/serve
 [ -x "$program" ] || fail "no program $program: build it, or run without KO_STS_BIN"
-[ -d "$model" ] || [ "$model" != checkpoints/quickstart/best ] || scripts/quickstart.sh >&2
 [ -d "$model" ] || fail "no checkpoint $model"
 
 mkdir -p "$screenshots"

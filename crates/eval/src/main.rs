@@ -16,7 +16,7 @@ use data::{
 use eval::{Evaluation, Plots, Report, Scored, score_pairs, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
-    Options, Precision, SentenceEncoder,
+    BUNDLED_MODEL, Options, Precision, SentenceEncoder,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -30,7 +30,7 @@ const LONGEST_NAME: usize = 60; // characters that a dataset's name gives to a f
 struct Args {
     /// Model directory, in sentence-transformers' or Hugging Face's layout, or a model's id on the Hugging Face hub, as
     /// owner/name or owner/name@revision.
-    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    #[arg(long, value_name = "DIR_OR_HUB_ID", default_value = BUNDLED_MODEL)]
     model: PathBuf,
     /// Dataset: klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}, or a .json, .tsv or .csv file
     /// with the columns sentence1, sentence2 and score or label. A file without labels is scored all the same. May be

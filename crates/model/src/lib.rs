@@ -42,6 +42,9 @@ mod tokenizer;
 pub mod weights;
 mod wordpiece;
 
+/// The model that comes with the project, from its root: what programs take where none is named.
+pub const BUNDLED_MODEL: &str = "checkpoints/ko-sts-small";
+
 pub use config::{Activation, EncoderConfig, ModelType};
 pub use encoder::Encoder;
 pub use error::Error;

@@ -7,7 +7,7 @@ use std::{
 
 use kernels::Format;
 use model::{
-    Options, Pooling, Precision, SentenceEncoder, Tokenizer,
+    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, Tokenizer,
     hub::{self, Hub},
     runtime,
 };
@@ -19,7 +19,7 @@ use crate::{
     engine::{self, Engine},
     metrics::Metrics,
     serving::Error,
-    settings::{DEFAULT_MODEL, Settings},
+    settings::Settings,
     state::State,
     types::{EmbeddingModel, Info, ModelType},
 };
@@ -29,7 +29,7 @@ const BATCHES_IN_QUEUE: usize = 64;
 /// Loads the model and starts its engine.
 pub fn state(settings: &Settings) -> Result<State, Error> {
     let device = runtime::init(settings.device, settings.threads)?;
-    let is_default = settings.model.as_os_str() == DEFAULT_MODEL;
+    let is_default = settings.model.as_os_str() == BUNDLED_MODEL;
     if is_default && !settings.model.is_dir() {
         return Err(Error::NoModel);
     }

@@ -7,16 +7,11 @@ use std::{
 };
 
 use actix_web::{HttpServer, http::KeepAlive, rt, web};
+use model::BUNDLED_MODEL;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{
-    app::app,
-    engine::StartError,
-    loading,
-    settings::{DEFAULT_MODEL, Settings},
-    tls,
-};
+use crate::{app::app, engine::StartError, loading, settings::Settings, tls};
 
 const BACKLOG: i32 = 4096; // connections that wait to be accepted
 
@@ -24,7 +19,9 @@ const BACKLOG: i32 = 4096; // connections that wait to be accepted
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The default model is not there.
-    #[error("{DEFAULT_MODEL}: no such directory: scripts/quickstart.sh makes it, or name a model by --model")]
+    #[error(
+        "{BUNDLED_MODEL}: no such directory: it comes with the project, so run from its root, or name a model by --model"
+    )]
     NoModel,
     /// The model does not load.
     #[error(transparent)]

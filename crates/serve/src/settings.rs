@@ -11,15 +11,12 @@ use std::{
     time::Duration,
 };
 
-use model::{Precision, runtime::DeviceChoice};
+use model::{BUNDLED_MODEL, Precision, runtime::DeviceChoice};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use keys::{ApiKeys, KEYS_VARIABLE};
 pub use raw::Raw;
-
-/// The model that is served where none is named.
-pub const DEFAULT_MODEL: &str = "checkpoints/quickstart/best";
 
 /// Form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -158,7 +155,7 @@ impl Settings {
         };
         let address = raw.http.address.unwrap_or([127, 0, 0, 1].into());
         Ok(Self {
-            model: raw.model.unwrap_or_else(|| DEFAULT_MODEL.into()),
+            model: raw.model.unwrap_or_else(|| BUNDLED_MODEL.into()),
             precision: raw.precision,
             device,
             threads: positive("threads", raw.threads.map(usize::from))?,

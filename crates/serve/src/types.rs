@@ -183,7 +183,7 @@ pub(crate) struct Usage {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Info {
     /// Directory or hub id of the model.
-    #[schema(example = "checkpoints/quickstart/best")]
+    #[schema(example = "checkpoints/ko-sts-small")]
     pub(crate) model_id: String,
     /// Always null.
     #[schema(value_type = Option<String>)]

@@ -103,8 +103,8 @@ fn the_default_model_that_is_missing_is_said_with_how_to_make_it() {
     let folder = tempfile::tempdir().unwrap();
     let output = command(&["--port", "0"]).current_dir(&folder).output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
-    let expected = "error: checkpoints/quickstart/best: no such directory: scripts/quickstart.sh makes it, or name a model \
-                    by --model\n";
+    let expected = "error: checkpoints/ko-sts-small: no such directory: it comes with the project, so run from its root, or \
+                    name a model by --model\n";
     assert_eq!((line.as_str(), output.status.code()), (expected, Some(1)));
 }
 

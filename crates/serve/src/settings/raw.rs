@@ -12,7 +12,7 @@ use super::{LogFormat, LogLevel};
 #[serde(deny_unknown_fields, default)]
 pub struct Raw {
     /// Model directory, in sentence-transformers' or Hugging Face's layout, or a model's id on the Hugging Face hub, as
-    /// owner/name or owner/name@revision [default: checkpoints/quickstart/best].
+    /// owner/name or owner/name@revision [default: checkpoints/ko-sts-small].
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     pub(super) model: Option<PathBuf>,
     /// Number format of the encoder's layers: f32, bf16 or int8 [default: bf16 where the machine computes in it, else
