@@ -100,9 +100,11 @@ def table(results: Path) -> str:
     ]
     order = list(SIDES)
     for (clients, name), entries in sorted(runs.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
-        middle = [statistics.median(entry[key] for entry in entries) for key in ("p50", "p90", "p99")]
+        answered = [entry for entry in entries if entry["requests"]]  # a run may be over before the first answer
         failed = sum(int(entry["failed"]) for entry in entries)
-        figures = " | ".join(f"{value:.0f}" for value in middle)
+        figures = " | ".join(
+            f"{statistics.median(entry[key] for entry in answered):.0f}" if answered else "–" for key in ("p50", "p90", "p99")
+        )
         requests = statistics.median(map(rate, entries))
         lines.append(f"| {clients} | {name} | {requests:.1f} | {figures} | {failed} | {len(entries)} |")
     lines += [
@@ -113,7 +115,11 @@ def table(results: Path) -> str:
     for clients in sorted({clients for clients, _ in runs}):
         for name, beside in COMPARISONS:
             if (clients, name) in runs and (clients, beside) in runs:
-                ratios = [rate(a) / rate(b) for a, b in zip(runs[clients, name], runs[clients, beside])]
+                both = zip(runs[clients, name], runs[clients, beside])
+                ratios = [rate(a) / rate(b) for a, b in both if b["requests"]]
+                if not ratios:
+                    lines.append(f"| {clients} | {name} | {beside} | no answer of the other within a run | – |")
+                    continue
                 middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
                 lines.append(f"| {clients} | {name} | {beside} | {middle:.2f} | {low:.2f}–{high:.2f} |")
     return "\n".join(lines)

@@ -145,3 +145,32 @@ fn help_names_the_datasets() {
     let output = data(Path::new("."), &["--help"]);
     assert!(output.status.success() && stdout(&output).contains("kor-sts:{train,dev,test}"));
 }
+
+#[test]
+fn test_sentences_in_training_sets_are_counted_and_fail_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("test.csv", "sentence1,sentence2\n비가 온다.,눈이 온다.\n"),
+        ("pairs.csv", "sentence1,sentence2,score\n비가  온다.,해가 뜬다.,1\n달이 진다.,해가 진다.,2\n"),
+        ("text.txt", "오늘 눈이 온다. 춥다.\n바람이 분다.\n"),
+    ] {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let overlap = |arguments: &[&str]| data(folder.path(), &[&["overlap"], arguments].concat());
+    let found = overlap(&["pairs.csv", "text.txt", "--test", "test.csv"]);
+    assert_eq!(found.status.code(), Some(1));
+    assert_eq!(
+        stdout(&found),
+        "2 different sentences in test.csv\n\
+         pairs.csv: 2 rows, 0 left out, 1 hold a sentence of the test sets\n\
+         text.txt: 2 rows, 0 left out, 1 hold a sentence of the test sets\n"
+    );
+    assert_eq!(stderr(&found), "error: 2 rows of the training sets hold a sentence of the test sets\n");
+    let left_out = overlap(&["pairs.csv", "text.txt", "--test", "test.csv", "--exclude", "test.csv"]);
+    assert!(left_out.status.success(), "{}", stderr(&left_out));
+    assert!(stdout(&left_out).contains("text.txt: 2 rows, 1 left out, 0 hold"));
+    for (spec, expected) in [("klue-nli:train", "klue-nli-v1.1_train.json is missing"), ("gone.txt", "gone.txt")] {
+        let output = overlap(&[spec, "--test", "test.csv"]);
+        assert!(!output.status.success() && stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
