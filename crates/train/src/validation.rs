@@ -52,7 +52,7 @@ const OF_PAIRS: [Figure; 4] = [
 ];
 const OF_TEXT: [Figure; 2] = [
     Figure { name: "accuracy", header: "accuracy", axis: "held-out accuracy", value: |dev| dev.accuracy },
-    Figure { name: "loss", header: "loss", axis: "held-out loss (cross-entropy)", value: |dev| Some(dev.loss) },
+    Figure { name: "loss", header: "loss", axis: "held-out loss", value: |dev| Some(dev.loss) },
 ];
 
 impl DevFigures {
