@@ -16,5 +16,5 @@ The checkpoint:  $run/best  (a sentence-transformers directory)
 The report:      $run/report.md, $run/report.json
 The log:         $run/metrics.jsonl
 The evaluation:  $run/eval.json, $run/predictions.sample-{dev,test}.csv
-480 sample pairs show the way and teach no Korean; README.md goes on with real data.
+The model that it began with knows some Korean, and 480 sample pairs add little; README.md goes on with real data.
 END

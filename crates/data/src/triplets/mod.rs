@@ -44,6 +44,9 @@ pub struct TripletSet {
     pub triplets: Vec<Triplet>,
 }
 
+/// Reads the examples of a text; a problem has the line that it was found on.
+type Parse = fn(&str) -> Result<Vec<Triplet>, (usize, Problem)>;
+
 /// The names that messages offer.
 pub(crate) const KNOWN_TRIPLETS: &str = "klue-nli:{train,dev} and para-kqc:train";
 
@@ -81,13 +84,13 @@ impl TripletSet {
         let triplets = if TextFile::is_text(&path) {
             neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?
         } else {
-            let read: fn(&str) -> Result<Vec<Triplet>, (usize, Problem)> = match Format::of(&path) {
+            let parse: Parse = match Format::of(&path) {
                 Some(Format::Json) => nli::parse,
                 Some(Format::Tsv) => groups::parse,
                 _ => return Err(failed(Problem::TripletExtension)),
             };
             let text = read_text(&path)?;
-            read(&text).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })?
+            parse(&text).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })?
         };
         if triplets.is_empty() {
             return Err(failed(Problem::NoTriplets));
