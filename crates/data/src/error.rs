@@ -166,7 +166,7 @@ pub enum Problem {
     #[error("a line of more than 1048576 bytes, expected one paragraph a line")]
     LongLine,
     #[error(
-        "no paragraph beside the first {skipped}, which are held out, and those with an excluded sentence: give more text"
+        "no paragraph beside the first {skipped}, which are held out, and those with an excluded sentence: set a smaller data.held_out, or give more text"
     )]
     NoText { skipped: usize },
     #[error("expected examples as .json (premise, hypothesis, gold_label), .tsv (group, sentence), .txt or .txt.zst")]

@@ -254,3 +254,15 @@ fn a_stage_that_cannot_be_is_named() {
     let no_dev = folder(&STAGES.replace("data.dev = [\"pairs.csv\"]", ""));
     assert!(only_line(&no_dev.train(&[])).contains("data.dev is empty"));
 }
+
+#[test]
+fn the_example_of_the_readme_is_a_configuration() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let start = readme.find("```toml\n[model.scratch]").unwrap() + "```toml\n".len();
+    let example = &readme[start..start + readme[start..].find("```").unwrap()];
+    let folder = folder(example);
+    let plan = train::Plan::load(&folder.path("config.toml"), &[], None).unwrap();
+    let train::Plan::Stages(stages) = plan else { panic!("{plan:?}") };
+    assert_eq!(stages.stages.len(), 3);
+    assert!(stages.export.is_some());
+}
