@@ -66,6 +66,17 @@ pub enum Error {
         remedy: String,
     },
 
+    /// The spec names data of another kind than is asked for.
+    #[error("{spec} holds {kind}: train on it with objective = {objective:?}")]
+    OtherKind {
+        /// The spec as asked for.
+        spec: String,
+        /// What its file holds.
+        kind: &'static str,
+        /// The objective of a training that reads it.
+        objective: &'static str,
+    },
+
     /// The spec names no set of examples and looks like no file.
     #[error(
         "unknown set of examples {spec:?}: the known names are {KNOWN_TRIPLETS}, or give the path of a .json, .tsv, .txt or .txt.zst file"
@@ -225,6 +236,12 @@ pub enum Problem {
 impl Error {
     /// True where the request itself is wrong (an unknown name, an impossible fraction), not the data.
     pub fn is_wrong_use(&self) -> bool {
-        matches!(self, Error::UnknownDataset { .. } | Error::UnknownTriplets { .. } | Error::Fraction { .. })
+        matches!(
+            self,
+            Error::UnknownDataset { .. }
+                | Error::UnknownTriplets { .. }
+                | Error::OtherKind { .. }
+                | Error::Fraction { .. }
+        )
     }
 }

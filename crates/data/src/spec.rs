@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use crate::data_dir::{DEFAULT, DataDir};
 use crate::error::Error;
 use crate::reader::Format;
+use crate::text::TextFile;
+use crate::triplets::TripletSet;
 
 /// The names that messages offer.
 pub(crate) const KNOWN_NAMES: &str = "klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}";
@@ -21,6 +23,11 @@ const NAMED: &[(&str, &[&str])] = &[
     ("sample:dev", &["sample/sample-dev.json"]),
     ("sample:test", &["sample/sample-test.json"]),
 ];
+
+/// Whether a spec is the name of scored pairs.
+pub(crate) fn is_named(spec: &str) -> bool {
+    NAMED.iter().any(|(name, _)| *name == spec)
+}
 
 /// Finds the file of `spec`: a known name, or the path of a file.
 pub(crate) fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
@@ -43,6 +50,10 @@ fn locate_path(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
     let path = dir.resolve(spec);
     if path.exists() {
         Ok(path)
+    } else if TripletSet::is_named(spec) {
+        Err(Error::OtherKind { spec: spec.to_owned(), kind: "examples without scores", objective: "contrastive" })
+    } else if TextFile::is_text(&path) {
+        Err(Error::OtherKind { spec: spec.to_owned(), kind: "running text", objective: "mlm" })
     } else if Format::of(&path).is_some() {
         let remedy = "check the path".to_owned();
         Err(Error::MissingDataset { spec: spec.to_owned(), looked_at: vec![path], remedy })
@@ -123,6 +134,20 @@ mod tests {
     fn a_path_may_start_in_the_data_directory() {
         let (temp, dir) = dir_with(&["mine/pairs.tsv"]);
         assert_eq!(locate("data:mine/pairs.tsv", &dir).unwrap(), temp.path().join("mine/pairs.tsv"));
+    }
+
+    #[test]
+    fn data_of_another_kind_are_told_by_their_objective() {
+        let (_temp, dir) = dir_with(&[]);
+        let message = |spec: &str| locate(spec, &dir).unwrap_err().to_string();
+        assert_eq!(
+            message("klue-nli:train"),
+            "klue-nli:train holds examples without scores: train on it with objective = \"contrastive\""
+        );
+        assert!(
+            message("nowhere.txt.zst").contains("running text")
+                && message("nowhere.txt").contains("objective = \"mlm\"")
+        );
     }
 
     #[test]

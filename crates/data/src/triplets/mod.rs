@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Problem},
     exclusion::Exclusion,
     reader::Format,
+    spec,
     text::TextFile,
 };
 
@@ -74,6 +75,9 @@ impl TripletSet {
     pub fn load(spec: &str, dir: &DataDir, text_pairs: usize) -> Result<TripletSet, Error> {
         let named = NAMED.iter().find(|(name, _)| *name == spec);
         let path = named.map_or_else(|| dir.resolve(spec), |(_, file)| dir.path().join(file));
+        if spec::is_named(spec) {
+            return Err(Error::OtherKind { spec: spec.to_owned(), kind: "scored pairs", objective: "sts" });
+        }
         if !path.is_file() {
             return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
                 true => Error::MissingTriplets { spec: spec.to_owned(), path },
@@ -120,7 +124,8 @@ mod tests {
         let message = |spec: &str| TripletSet::load(spec, &dir, 10).unwrap_err().to_string();
         assert!(message("klue-nli:train").contains("klue-nli/klue-nli-v1.1_train.json is missing"));
         assert!(message("nowhere/x.tsv").contains("nowhere/x.tsv is missing"));
-        assert!(message("kor-sts:train").contains("klue-nli:{train,dev}"));
+        assert!(message("kor-sts:train").contains("holds scored pairs: train on it with objective = \"sts\""));
+        assert!(message("nothing").contains("klue-nli:{train,dev}"));
         fs::write(folder.path().join("x.csv"), "a,b\n").unwrap();
         assert!(message("data:x.csv").contains("x.csv: expected"), "{}", message("data:x.csv"));
         fs::write(folder.path().join("x.tsv"), "1\t하나뿐이다.\n").unwrap();
