@@ -1,5 +1,7 @@
 //! The configuration of a run: a TOML file with overrides, validated once.
 
+mod objective_keys;
+mod plan;
 mod raw;
 
 use std::path::{Path, PathBuf};
@@ -8,16 +10,10 @@ use anyhow::{Context, bail, ensure};
 use model::{EncoderConfig, Pooling, Precision};
 use serde::{Deserialize, Serialize};
 
-use raw::{Member, RawTrial};
-
+pub use plan::Plan;
 pub(crate) use raw::RawConfig;
 
-use crate::{
-    loss::Loss,
-    objective::Objective,
-    stages::{Export, Stages},
-    trials::{Trial, Trials},
-};
+use crate::{loss::Loss, objective::Objective};
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -166,63 +162,11 @@ impl SelectBy {
     }
 }
 
-/// What a configuration file asks for.
-#[derive(Clone, Debug)]
-pub enum Plan {
-    /// One run.
-    Run(Box<Config>),
-    /// One run for each `[[trial]]`.
-    Trials(Trials),
-    /// One run for each `[[stage]]`, each from the one before.
-    Stages(Stages),
-}
-
-impl Plan {
-    /// Reads a TOML file, replaces keys by `overrides` of the form `train.epochs=2`, and validates the result.
-    pub fn load(path: &Path, overrides: &[String], output: Option<PathBuf>) -> anyhow::Result<Self> {
-        let (mut trials, mut stages) = (Vec::new(), Vec::<Trial>::new());
-        let (mut folder, mut export) = (PathBuf::new(), None);
-        for (member, mut raw) in RawConfig::load(path, overrides)? {
-            let stem = path.file_stem().context("the configuration has no file name")?;
-            folder = output.clone().or(raw.output).unwrap_or_else(|| Path::new("checkpoints").join(stem));
-            raw.output = Some(member.of_several().map_or(folder.clone(), |own| folder.join(&own.name)));
-            let place = member.of_several().map_or(String::new(), |own| format!(": {} `{}`", member.kind(), own.name));
-            let failed = || format!("{}{place}", path.display());
-            if let Member::Stage(_) = member {
-                export = raw.export.take();
-                if let (Some(before), Member::Stage(own)) = (stages.last(), &member) {
-                    let key = own.keys.keys().find(|key| {
-                        ["model.init", "model.scratch", "model.tokenizer"].iter().any(|fixed| key.starts_with(fixed))
-                    });
-                    if let Some(key) = key {
-                        let why = format!("{key} does nothing here: a stage goes on from the model of the one before");
-                        return Err(anyhow::anyhow!(why)).with_context(failed);
-                    }
-                    raw.model.go_on_from(before.config.output.join("best"));
-                }
-            } else if raw.export.is_some() {
-                return Err(anyhow::anyhow!("export goes with [[stage]]")).with_context(failed);
-            }
-            let config = Config::validate(raw).with_context(failed)?;
-            match member {
-                Member::Trial(RawTrial { name, keys }) => trials.push(Trial { name, keys, config }),
-                Member::Stage(RawTrial { name, keys }) => stages.push(Trial { name, keys, config }),
-                Member::Alone => return Ok(Plan::Run(Box::new(config))),
-            }
-        }
-        if stages.is_empty() {
-            return Ok(Plan::Trials(Trials { output: folder, trials }));
-        }
-        let export = export.map(|export| Export { path: export.path, weights: export.weights, card: export.card });
-        Ok(Plan::Stages(Stages { output: folder, stages, export }))
-    }
-}
-
 impl Config {
     fn validate(mut raw: RawConfig) -> anyhow::Result<Self> {
         let model = model_source(&mut raw)?;
         let (data, train) = (&mut raw.data, &mut raw.train);
-        check_objective(raw.objective, data, train)?;
+        objective_keys::check(raw.objective, data, train)?;
         if let Some(fraction) = data.dev_fraction {
             ensure!(
                 fraction > 0.0 && fraction < 1.0,
@@ -342,60 +286,6 @@ pub enum ExportWeights {
     Bf16,
     /// As they were trained.
     F32,
-}
-
-/// Refuses keys that do nothing under an objective, and fills in its defaults.
-fn check_objective(objective: Objective, data: &mut raw::RawData, train: &mut raw::RawTrain) -> anyhow::Result<()> {
-    let (name, example) = match objective {
-        Objective::Sts => ("sts", "klue-sts:train"),
-        Objective::Contrastive => ("contrastive", "klue-nli:train"),
-        Objective::Mlm => ("mlm", "data:ko-wiki/ko-wiki-paragraphs.txt.zst"),
-    };
-    ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as {example:?}");
-    let (is_sts, is_mlm) = (objective == Objective::Sts, objective == Objective::Mlm);
-    let misplaced = [
-        ("train.loss", train.loss.is_some() && !is_sts),
-        ("data.dev_fraction", data.dev_fraction.is_some() && !is_sts),
-        ("data.dev_from", !data.dev_from.is_empty() && !is_sts),
-        ("data.dev", !data.dev.is_empty() && is_mlm),
-        ("data.test", !data.test.is_empty() && is_mlm),
-        ("data.held_out", data.held_out.is_some() && !is_mlm),
-        ("train.steps_per_epoch", train.steps_per_epoch.is_some() && !is_mlm),
-        ("data.text_pairs", data.text_pairs.is_some() && objective != Objective::Contrastive),
-    ];
-    if let Some((key, _)) = misplaced.into_iter().find(|(_, is_misplaced)| *is_misplaced) {
-        bail!("{key} does nothing with objective = \"{name}\": remove it");
-    }
-    let positive = |name: &str, value: usize| {
-        ensure!(value > 0, "{name} is 0, expected at least 1");
-        Ok(())
-    };
-    match objective {
-        Objective::Sts => {
-            if data.dev.is_empty() && data.dev_fraction.is_none() {
-                data.dev_fraction = Some(0.1);
-            }
-            train.loss.get_or_insert_default();
-        }
-        Objective::Contrastive => {
-            let what = "data.dev is empty: contrastive examples have no scores, so name a scored set that picks the best epoch, \
-                        such as \"kor-sts:dev\"";
-            ensure!(!data.dev.is_empty(), "{what}");
-            positive("data.text_pairs", *data.text_pairs.get_or_insert(200_000))?;
-            ensure!(train.batch_size > 1, "train.batch_size is 1: an anchor is told from the others of its batch");
-        }
-        Objective::Mlm => {
-            positive("data.held_out", *data.held_out.get_or_insert(500))?;
-            let steps = *train.steps_per_epoch.get_or_insert(1000);
-            // The bound keeps the steps of all epochs within any integer.
-            ensure!((1..=1 << 31).contains(&steps), "train.steps_per_epoch is {steps}, expected 1..=2147483648");
-            let select_by = *train.select_by.get_or_insert(SelectBy::Loss);
-            let expected = "train.select_by: a masked language model is chosen by loss";
-            ensure!(select_by == SelectBy::Loss, "{expected}");
-        }
-    }
-    train.select_by.get_or_insert_default();
-    Ok(())
 }
 
 /// Keys of `[model.scratch]`: the tokenizer, those that shape the encoder, and those of Hugging Face's `config.json` that

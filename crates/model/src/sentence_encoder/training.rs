@@ -1,0 +1,133 @@
+//! Passes of training: embeddings with their gradients.
+
+use std::cell::RefCell;
+
+use kernels::Format;
+use tch::{Device, Kind, Tensor};
+
+use super::SentenceEncoder;
+use crate::{
+    native::training::{Parameters, Tape},
+    packed::PackedBatch,
+    precision::Precision,
+    runtime,
+    similarity::normalized,
+    slices,
+};
+
+impl SentenceEncoder {
+    /// Embeddings of tokenized sentences, all in one packed batch, on the device: (sentences, hidden), f32. Gradients
+    /// flow to the weights unless the caller stops them; `train` switches dropout on.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub fn forward(&self, sentences: &[Vec<i64>], precision: Precision, train: bool) -> Tensor {
+        let (encoder, _) = self.weights.trainable();
+        let batch = PackedBatch::new(sentences, &self.config, self.device);
+        let hidden = encoder.forward(&batch, precision, train); // (tokens, hidden)
+        let embeddings = self.pooling.forward(&hidden, &batch); // (sentences, hidden)
+        if self.normalize { normalized(&embeddings) } else { embeddings }
+    }
+
+    /// Adds to the gradients of the weights that of `loss`, a scalar function of the sentences' embeddings (sentences,
+    /// hidden), which all are computed in one packed batch; returns the loss. `dropout` is the seed of dropout, and none
+    /// switches it off.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub fn backpropagate(
+        &self,
+        sentences: &[Vec<i64>],
+        precision: Precision,
+        dropout: Option<u64>,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> f64 {
+        let (_, tape) = self.weights.trainable();
+        let format = precision.format();
+        if self.device != Device::Cpu || !format.is_vectorized() {
+            runtime::manual_seed(dropout.unwrap_or_default());
+            let loss = loss(&self.forward(sentences, precision, dropout.is_some()));
+            loss.backward();
+            return loss.double_value(&[]);
+        }
+        self.native_pass(tape, sentences, format, dropout, |tape| {
+            let pooled = tape.pool(&self.config, self.pooling);
+            let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);
+            let loss = loss(&if self.normalize { normalized(&pooled) } else { pooled.shallow_clone() });
+            loss.backward();
+            let grad_pooled = pooled.grad().contiguous();
+            (tape.pool_backward(&self.config, self.pooling, slices::values(&grad_pooled)), loss.double_value(&[]))
+        })
+    }
+
+    /// The same for a function of the embeddings of all tokens, one sentence after the other: (tokens, hidden). The loss may
+    /// read variables of its own and those of the encoder; their gradients grow by what it makes of them.
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub(crate) fn backpropagate_tokens(
+        &self,
+        sentences: &[Vec<i64>],
+        precision: Precision,
+        dropout: Option<u64>,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> f64 {
+        let (encoder, tape) = self.weights.trainable();
+        let format = precision.format();
+        if self.device != Device::Cpu || !format.is_vectorized() {
+            runtime::manual_seed(dropout.unwrap_or_default());
+            let batch = PackedBatch::new(sentences, &self.config, self.device);
+            let hidden = encoder.forward(&batch, precision, dropout.is_some());
+            let loss = loss(&batch.restore_tokens(&hidden).to_kind(Kind::Float));
+            loss.backward();
+            return loss.double_value(&[]);
+        }
+        self.native_pass(tape, sentences, format, dropout, |tape| {
+            let hidden = Tensor::from_slice(tape.tokens()).view((-1, self.config.hidden_size)).set_requires_grad(true);
+            let loss = loss(&hidden);
+            loss.backward();
+            (slices::values(&hidden.grad().contiguous()).to_vec(), loss.double_value(&[]))
+        })
+    }
+
+    /// A forward pass, `differentiate`, which gives the gradient with respect to the tokens' embeddings and the loss, and the
+    /// backward pass.
+    fn native_pass(
+        &self,
+        tape: &RefCell<Option<Box<Tape>>>,
+        sentences: &[Vec<i64>],
+        format: Format,
+        dropout: Option<u64>,
+        differentiate: impl FnOnce(&Tape) -> (Vec<f32>, f64),
+    ) -> f64 {
+        let variables = self.variables();
+        let mut grads = variables.iter().map(|(name, variable)| (name.clone(), gradient(variable))).collect();
+        let mut tape = tape.borrow_mut();
+        let tape = match &mut *tape {
+            Some(tape) if tape.format() == format => tape,
+            other => other.insert(Box::new(Tape::new(&self.config, format))),
+        };
+        tape.forward(&Parameters::new(&variables, &mut grads, &self.config), &self.config, sentences, dropout);
+        let (grad, loss) = differentiate(tape);
+        tape.backward(&mut Parameters::new(&variables, &mut grads, &self.config), &self.config, dropout, grad);
+        loss
+    }
+
+    /// Embeddings of the tokens of all sentences without their gradient, one sentence after the other: (tokens, hidden).
+    ///
+    /// # Panics
+    /// If the encoder was not loaded as trainable.
+    pub(crate) fn encode_tokens(&self, sentences: &[Vec<i64>]) -> Tensor {
+        let (encoder, _) = self.weights.trainable();
+        let batch = PackedBatch::new(sentences, &self.config, self.device);
+        batch.restore_tokens(&tch::no_grad(|| encoder.forward(&batch, Precision::F32, false)))
+    }
+}
+
+/// A variable's gradient, zero where nothing was added to it yet.
+fn gradient(variable: &Tensor) -> Tensor {
+    if !variable.grad().defined() {
+        (variable * 0.0).sum(Kind::Float).backward(); // the way to have libtorch make one
+    }
+    variable.grad()
+}

@@ -1,0 +1,63 @@
+//! Which keys an objective has, and what they are by default.
+
+use anyhow::{bail, ensure};
+
+use super::{
+    SelectBy,
+    raw::{RawData, RawTrain},
+};
+use crate::objective::Objective;
+
+/// Refuses keys that do nothing under an objective, and fills in its defaults.
+pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTrain) -> anyhow::Result<()> {
+    let (name, example) = match objective {
+        Objective::Sts => ("sts", "klue-sts:train"),
+        Objective::Contrastive => ("contrastive", "klue-nli:train"),
+        Objective::Mlm => ("mlm", "data:ko-wiki/ko-wiki-paragraphs.txt.zst"),
+    };
+    ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as {example:?}");
+    let (is_sts, is_mlm) = (objective == Objective::Sts, objective == Objective::Mlm);
+    let misplaced = [
+        ("train.loss", train.loss.is_some() && !is_sts),
+        ("data.dev_fraction", data.dev_fraction.is_some() && !is_sts),
+        ("data.dev_from", !data.dev_from.is_empty() && !is_sts),
+        ("data.dev", !data.dev.is_empty() && is_mlm),
+        ("data.test", !data.test.is_empty() && is_mlm),
+        ("data.held_out", data.held_out.is_some() && !is_mlm),
+        ("train.steps_per_epoch", train.steps_per_epoch.is_some() && !is_mlm),
+        ("data.text_pairs", data.text_pairs.is_some() && objective != Objective::Contrastive),
+    ];
+    if let Some((key, _)) = misplaced.into_iter().find(|(_, is_misplaced)| *is_misplaced) {
+        bail!("{key} does nothing with objective = \"{name}\": remove it");
+    }
+    let positive = |name: &str, value: usize| {
+        ensure!(value > 0, "{name} is 0, expected at least 1");
+        Ok(())
+    };
+    match objective {
+        Objective::Sts => {
+            if data.dev.is_empty() && data.dev_fraction.is_none() {
+                data.dev_fraction = Some(0.1);
+            }
+            train.loss.get_or_insert_default();
+        }
+        Objective::Contrastive => {
+            let what = "data.dev is empty: contrastive examples have no scores, so name a scored set that picks the best epoch, \
+                        such as \"kor-sts:dev\"";
+            ensure!(!data.dev.is_empty(), "{what}");
+            positive("data.text_pairs", *data.text_pairs.get_or_insert(200_000))?;
+            ensure!(train.batch_size > 1, "train.batch_size is 1: an anchor is told from the others of its batch");
+        }
+        Objective::Mlm => {
+            positive("data.held_out", *data.held_out.get_or_insert(500))?;
+            let steps = *train.steps_per_epoch.get_or_insert(1000);
+            // The bound keeps the steps of all epochs within any integer.
+            ensure!((1..=1 << 31).contains(&steps), "train.steps_per_epoch is {steps}, expected 1..=2147483648");
+            let select_by = *train.select_by.get_or_insert(SelectBy::Loss);
+            let expected = "train.select_by: a masked language model is chosen by loss";
+            ensure!(select_by == SelectBy::Loss, "{expected}");
+        }
+    }
+    train.select_by.get_or_insert_default();
+    Ok(())
+}
