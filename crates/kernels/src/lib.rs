@@ -22,6 +22,7 @@ mod panels;
 #[allow(unsafe_code)] // Its head says what for.
 mod raw;
 mod rows;
+mod scan;
 mod sums;
 mod vector;
 
@@ -33,6 +34,7 @@ pub use format::Format;
 pub use linear::Linear;
 pub use raw::vectorize;
 pub use rows::Rows;
+pub use scan::{scan, scan_bf16, scan_int8};
 pub use sums::add_column_sums;
 pub use vector::{
     gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative, layer_norm, layer_norm_backward, normalize, relu,

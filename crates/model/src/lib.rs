@@ -48,6 +48,7 @@ pub const BUNDLED_MODEL: &str = "checkpoints/ko-sts-small";
 pub use config::{Activation, EncoderConfig, ModelType};
 pub use encoder::Encoder;
 pub use error::Error;
+pub use manifest::fingerprint;
 pub use masked_lm::{Guesses, MaskedBatch, MaskedLanguageModel};
 pub use packed::PackedBatch;
 pub use pooling::Pooling;

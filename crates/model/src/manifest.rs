@@ -37,8 +37,7 @@ impl Stamp {
             hash.update(&buffer[..count]);
             size += count as u64;
         }
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { size, sha256 })
+        Ok(Self { size, sha256: hex(hash) })
     }
 }
 
@@ -62,6 +61,23 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Stamp>) -> Res
         }
     }
     Ok(())
+}
+
+/// Digest of the files of a model directory by name and content, but for those that an encoder does not read: two
+/// directories with the same one give the same embeddings.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn fingerprint(dir: &Path) -> Result<String, Error> {
+    let mut files = BTreeMap::new();
+    collect(dir, "", &mut files)?;
+    files.retain(|name, _| !NOT_THE_ENCODERS.contains(&name.as_str()) && name != NAME && name != "README.md");
+    let text = serde_json::to_string(&Manifest { files }).expect("a map of numbers and texts is JSON");
+    Ok(hex(Sha256::new().chain_update(text)))
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Files that the encoder does not read; whoever resumes a run does.

@@ -3,7 +3,7 @@
 //! Source: transformers, `RobertaForMaskedLM`, whose names the variables have in a checkpoint. The head's output layer is
 //! the table of token embeddings, and it is computed at the hidden positions alone.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use tch::{Device, Kind, Reduction, Tensor, nn::VarStore};
 
@@ -28,6 +28,19 @@ pub struct MaskedBatch {
     pub positions: Vec<i64>,
     /// The ids that belong there.
     pub labels: Vec<i64>,
+}
+
+impl MaskedBatch {
+    /// Some of its sequences, by their places; they may have no position.
+    pub fn part(&self, places: Range<usize>) -> Self {
+        let tokens = |sequences: &[Vec<i64>]| sequences.iter().map(Vec::len).sum::<usize>() as i64;
+        let start = tokens(&self.sequences[..places.start]);
+        let sequences = self.sequences[places].to_vec();
+        let end = start + tokens(&sequences);
+        let within = self.positions.iter().zip(&self.labels).filter(|(position, _)| (start..end).contains(position));
+        let (positions, labels) = within.map(|(position, label)| (position - start, label)).unzip();
+        Self { sequences, positions, labels }
+    }
 }
 
 /// What a model makes of the positions of a batch.

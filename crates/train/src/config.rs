@@ -64,6 +64,8 @@ pub struct Config {
     pub learning_rate: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// Factor on the learning rate of each layer for every layer above it.
+    pub layerwise_lr_decay: f64,
     /// Length of the warm-up.
     pub warmup: Warmup,
     /// Bound on the norm of the gradient; `None` leaves it alone.
@@ -199,6 +201,7 @@ impl Config {
             train.learning_rate
         );
         within("train.weight_decay", train.weight_decay, 0.0, 1.0)?;
+        within("train.layerwise_lr_decay", train.layerwise_lr_decay.unwrap_or(1.0), 0.0, 1.0)?;
         ensure!(train.precision != Precision::Int8, "train.precision is int8, expected f32 or bf16");
         ensure!(train.max_grad_norm >= 0.0, "train.max_grad_norm is {}, expected 0 (off) or more", train.max_grad_norm);
         let warmup = match (train.warmup_epochs, train.warmup_ratio, train.warmup_steps) {
@@ -252,6 +255,7 @@ impl Config {
             gradient_accumulation: raw.train.gradient_accumulation,
             learning_rate: raw.train.learning_rate,
             weight_decay: raw.train.weight_decay,
+            layerwise_lr_decay: raw.train.layerwise_lr_decay.unwrap_or(1.0),
             warmup,
             max_grad_norm: (raw.train.max_grad_norm > 0.0).then_some(raw.train.max_grad_norm),
             precision: raw.train.precision,

@@ -24,6 +24,11 @@ impl Loss {
         }
     }
 
+    /// Whether it compares the pairs of a batch with each other, and so is no mean over them.
+    pub(crate) fn spans_batch(self) -> bool {
+        self == Self::Cosent
+    }
+
     /// Cosines (pairs) and labels (pairs) to a scalar.
     pub fn forward(self, cosines: &Tensor, labels: &Tensor) -> Tensor {
         match self {

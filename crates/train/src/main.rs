@@ -2,15 +2,19 @@
 
 use std::{
     io::{self, Write},
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Parser;
-use data::{DataDir, command_line};
+use data::{
+    DataDir,
+    command_line::{self, Interrupted},
+};
 use model::runtime::{self, DeviceChoice};
-use train::{Environment, Existing, Interrupt, Plan, run_stages, run_trials, train};
+use train::{Environment, Existing, Interrupt, Plan, Ranks, Voice, run_stages, run_trials, train};
 
 /// Train a sentence encoder: fine-tune it on scored sentence pairs, or pretrain it on text.
 #[derive(Parser)]
@@ -44,13 +48,27 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    command_line::run(|| run(&args))
+    command_line::run(|| {
+        let ranks = Ranks::of_launcher()?;
+        let voice = Voice::new(&ranks).context("cannot write to standard error")?;
+        let done = panic::catch_unwind(AssertUnwindSafe(|| run(&args, &ranks)));
+        match &done {
+            Ok(Err(error)) if !error.is::<Interrupted>() => voice.last_words(error, &ranks),
+            Err(_) => voice.last_words(&anyhow!("internal error"), &ranks),
+            _ => {}
+        }
+        done.unwrap_or_else(|panic| panic::resume_unwind(panic))
+    })
 }
 
-fn run(args: &Args) -> anyhow::Result<()> {
+fn run(args: &Args, ranks: &Ranks) -> anyhow::Result<()> {
     let plan = Plan::load(&args.config, &args.set, args.output.clone())?;
+    let threads = args.threads.map(usize::from);
     let environment = Environment {
-        device: runtime::init(args.device, args.threads.map(usize::from))?,
+        device: match args.device {
+            DeviceChoice::Auto => ranks.device(runtime::init(args.device, threads)?)?,
+            choice => runtime::init(choice, threads)?,
+        },
         data_dir: DataDir::new(args.data_dir.clone()),
         existing: match (args.resume, args.overwrite) {
             (true, _) => Existing::Resume,
@@ -58,6 +76,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             (false, false) => Existing::Refuse,
         },
         interrupt: Interrupt::listen().context("cannot listen for signals")?,
+        ranks: ranks.clone(),
     };
     match plan {
         Plan::Run(config) => writeln!(io::stdout(), "{}", train(&config, &environment)?)?,

@@ -1,5 +1,7 @@
 //! The training pairs, tokenized once.
 
+use std::ops::Range;
+
 use data::SentencePair;
 use model::Tokenizer;
 use tch::Tensor;
@@ -16,6 +18,13 @@ pub struct Batch {
 impl Batch {
     pub(crate) fn pairs(&self) -> i64 {
         self.sentences.len() as i64 / 2
+    }
+
+    /// Some of its pairs, by their places.
+    pub(crate) fn part(&self, places: Range<usize>) -> Self {
+        let (first, second) = self.sentences.split_at(self.sentences.len() / 2);
+        let labels = self.labels.narrow(0, places.start as i64, places.len() as i64);
+        Self { sentences: [&first[places.clone()], &second[places]].concat(), labels }
     }
 }
 

@@ -41,6 +41,12 @@ pub enum Existing {
 #[derive(Debug)]
 pub(crate) struct RunDir {
     path: PathBuf,
+    records: Option<Records>, // of the rank that writes
+}
+
+/// What grows with the run.
+#[derive(Debug)]
+struct Records {
     log: File,
     events: EventWriter,
 }
@@ -115,6 +121,11 @@ impl RunDir {
         Ok(())
     }
 
+    /// The directory of a run that another rank writes: what is saved or logged here goes nowhere.
+    pub(crate) fn of_another(path: &Path) -> Self {
+        Self { path: path.to_owned(), records: None }
+    }
+
     /// Makes the directory for a new run, in the place of a run that stood there.
     pub(crate) fn create(path: &Path, config: &RawConfig) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("{}: the run directory cannot be made", path.display()))?;
@@ -124,7 +135,8 @@ impl RunDir {
         write(&path.join("config.toml"), &text)?;
         let log_path = path.join("metrics.jsonl");
         let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
-        Ok(Self { path: path.to_owned(), log, events: EventWriter::create(&path.join(EVENTS))? })
+        let events = EventWriter::create(&path.join(EVENTS))?;
+        Ok(Self { path: path.to_owned(), records: Some(Records { log, events }) })
     }
 
     /// Opens the directory of a run that goes on from `state`, and takes back what its log says beyond that.
@@ -147,7 +159,7 @@ impl RunDir {
                 Entry::Epoch(epoch) => events.epoch(&epoch)?,
             }
         }
-        Ok(Self { path: path.to_owned(), log, events })
+        Ok(Self { path: path.to_owned(), records: Some(Records { log, events }) })
     }
 
     /// The checkpoint of the best epoch.
@@ -162,29 +174,36 @@ impl RunDir {
 
     /// Logs some steps.
     pub(crate) fn log_steps(&mut self, point: StepPoint) -> anyhow::Result<()> {
-        self.events.step(&point)?;
+        let Some(records) = &mut self.records else { return Ok(()) };
+        records.events.step(&point)?;
         self.log(&Entry::Step(point))
     }
 
     /// Logs an epoch.
     pub(crate) fn log_epoch(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
-        self.events.epoch(epoch)?;
+        let Some(records) = &mut self.records else { return Ok(()) };
+        records.events.epoch(epoch)?;
         self.log(&Entry::Epoch(epoch.clone()))
     }
 
     fn log(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        let Some(Records { log, .. }) = &mut self.records else { return Ok(()) };
         let text = serde_json::to_string(entry)? + "\n";
-        self.log.write_all(text.as_bytes()).with_context(|| self.path.join("metrics.jsonl").display().to_string())
+        log.write_all(text.as_bytes()).with_context(|| self.path.join("metrics.jsonl").display().to_string())
     }
 
     /// Length of the log, once it has reached the disk.
     pub(crate) fn log_bytes(&mut self) -> anyhow::Result<u64> {
-        let length = self.log.sync_data().and_then(|()| self.log.stream_position());
+        let Some(Records { log, .. }) = &mut self.records else { return Ok(0) };
+        let length = log.sync_data().and_then(|()| log.stream_position());
         length.with_context(|| self.path.join("metrics.jsonl").display().to_string())
     }
 
     /// Saves the checkpoint of the best epoch.
     pub(crate) fn save_best(&self, task: &dyn Task, card: &str) -> anyhow::Result<()> {
+        if self.records.is_none() {
+            return Ok(());
+        }
         Ok(replace_dir(&self.best(), |dir| task.write(dir, card))?)
     }
 
@@ -196,6 +215,9 @@ impl RunDir {
         optimizer: &AdamW,
         state: &TrainerState,
     ) -> anyhow::Result<()> {
+        if self.records.is_none() {
+            return Ok(());
+        }
         replace_dir(&self.last(), |dir| {
             task.write(dir, card)?;
             write_safetensors(&dir.join("optimizer.safetensors"), &optimizer.state())?;
@@ -211,6 +233,9 @@ impl RunDir {
 
     /// Writes `report.json`, `report.md` and `curves.svg`.
     pub(crate) fn write_report(&self, report: &Report, loss: &str) -> anyhow::Result<()> {
+        if self.records.is_none() {
+            return Ok(());
+        }
         let steps = log::read_steps(&self.path.join("metrics.jsonl"))?;
         let run = self.path.display().to_string();
         curves::write(&self.path.join("curves.svg"), &run, loss, &steps, &report.epochs, report.best)?;

@@ -66,6 +66,9 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
     let last = stages.stages.last().context("no stage")?;
     let (best, report) = (last.config.output.join("best"), last.config.output.join("report.md"));
     let Some(export) = &stages.export else { return Ok(Finished { checkpoint: best, report }) };
+    if !environment.ranks.is_first() {
+        return Ok(Finished { checkpoint: export.path.clone(), report });
+    }
     let card = match card {
         Some(card) => card,
         None => fs::read_to_string(best.join("README.md")).with_context(|| best.display().to_string())?,
@@ -109,8 +112,11 @@ fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> any
         return Ok(());
     }
     // What came of this stage before is another model's.
-    for stage in later {
-        RunDir::discard(&stage.config.output)?;
+    environment.ranks.wait(); // until all have seen it
+    if environment.ranks.is_first() {
+        for stage in later {
+            RunDir::discard(&stage.config.output)?;
+        }
     }
     let report = train(config, &Environment { existing, ..environment.clone() })?;
     eprintln!("{report}\n");

@@ -2,7 +2,9 @@
 
 use model::{Precision, SentenceEncoder, similarity};
 
-use crate::{loss::Loss, optimizer::AdamW, pairs::Batch};
+use tch::Tensor;
+
+use crate::{loss::Loss, optimizer::AdamW, pairs::Batch, ranks::Ranks};
 
 /// What all steps of a run have in common.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,8 @@ impl StepOutcome {
 /// encoder in one packed pass. With a loss that is a mean over pairs, splitting them into more batches changes memory and
 /// not the step; a ranking loss compares pairs within their batch alone.
 ///
+/// Every rank is given the same batches and computes its share of each; the step is that of one process.
+///
 /// Where loss or gradient is not finite, no step is taken, so that the weights stay those of the step before.
 pub fn training_step(
     encoder: &SentenceEncoder,
@@ -44,29 +48,49 @@ pub fn training_step(
     batches: &[Batch],
     learning_rate: f64,
     config: &StepConfig,
+    ranks: &Ranks,
 ) -> StepOutcome {
     let pairs: i64 = batches.iter().map(Batch::pairs).sum();
     let mut total = 0.0;
     for (index, batch) in batches.iter().enumerate() {
-        let count = batch.pairs();
-        let share = count as f64 / pairs as f64;
-        // Of each batch a mask of its own.
-        let dropout = config.dropout.map(|seed| seed.wrapping_add(index as u64));
-        total += encoder.backpropagate(&batch.sentences, config.precision, dropout, |embeddings| {
-            let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count)); // (pairs)
-            config.loss.forward(&cosines, &batch.labels.to_device(encoder.device())) * share
+        let own = batch.part(ranks.share(batch.pairs() as usize));
+        let count = own.pairs();
+        let labels = batch.labels.to_device(encoder.device());
+        let loss = |cosines: &Tensor| match config.loss.spans_batch() {
+            true => config.loss.forward(&ranks.complete(cosines), &labels) * (batch.pairs() as f64 / pairs as f64),
+            false => {
+                config.loss.forward(cosines, &own.labels.to_device(encoder.device())) * (count as f64 / pairs as f64)
+            }
+        };
+        if count == 0 {
+            // Of a batch with fewer pairs than ranks; the others may wait for what this one has not.
+            if config.loss.spans_batch() {
+                let _ = ranks.complete(&Tensor::from_slice::<f32>(&[]));
+            }
+            continue;
+        }
+        let dropout = config.dropout.map(|seed| ranks.seed(seed.wrapping_add(index as u64)));
+        let found = encoder.backpropagate(&own.sentences, config.precision, dropout, |embeddings| {
+            loss(&similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count))) // of (pairs)
         });
+        // Every rank has the whole of a loss that spans the batch.
+        total += if config.loss.spans_batch() && !ranks.is_first() { 0.0 } else { found };
     }
-    finish_step(optimizer, total, learning_rate, config.max_grad_norm)
+    finish_step(optimizer, total, learning_rate, config.max_grad_norm, ranks)
 }
 
-/// Takes the step whose gradient the variables have, with this loss.
+/// Takes the step whose loss and gradient the ranks have in parts: those of each variable.
 pub(crate) fn finish_step(
     optimizer: &mut AdamW,
     loss: f64,
     learning_rate: f64,
     max_grad_norm: Option<f64>,
+    ranks: &Ranks,
 ) -> StepOutcome {
+    let mut loss = [loss];
+    ranks.sum(&mut loss);
+    let [loss] = loss;
+    optimizer.sum_gradients(ranks);
     let grad_norm = optimizer.grad_norm();
     let outcome = StepOutcome { loss, grad_norm };
     if outcome.is_finite() {

@@ -1,8 +1,8 @@
 //! The training loop.
 
 use anyhow::ensure;
-use data::{DataDir, Dataset};
-use eval::{Evaluation, Scored, score};
+use data::{DataDir, Dataset, command_line::Interrupted};
+use eval::{Evaluation, Scored};
 use model::runtime;
 use tch::Device;
 
@@ -15,11 +15,13 @@ use crate::{
     meter::Meter,
     optimizer::{AdamW, AdamWConfig},
     progress::Progress,
+    ranks::Ranks,
     report::{Epoch, Report},
     run_dir::{Existing, RunDir},
     schedule::LinearSchedule,
     step::StepOutcome,
     task::{self, Step, StepPlace},
+    validation::score_together,
 };
 
 /// What a run needs beside its configuration.
@@ -33,6 +35,18 @@ pub struct Environment {
     pub existing: Existing,
     /// Asks the run to end.
     pub interrupt: Interrupt,
+    /// The processes that share the run.
+    pub ranks: Ranks,
+}
+
+impl Environment {
+    /// Fails if any rank got a signal; `what` says what was saved and how to go on.
+    fn check(&self, what: &str) -> anyhow::Result<()> {
+        match self.ranks.signal(self.interrupt.signal()) {
+            Some(signal) => Err(Interrupted { signal, what: what.to_owned() }.into()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Trains as the configuration says, and leaves a run directory behind.
@@ -40,7 +54,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     environment.interrupt.end_at_once("nothing was changed; run the same command again")?;
     RunDir::check(&config.output, environment.existing)?;
     let saved = match environment.existing {
-        Existing::Resume => RunDir::saved_state(&config.output, &config.raw)?,
+        Existing::Resume => environment.ranks.in_turn(|| RunDir::saved_state(&config.output, &config.raw))?,
         _ => None,
     };
     runtime::manual_seed(config.seed);
@@ -49,20 +63,30 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     let steps_per_epoch = task.steps_per_epoch();
     let total_steps = (steps_per_epoch * u64::from(config.epochs)).min(config.max_steps.unwrap_or(u64::MAX));
     let schedule = LinearSchedule { warmup_steps: config.warmup.steps(steps_per_epoch, total_steps)?, total_steps };
-    let mut optimizer =
-        AdamW::new(task.variables(), AdamWConfig { weight_decay: config.weight_decay, ..AdamWConfig::default() });
+    let optimizer_config = AdamWConfig {
+        weight_decay: config.weight_decay,
+        layerwise_decay: config.layerwise_lr_decay,
+        ..AdamWConfig::default()
+    };
+    let mut optimizer = AdamW::new(task.variables(), optimizer_config);
     let mut report = Report::new(config, environment.device, task.rows(), task.data_sha256()?);
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
     environment.interrupt.wait_for_check();
+    environment.ranks.wait(); // until all have seen what is there
+    let is_first = environment.ranks.is_first();
     let (mut run, mut step) = match saved {
-        None => (RunDir::create(&config.output, &config.raw)?, 0),
+        None if is_first => (RunDir::create(&config.output, &config.raw)?, 0),
+        None => (RunDir::of_another(&config.output), 0),
         Some(state) => {
             let same = state.data_sha256 == report.data_sha256();
             ensure!(same, "{}: the datasets are not those that the run began with", config.output.display());
             if let Some(warning) = report.other_machine(&state) {
                 eprintln!("warning: {warning}");
             }
-            let run = RunDir::reopen(&config.output, &state)?;
+            let run = match is_first {
+                true => RunDir::reopen(&config.output, &state)?,
+                false => RunDir::of_another(&config.output),
+            };
             run.restore(&mut optimizer, &state)?;
             report.restore(state.epochs, state.best, state.seconds);
             (whole, window) = (state.whole.resume(), state.window.resume());
@@ -73,6 +97,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             (run, state.step)
         }
     };
+    optimizer.align(&environment.ranks);
     let progress = Progress::new(step, total_steps);
 
     let first_epoch = report.epochs.len() as u32 + 1;
@@ -101,12 +126,12 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
                 run.log_steps(StepPoint { epoch, step, loss, learning_rate, grad_norm, speed })?;
                 window = Meter::start();
             }
-            let signal = environment.interrupt.signal();
-            if signal.is_some() || config.save_every_steps.is_some_and(|every| step.is_multiple_of(every)) {
+            let interrupted = environment.check(&saved_after(step));
+            if interrupted.is_err() || config.save_every_steps.is_some_and(|every| step.is_multiple_of(every)) {
                 let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
                 run.save_last(&*task, &card::model_card(&report), &optimizer, &state)?;
             }
-            environment.interrupt.check(&saved_after(step))?;
+            interrupted?;
         }
         let (train_loss, speed) = (whole.loss(), whole.speed());
         let dev = task.validate(&progress)?;
@@ -129,14 +154,16 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         if is_best {
             run.save_best(&*task, &card)?;
         }
-        environment.interrupt.check(&saved_after(step))?;
+        environment.check(&saved_after(step))?;
     }
     drop(optimizer);
+    environment.ranks.wait(); // until the best checkpoint is there
     let datasets = task.into_test(); // the model's memory is the best checkpoint's now
     report.test = test(&run, &datasets, environment, &progress)?;
     progress.finish();
     report.finish();
     run.write_report(&report, config.loss_name())?;
+    environment.ranks.wait(); // whoever goes on with this run reads it
     Ok(report)
 }
 
@@ -181,7 +208,7 @@ fn test(
     let best = saved_encoder(&run.best(), environment, false)?;
     let (mut evaluations, mut all) = (Vec::new(), Vec::new());
     for dataset in datasets {
-        let scored = score(&best, dataset, &mut progress.scoring("test", dataset))?;
+        let scored = score_together(&best, dataset, "test", &environment.ranks, progress)?;
         evaluations.push(Evaluation::new(&dataset.name, &scored));
         all.push(scored);
     }

@@ -103,13 +103,17 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
         match run_trial(&trial.config, environment) {
             Ok(report) => ranking.add(trial, Some(report), None),
             Err(error) if error.is::<Interrupted>() => return Err(error),
+            // The other ranks may be in the middle of it.
+            Err(error) if environment.ranks.count() > 1 => return Err(error),
             Err(error) => {
                 // Why is told once, at the end: trials often fail all alike.
                 eprintln!("trial {name} failed; see {}", trials.output.join("report.md").display());
                 ranking.add(trial, before_failure(&trial.config), Some(format!("{error:#}")));
             }
         }
-        ranking.write()?;
+        if environment.ranks.is_first() {
+            ranking.write()?;
+        }
     }
     Ok(ranking)
 }

@@ -2,14 +2,14 @@
 
 use data::Dataset;
 use eval::{
-    THRESHOLD,
+    Scored, THRESHOLD,
     metrics::{f1, mse, pearson, spearman},
     score,
 };
 use model::{Guesses, SentenceEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::SelectBy, progress::Progress};
+use crate::{config::SelectBy, progress::Progress, ranks::Ranks};
 
 /// Figures of one dev set: of scored pairs, or of a text whose hidden tokens were guessed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,12 +103,13 @@ impl DevFigures {
 pub(crate) fn validate(
     encoder: &SentenceEncoder,
     datasets: &[Dataset],
+    ranks: &Ranks,
     progress: &Progress,
 ) -> anyhow::Result<Vec<DevFigures>> {
     let (mut figures, mut labels, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
     for dataset in datasets {
         let expected = dataset.scores()?;
-        let found = score(encoder, dataset, &mut progress.scoring("dev", dataset))?.predictions;
+        let found = score_together(encoder, dataset, "dev", ranks, progress)?.predictions;
         figures.push(DevFigures::new(&dataset.name, &expected, &found));
         labels.extend(expected);
         predictions.extend(found);
@@ -117,4 +118,22 @@ pub(crate) fn validate(
         figures.push(DevFigures::new("merged", &labels, &predictions));
     }
     Ok(figures)
+}
+
+/// Scores a dataset, each rank a part of it; every rank has all scores.
+pub(crate) fn score_together(
+    encoder: &SentenceEncoder,
+    dataset: &Dataset,
+    part: &str,
+    ranks: &Ranks,
+    progress: &Progress,
+) -> anyhow::Result<Scored> {
+    if ranks.count() == 1 {
+        return Ok(score(encoder, dataset, &mut progress.scoring(part, dataset))?);
+    }
+    let pairs = dataset.pairs[ranks.share(dataset.pairs.len())].to_vec();
+    let own = Dataset { pairs, ..dataset.clone() };
+    let scored = score(encoder, &own, &mut progress.scoring(part, &own))?;
+    let predictions = ranks.gather(&scored.predictions).concat();
+    Ok(Scored { predictions, labels: dataset.scores().ok(), elapsed: scored.elapsed })
 }

@@ -8,7 +8,8 @@ use model::{Options, Precision, SentenceEncoder, weights::read_safetensors};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 use train::{
-    AdamW, AdamWConfig, Batch, LinearSchedule, Loss, StepConfig, StepOutcome, multiple_negatives_loss, training_step,
+    AdamW, AdamWConfig, Batch, LinearSchedule, Loss, Ranks, StepConfig, StepOutcome, multiple_negatives_loss,
+    training_step,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -43,7 +44,12 @@ fn batches(encoder: &SentenceEncoder, rows: &Value, size: usize) -> Vec<Batch> {
 fn run(encoder: &SentenceEncoder, steps: &Value, batch_size: usize) -> Vec<StepOutcome> {
     let value = |key: &str| steps["hyperparameters"][key].as_f64().unwrap();
     let betas = numbers(&steps["hyperparameters"]["betas"]);
-    let config = AdamWConfig { betas: (betas[0], betas[1]), eps: value("eps"), weight_decay: value("weight_decay") };
+    let config = AdamWConfig {
+        betas: (betas[0], betas[1]),
+        eps: value("eps"),
+        weight_decay: value("weight_decay"),
+        ..AdamWConfig::default()
+    };
     let mut optimizer = AdamW::new(encoder.variables(), config);
     let schedule = LinearSchedule { warmup_steps: value("warmup_steps") as u64, total_steps: value("steps") as u64 };
     let max_grad_norm = Some(value("max_grad_norm"));
@@ -51,7 +57,14 @@ fn run(encoder: &SentenceEncoder, steps: &Value, batch_size: usize) -> Vec<StepO
     let step = |(index, rows): (usize, &Value)| {
         let learning_rate = value("learning_rate") * schedule.factor(index as u64);
         assert!((learning_rate - steps["learning_rates"][index].as_f64().unwrap()).abs() < 1e-12);
-        training_step(encoder, &mut optimizer, &batches(encoder, rows, batch_size), learning_rate, &step_config)
+        training_step(
+            encoder,
+            &mut optimizer,
+            &batches(encoder, rows, batch_size),
+            learning_rate,
+            &step_config,
+            &Ranks::alone(),
+        )
     };
     steps["batches"].as_array().unwrap().iter().enumerate().map(step).collect()
 }
@@ -65,7 +78,7 @@ fn no_step_is_taken_along_a_gradient_that_is_not_finite() {
     batches[0].labels = &batches[0].labels * f64::NAN;
     let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
     let config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm: Some(1.0), dropout: None };
-    let outcome = training_step(&encoder, &mut optimizer, &batches, 1e-3, &config);
+    let outcome = training_step(&encoder, &mut optimizer, &batches, 1e-3, &config, &Ranks::alone());
     assert!(!outcome.is_finite());
     assert!(copies().iter().zip(&before).all(|(after, before)| after == before));
 }
@@ -134,7 +147,9 @@ fn bf16_training_follows_f32() {
         let encoder = encoder();
         let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
         let config = StepConfig { loss: Loss::Mse, precision, max_grad_norm: Some(1.0), dropout: None };
-        let mut step = |rows| training_step(&encoder, &mut optimizer, &batches(&encoder, rows, 8), 1e-3, &config).loss;
+        let mut step = |rows| {
+            training_step(&encoder, &mut optimizer, &batches(&encoder, rows, 8), 1e-3, &config, &Ranks::alone()).loss
+        };
         steps["batches"].as_array().unwrap().iter().map(&mut step).collect()
     };
     let (exact, bf16) = (losses(Precision::F32), losses(Precision::Bf16));

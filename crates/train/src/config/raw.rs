@@ -100,6 +100,8 @@ pub(super) struct RawTrain {
     pub(super) learning_rate: f64,
     pub(super) weight_decay: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) layerwise_lr_decay: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warmup_epochs: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warmup_ratio: Option<f64>,
@@ -126,6 +128,7 @@ impl Default for RawTrain {
             gradient_accumulation: 1,
             learning_rate: 2e-5,
             weight_decay: 0.01,
+            layerwise_lr_decay: None,
             warmup_epochs: None,
             warmup_ratio: None,
             warmup_steps: None,

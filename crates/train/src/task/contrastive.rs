@@ -15,6 +15,7 @@ use crate::{
     initial::{initial_encoder, saved_encoder},
     optimizer::AdamW,
     progress::Progress,
+    ranks::Ranks,
     step::finish_step,
     trainer::Environment,
     validation::{DevFigures, validate},
@@ -53,6 +54,7 @@ pub(super) struct Contrastive {
     max_grad_norm: Option<f64>,
     batch_size: usize,
     order: EpochOrder,
+    ranks: Ranks,
 }
 
 /// A triplet as token ids.
@@ -106,6 +108,7 @@ impl Contrastive {
             precision: config.precision,
             max_grad_norm: config.max_grad_norm,
             batch_size: config.batch_size,
+            ranks: environment.ranks.clone(),
         })
     }
 }
@@ -148,23 +151,33 @@ impl Task for Contrastive {
         let rows = self.order.step(place);
         let (count, mut total) = (rows.len(), 0.0);
         // An anchor is compared within its batch alone, so accumulation is not the same as a larger batch.
-        for (index, rows) in rows.chunks(self.batch_size).enumerate() {
+        for (index, batch) in rows.chunks(self.batch_size).enumerate() {
+            let groups: Vec<i64> = batch.iter().map(|&row| self.examples[row].group).collect();
+            let rows = &batch[self.ranks.share(batch.len())];
             let examples: Vec<&Example> = rows.iter().map(|&row| &self.examples[row]).collect();
             let anchors = examples.iter().map(|example| &example.anchor);
             let positives = examples.iter().map(|example| &example.positive);
             let negatives = examples.iter().filter_map(|example| example.negative.as_ref());
             let sentences: Vec<Vec<i64>> = anchors.chain(positives).chain(negatives).cloned().collect();
-            let groups: Vec<i64> = examples.iter().map(|example| example.group).collect();
-            let share = examples.len() as f64 / count as f64;
-            let seed = Some(place.seed.wrapping_add(index as u64));
-            total += self.encoder.backpropagate(&sentences, self.precision, seed, |embeddings| {
-                let split = groups.len() as i64;
-                let anchors = embeddings.narrow(0, 0, split);
-                let candidates = embeddings.narrow(0, split, embeddings.size()[0] - split);
-                multiple_negatives_loss(&anchors, &candidates, &groups) * share
-            });
+            let share = batch.len() as f64 / count as f64;
+            let seed = Some(self.ranks.seed(place.seed.wrapping_add(index as u64)));
+            // An anchor is compared with the candidates of all ranks.
+            let loss = |embeddings: &Tensor| {
+                let split = rows.len() as i64;
+                let part = |start: i64, count: i64| self.ranks.complete(&embeddings.narrow(0, start, count));
+                let (anchors, positives) = (part(0, split), part(split, split));
+                let negatives = part(2 * split, embeddings.size()[0] - 2 * split);
+                multiple_negatives_loss(&anchors, &Tensor::cat(&[positives, negatives], 0), &groups) * share
+            };
+            if rows.is_empty() {
+                let width = self.encoder.config().hidden_size;
+                let _ = loss(&Tensor::zeros([0, width], (Kind::Float, self.encoder.device())));
+                continue;
+            }
+            let found = self.encoder.backpropagate(&sentences, self.precision, seed, loss);
+            total += if self.ranks.is_first() { found } else { 0.0 }; // every rank has the whole
         }
-        let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm);
+        let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm, &self.ranks);
         Ok(Step { outcome, amount: Amount::Pairs(count) })
     }
 
@@ -178,7 +191,7 @@ impl Task for Contrastive {
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
-        validate(&self.encoder, &self.dev, progress)
+        validate(&self.encoder, &self.dev, &self.ranks, progress)
     }
 
     fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {

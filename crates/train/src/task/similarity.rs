@@ -14,6 +14,7 @@ use crate::{
     optimizer::AdamW,
     pairs::{Batch, TokenizedPairs},
     progress::Progress,
+    ranks::Ranks,
     step::{StepConfig, training_step},
     trainer::Environment,
     validation::{DevFigures, validate},
@@ -26,6 +27,7 @@ pub(super) struct Similarity {
     step_config: StepConfig, // but for dropout
     batch_size: usize,
     order: EpochOrder,
+    ranks: Ranks,
 }
 
 impl Similarity {
@@ -39,7 +41,7 @@ impl Similarity {
         let Config { loss, precision, max_grad_norm, batch_size, .. } = *config;
         let step_config = StepConfig { loss, precision, max_grad_norm, dropout: None };
         let order = EpochOrder::new(pairs.len(), batch_size * config.gradient_accumulation, config.seed);
-        Ok(Self { encoder, datasets, pairs, step_config, batch_size, order })
+        Ok(Self { encoder, datasets, pairs, step_config, batch_size, order, ranks: environment.ranks.clone() })
     }
 }
 
@@ -56,7 +58,7 @@ impl Task for Similarity {
         let rows = self.order.step(place);
         let batches: Vec<Batch> = rows.chunks(self.batch_size).map(|rows| self.pairs.batch(rows)).collect();
         let config = StepConfig { dropout: Some(place.seed), ..self.step_config };
-        let outcome = training_step(&self.encoder, optimizer, &batches, place.learning_rate, &config);
+        let outcome = training_step(&self.encoder, optimizer, &batches, place.learning_rate, &config, &self.ranks);
         Ok(Step { outcome, amount: Amount::Pairs(rows.len()) })
     }
 
@@ -65,7 +67,7 @@ impl Task for Similarity {
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
-        validate(&self.encoder, &self.datasets.dev, progress)
+        validate(&self.encoder, &self.datasets.dev, &self.ranks, progress)
     }
 
     fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {

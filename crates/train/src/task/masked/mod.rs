@@ -20,6 +20,7 @@ use crate::{
     initial::{initial_masked_model, saved_masked_model},
     optimizer::AdamW,
     progress::Progress,
+    ranks::Ranks,
     step::finish_step,
     trainer::Environment,
     validation::DevFigures,
@@ -41,6 +42,7 @@ pub(super) struct Masked {
     batch_size: usize,
     sequences_per_step: usize,
     steps_per_epoch: u64,
+    ranks: Ranks,
 }
 
 impl Masked {
@@ -87,6 +89,7 @@ impl Masked {
             batch_size: config.batch_size,
             sequences_per_step: config.batch_size * config.gradient_accumulation,
             steps_per_epoch: config.steps_per_epoch,
+            ranks: environment.ranks.clone(),
         })
     }
 }
@@ -152,11 +155,15 @@ impl Task for Masked {
         let positions: usize = batches.iter().map(|batch| batch.positions.len()).sum();
         let mut total = 0.0;
         for (index, batch) in batches.iter().enumerate() {
-            let share = batch.positions.len() as f64 / positions as f64;
-            let dropout = Some(place.seed.wrapping_add(index as u64));
-            total += share * self.model.backpropagate(batch, self.precision, dropout, share);
+            let own = batch.part(self.ranks.share(batch.sequences.len()));
+            if own.positions.is_empty() {
+                continue; // of a batch with fewer sequences than ranks
+            }
+            let share = own.positions.len() as f64 / positions as f64;
+            let dropout = Some(self.ranks.seed(place.seed.wrapping_add(index as u64)));
+            total += share * self.model.backpropagate(&own, self.precision, dropout, share);
         }
-        let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm);
+        let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm, &self.ranks);
         Ok(Step { outcome, amount: Amount::Tokens(tokens) })
     }
 
@@ -166,13 +173,17 @@ impl Task for Masked {
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
-        let mut told = progress.counting("guessing the held-out text", self.held_out.len(), "batches");
-        let mut sum = Guesses::default();
-        for batch in &self.held_out {
+        let own = &self.held_out[self.ranks.share(self.held_out.len())];
+        let mut told = progress.counting("guessing the held-out text", own.len(), "batches");
+        let mut sums = [0.0; 3];
+        for batch in own {
             let Guesses { loss, right, positions } = self.model.guess(batch);
-            sum = Guesses { loss: sum.loss + loss, right: sum.right + right, positions: sum.positions + positions };
+            sums = [sums[0] + loss, sums[1] + right as f64, sums[2] + positions as f64];
             told(1);
         }
+        self.ranks.sum(&mut sums);
+        let [loss, right, positions] = sums;
+        let sum = Guesses { loss, right: right as u64, positions: positions as u64 };
         Ok(vec![DevFigures::masked("held-out text", &sum)])
     }
 

@@ -1,0 +1,144 @@
+use std::{fs, path::Path, sync::Arc};
+
+use arrow_array::{ArrayRef, FixedSizeListArray, Int64Array, RecordBatch, StringArray, types::Float32Type};
+use arrow_schema::{DataType, Field, Schema};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Dtype, parts::Part};
+
+const WIDTH: usize = 24;
+const ROWS: usize = 5000;
+
+/// Numbers that look drawn, the same each time.
+fn number(seed: usize) -> f32 {
+    let mut bits = (seed as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    ((bits >> 40) as f32) / (1 << 23) as f32 - 1.0
+}
+
+fn vector(row: usize) -> Vec<f32> {
+    (0..WIDTH).map(|place| number(row * WIDTH + place)).collect()
+}
+
+/// Two parts; every hundredth row has no embedding.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::F32 };
+    let settings = Settings {
+        model: "m".into(),
+        model_sha256: "0".into(),
+        dimensions: WIDTH,
+        precision: "f32".into(),
+        max_seq_length: 128,
+        columns,
+        rows_per_part: ROWS / 2,
+        inputs: Vec::new(),
+    };
+    settings.claim(folder.path()).unwrap();
+    for part in 0..2 {
+        let rows = part * ROWS / 2..(part + 1) * ROWS / 2;
+        let lists = rows.clone().map(|row| (row % 100 != 7).then(|| vector(row).into_iter().map(Some)));
+        let lists = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(lists, WIDTH as i32);
+        let text: StringArray = rows.clone().map(|row| Some(format!("문장 {row}"))).collect();
+        let kind: StringArray = rows.clone().map(|row| (row % 5 != 0).then(|| ["뉴스", "리뷰"][row % 2])).collect();
+        let year: Int64Array = rows.map(|row| Some(2000 + row as i64 % 20)).collect();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("text", Arc::new(text)),
+            ("kind", Arc::new(kind)),
+            ("year", Arc::new(year)),
+            ("embedding", Arc::new(lists)),
+        ];
+        let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), true);
+        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        let batch = RecordBatch::try_new(schema.clone(), columns.map(|(_, column)| column).to_vec()).unwrap();
+        let mut written = Part::create(&crate::parts::path(folder.path(), 0, part), &schema).unwrap();
+        written.write(&batch).unwrap();
+        written.finish().unwrap();
+    }
+    folder
+}
+
+fn open(dir: &Path, format: ScanFormat) -> Corpus {
+    Corpus::open(dir, None, format, &mut |_| {}).unwrap()
+}
+
+/// The best rows by f64, of those that pass.
+fn expected(query: &[f32], most: usize, passes: impl Fn(usize) -> bool) -> Vec<u64> {
+    let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let dot = |x: &[f32]| x.iter().zip(query).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let cosine = |row: usize| dot(&vector(row)) / length(&vector(row)) / length(query);
+    let mut rows: Vec<usize> = (0..ROWS).filter(|row| row % 100 != 7 && passes(*row)).collect();
+    rows.sort_by(|&a, &b| cosine(b).total_cmp(&cosine(a)));
+    rows.into_iter().take(most).map(|row| row as u64).collect()
+}
+
+fn found(corpus: &Corpus, query: &[f32], most: usize, conditions: Value) -> Vec<u64> {
+    let Value::Object(conditions) = conditions else { panic!("{conditions}") };
+    let filter = Filter::new(&conditions, corpus.schema().as_ref()).unwrap();
+    corpus.search(query, most, &filter).iter().map(|hit| corpus.row(hit).unwrap().0).collect()
+}
+
+#[test]
+fn every_format_finds_exactly_the_nearest_rows() {
+    let folder = folder();
+    for format in ScanFormat::ALL {
+        let corpus = open(folder.path(), format);
+        assert_eq!(corpus.rows(), ROWS - ROWS / 100);
+        for query in 0..20 {
+            let query = vector(ROWS + query);
+            assert_eq!(found(&corpus, &query, 10, json!({})), expected(&query, 10, |_| true), "{format}");
+        }
+        let query = vector(3); // a row itself
+        let best = corpus.search(&query, 1, &Filter::default())[0];
+        assert!((best.cosine - 1.0).abs() < 1e-6);
+        assert_eq!(corpus.row(&best).unwrap().1["text"], "문장 3");
+        assert_eq!(corpus.search(&query, ROWS * 2, &Filter::default()).len(), corpus.rows());
+    }
+}
+
+#[test]
+fn a_filter_leaves_the_nearest_of_those_that_pass() {
+    let (folder, query) = (folder(), vector(ROWS));
+    let corpus = open(folder.path(), ScanFormat::Int8);
+    let passes = |row: usize| row % 2 == 0 && row % 5 != 0 && row % 20 == 4;
+    assert_eq!(found(&corpus, &query, 10, json!({"kind": "뉴스", "year": 2004})), expected(&query, 10, passes));
+    assert_eq!(found(&corpus, &query, 10, json!({"kind": null})), expected(&query, 10, |row| row % 5 == 0));
+    assert_eq!(found(&corpus, &query, 10, json!({"kind": "시"})), Vec::<u64>::new());
+    let refused = |conditions: Value| {
+        let conditions: Map<String, Value> = serde_json::from_value(conditions).unwrap();
+        Filter::new(&conditions, corpus.schema().as_ref()).unwrap_err().to_string()
+    };
+    assert_eq!(refused(json!({"who": 1})), "no column is named \"who\"; there are text, kind, year");
+    assert_eq!(refused(json!({"year": 2.5})), "column \"year\" holds Int64, which 2.5 is not");
+    assert_eq!(refused(json!({"year": "2004"})), "column \"year\" holds Int64, which \"2004\" is not");
+    assert_eq!(refused(json!({"kind": 3})), "column \"kind\" holds Utf8, which 3 is not");
+}
+
+#[test]
+fn an_index_is_made_once_and_again_when_the_parts_change() {
+    let folder = folder();
+    let opened = |format| {
+        let mut is_made = false;
+        Corpus::open(folder.path(), None, format, &mut |_| is_made = true).unwrap();
+        is_made
+    };
+    assert!(opened(ScanFormat::Int8));
+    assert!(!opened(ScanFormat::Int8));
+    assert!(opened(ScanFormat::Bf16), "in another format");
+    let part = crate::parts::path(folder.path(), 0, 1);
+    fs::remove_file(&part).unwrap();
+    assert!(opened(ScanFormat::Bf16), "of other parts");
+    // Cut short, it is named and not read.
+    fs::write(folder.path().join("_index/vectors.f32"), "short").unwrap();
+    let error = Corpus::open(folder.path(), None, ScanFormat::Bf16, &mut |_| {}).unwrap_err();
+    assert!(format!("{error:#}").contains("vectors.f32: damaged"), "{error:#}");
+}
+
+#[test]
+fn what_is_no_corpus_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Corpus::open(folder.path(), None, ScanFormat::F32, &mut |_| {}).unwrap_err();
+    assert!(format!("{error:#}").ends_with("holds no embeddings: expected what `embed` wrote"), "{error:#}");
+}

@@ -1,0 +1,42 @@
+//! For other engines: an Arrow IPC stream in, the same with the new columns out.
+
+use std::io::{BufReader, BufWriter, Read, Write};
+
+use anyhow::Context;
+use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use model::SentenceEncoder;
+
+use crate::{
+    ROWS_AT_ONCE,
+    columns::{Added, Columns},
+};
+
+/// Adds columns to every batch of a stream, each as soon as it is there. A batch of more than [`ROWS_AT_ONCE`] rows comes
+/// out as several. Returns the number of rows.
+///
+/// # Errors
+/// Where the stream is no Arrow IPC stream or ends within a batch, lacks the column, or nobody reads what comes out.
+pub fn filter(
+    input: impl Read,
+    output: impl Write,
+    columns: Columns,
+    encoder: &SentenceEncoder,
+) -> anyhow::Result<usize> {
+    let reader =
+        StreamReader::try_new(BufReader::new(input), None).context("standard input: expected an Arrow IPC stream")?;
+    let added =
+        Added::new(columns, &reader.schema(), encoder.config().hidden_size as usize).context("standard input")?;
+    let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema())?;
+    let mut rows = 0;
+    for batch in reader {
+        let batch = batch.context("standard input")?;
+        for start in (0..batch.num_rows()).step_by(ROWS_AT_ONCE) {
+            let part = batch.slice(start, ROWS_AT_ONCE.min(batch.num_rows() - start));
+            writer.write(&added.append(&part, encoder, &mut |_| {})?)?;
+            rows += part.num_rows();
+        }
+        writer.flush()?; // whoever waits for this batch may send the next only then
+    }
+    writer.finish()?;
+    Ok(rows)
+}

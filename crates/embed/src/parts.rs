@@ -1,0 +1,69 @@
+//! Parquet parts, each whole or not at all.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, SchemaRef};
+use data::Staged;
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
+};
+
+/// Rows that a reader holds at once, and this writer.
+const ROW_GROUP: usize = 16_384;
+
+/// Where part `part` of file `file` lies. By name, parts are in the table's order.
+pub(crate) fn path(dir: &Path, file: usize, part: usize) -> PathBuf {
+    dir.join(format!("part-{file:05}-{part:05}.parquet"))
+}
+
+/// A part under way; dropped before `finish`, it leaves nothing behind.
+pub(crate) struct Part {
+    writer: ArrowWriter<io::BufWriter<std::fs::File>>,
+    staged: Staged,
+}
+
+impl Part {
+    pub(crate) fn create(path: &Path, schema: &SchemaRef) -> anyhow::Result<Self> {
+        let mut staged = Staged::create(path)?;
+        let file = staged.file().try_clone().map_err(|cause| staged.failed(cause))?;
+        let writer = ArrowWriter::try_new(io::BufWriter::new(file), schema.clone(), Some(properties(schema)))
+            .with_context(|| path.display().to_string())?;
+        Ok(Self { writer, staged })
+    }
+
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
+        self.writer.write(batch).with_context(|| self.staged.target().display().to_string())
+    }
+
+    /// Brings the part to the disk and gives it its name.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        let Self { writer, staged } = self;
+        let shown = || staged.target().display().to_string();
+        writer.into_inner().with_context(shown)?.into_inner().map_err(io::Error::from).with_context(shown)?;
+        Ok(staged.commit(true)?)
+    }
+}
+
+fn properties(schema: &SchemaRef) -> WriterProperties {
+    let zstd = Compression::ZSTD(ZstdLevel::default());
+    let mut properties = WriterProperties::builder().set_compression(zstd).set_max_row_group_row_count(Some(ROW_GROUP));
+    for field in schema.fields() {
+        if let DataType::FixedSizeList(element, _) = field.data_type() {
+            // Numbers of embeddings hardly repeat: neither codec nor dictionary nor bounds would find anything.
+            let path = ColumnPath::from(vec![field.name().clone(), "list".to_owned(), element.name().clone()]);
+            properties = properties
+                .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+    }
+    properties.build()
+}

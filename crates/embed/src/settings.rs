@@ -1,0 +1,123 @@
+//! What the parts of an output folder have in common, kept beside them.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use data::Staged;
+use model::{Precision, SentenceEncoder};
+use serde::{Deserialize, Serialize};
+
+use crate::{columns::Columns, input::Table};
+
+/// What parts are made of and by: those of one folder agree in all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The model as it was named.
+    pub model: String,
+    /// Digest of the model's files.
+    pub model_sha256: String,
+    /// Numbers of an embedding.
+    pub dimensions: usize,
+    /// Number format that the encoder computed in.
+    pub precision: String,
+    /// Tokens per sentence.
+    pub max_seq_length: usize,
+    /// What was added to the table.
+    pub columns: Columns,
+    /// Rows of each part but a file's last.
+    pub rows_per_part: usize,
+    /// The files of the table in the order of the parts.
+    pub inputs: Vec<InputFile>,
+}
+
+/// A file of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Where it lay.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The settings' file within a folder.
+pub(crate) const NAME: &str = "_embed.json"; // readers of Parquet folders leave out what begins so
+
+impl Settings {
+    /// The settings of a job.
+    pub fn new(
+        model: &Path,
+        model_sha256: String,
+        encoder: &SentenceEncoder,
+        columns: Columns,
+        rows_per_part: usize,
+        table: &Table,
+    ) -> Self {
+        let precision: Precision = encoder.precision();
+        let file = |input: &crate::Input| InputFile { path: input.path.clone(), bytes: input.bytes };
+        Self {
+            model: model.display().to_string(),
+            model_sha256,
+            dimensions: encoder.config().hidden_size as usize,
+            precision: precision.to_string(),
+            max_seq_length: encoder.tokenizer().max_seq_length(),
+            columns,
+            rows_per_part,
+            inputs: table.inputs.iter().map(file).collect(),
+        }
+    }
+
+    /// Those of a folder; none where there are none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is not of this form.
+    pub fn read(dir: &Path) -> anyhow::Result<Option<Self>> {
+        let path = dir.join(NAME);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.with_context(|| path.display().to_string())?,
+        };
+        serde_json::from_str(&text).with_context(|| path.display().to_string()).map(Some)
+    }
+
+    /// Makes `dir` a folder of parts with these settings, or checks that it is one.
+    pub(crate) fn claim(&self, dir: &Path) -> anyhow::Result<()> {
+        let shown = dir.display();
+        if let Some(found) = Self::read(dir)? {
+            let difference = self.difference(&found);
+            let named = difference.unwrap_or_default();
+            ensure!(
+                difference.is_none(),
+                "{shown}: its parts are of another job, which differs in {named}: choose another --output or remove the folder"
+            );
+            return Ok(());
+        }
+        let mut entries = match fs::read_dir(dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            entries => Some(entries.with_context(|| shown.to_string())?),
+        };
+        let is_empty = entries.as_mut().is_none_or(|entries| entries.next().is_none());
+        ensure!(is_empty, "{shown}: holds other files, expected an empty folder or none");
+        let mut file = Staged::create(&dir.join(NAME))?;
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
+        file.commit(true)?; // that of another shard, begun at the same moment, says the same
+        Ok(())
+    }
+
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        // The model's name is left out: the same files may have another name on another machine.
+        let fields = [
+            ("the model", self.model_sha256 != other.model_sha256),
+            ("--precision", self.precision != other.precision),
+            ("--max-seq-length", self.max_seq_length != other.max_seq_length),
+            ("its columns", self.columns != other.columns),
+            ("--rows-per-part", self.rows_per_part != other.rows_per_part),
+            ("the input", self.inputs != other.inputs),
+        ];
+        fields.into_iter().find(|(_, differs)| *differs).map(|(name, _)| name)
+    }
+}

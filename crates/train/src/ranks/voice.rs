@@ -1,0 +1,48 @@
+//! Who speaks: of several ranks the first alone, unless it is another that fails.
+
+use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
+
+use super::Ranks;
+
+/// How long another rank waits before it tells of its error: when all have the same, the first one's is enough.
+const FIRST_SPEAKS: Duration = Duration::from_millis(500);
+
+/// Standard error, for the last words of a rank that is silent else.
+#[derive(Debug)]
+pub struct Voice(Option<OwnedFd>);
+
+impl Voice {
+    /// Silences this process from here on, unless it is the first.
+    ///
+    /// # Errors
+    /// Where standard output and error cannot be replaced.
+    pub fn new(ranks: &Ranks) -> io::Result<Self> {
+        if ranks.is_first() {
+            return Ok(Self(None));
+        }
+        let kept = rustix::io::dup(rustix::stdio::stderr())?;
+        let nowhere = File::options().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stdout(&nowhere)?;
+        rustix::stdio::dup2_stderr(&nowhere)?;
+        Ok(Self(Some(kept)))
+    }
+
+    /// Of several ranks, tells of an error that only this one may have, and ends all of them: the others would wait for
+    /// this one for ever.
+    pub fn last_words(&self, error: &anyhow::Error, ranks: &Ranks) {
+        if ranks.count() == 1 {
+            return;
+        }
+        let line = format!("{error:#}").replace(['\n', '\r'], " ");
+        match &self.0 {
+            None => eprintln!("error: {line}"),
+            Some(kept) => {
+                thread::sleep(FIRST_SPEAKS);
+                if rustix::stdio::dup2_stderr(kept).is_ok() {
+                    eprintln!("error: rank {}: {line}", ranks.index());
+                }
+            }
+        }
+        ranks.abort(1);
+    }
+}
