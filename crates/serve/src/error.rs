@@ -24,6 +24,9 @@ pub(crate) enum ApiError {
     /// There is no such route.
     #[error("no route {0}; /docs has them all")]
     NotFound(String),
+    /// There is nothing to search.
+    #[error("this server has no corpus to search: it is started with one by --corpus DIR")]
+    NoCorpus,
     /// The route is there for other methods.
     #[error("{method} is not for this route, which has {allow}")]
     MethodNotAllowed {
@@ -137,7 +140,7 @@ impl ApiError {
             Self::Csv(_) => ErrorType::Validation,
             Self::Empty(_) => ErrorType::Empty,
             Self::Unauthorized(_) => ErrorType::Unauthorized,
-            Self::NotFound(_) => ErrorType::NotFound,
+            Self::NotFound(_) | Self::NoCorpus => ErrorType::NotFound,
             Self::TooSlow(..) | Self::Late(_) => ErrorType::Timeout,
             Self::Tokenizer(_) => ErrorType::Tokenizer,
             Self::Overloaded { .. } => ErrorType::Overloaded,
@@ -179,7 +182,7 @@ impl ResponseError for ApiError {
         match self {
             Self::Malformed(_) | Self::Empty(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NoCorpus => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow(..) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -5,6 +5,7 @@ use std::{
     time::Instant,
 };
 
+use embed::Corpus;
 use kernels::Format;
 use model::{
     BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, Tokenizer,
@@ -15,6 +16,7 @@ use tch::Device;
 
 use crate::{
     cache::EmbeddingCache,
+    corpus,
     embedder::Embedder,
     engine::{self, Engine},
     metrics::Metrics,
@@ -34,6 +36,8 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         return Err(Error::NoModel);
     }
     let path = Hub::from_env().resolve(&settings.model, &mut hub::on_stderr())?;
+    let corpus = settings.corpus.as_ref().map(|settings| corpus::open(settings, &path)).transpose();
+    let corpus = corpus.map_err(Error::Corpus)?;
     let computes_bf16 = device.is_cuda() || Format::Bf16.has_instruction();
     let precision = settings.precision.unwrap_or(if computes_bf16 { Precision::Bf16 } else { Precision::F32 });
     let options = Options { device, precision, max_seq_length: settings.max_seq_length, ..Options::default() };
@@ -56,10 +60,13 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let (tokenizer, hidden_size, pooling) = loaded.get().cloned().expect("the engine runs, so the model is loaded");
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(model = %settings.model.display(), %precision, ?device, seconds, "the model is loaded");
-    let info = info(settings, &tokenizer, hidden_size, pooling, precision, max_batch_tokens);
+    let info = Info {
+        corpus_rows: corpus.as_ref().map(Corpus::rows),
+        ..info(settings, &tokenizer, hidden_size, pooling, precision, max_batch_tokens)
+    };
     let cache = EmbeddingCache::new(settings.cache_mib, metrics.clone());
     let embedder = Embedder::new(Arc::new(engine), tokenizer, cache, metrics.clone());
-    Ok(State::new(embedder, info, settings, metrics))
+    Ok(State::new(embedder, corpus, info, settings, metrics))
 }
 
 /// What `GET /info` says.
@@ -81,6 +88,7 @@ pub(crate) fn info(
         },
         model_type: ModelType::Embedding(EmbeddingModel { pooling }),
         hidden_size,
+        corpus_rows: None,
         max_concurrent_csv_files: settings.limits.max_csv_jobs,
         max_concurrent_requests: settings.max_connections,
         max_input_length: tokenizer.max_seq_length(),

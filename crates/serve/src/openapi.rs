@@ -19,6 +19,9 @@ use crate::{answer, error, middleware::REQUEST_ID, routes, state::State, types};
 pub(crate) fn describe(state: &State) -> openapi::OpenApi {
     let mut api = Api::openapi();
     Width(state.info.hidden_size).modify(&mut api);
+    if state.corpus.is_none() {
+        api.paths.paths.remove("/search");
+    }
     if !state.keys.is_empty() {
         Keys.modify(&mut api);
     }
@@ -36,6 +39,7 @@ pub(crate) fn describe(state: &State) -> openapi::OpenApi {
         routes::rank::rank,
         routes::embed::embed,
         routes::similarity::similarity,
+        routes::search::search,
         routes::page::index,
         routes::root::root,
         routes::openai::embeddings,
@@ -56,6 +60,9 @@ pub(crate) struct QueryErrors;
 
 /// Errors of `POST /predict`.
 pub(crate) struct UploadErrors;
+
+/// Errors of `POST /search`.
+pub(crate) struct SearchErrors;
 
 /// Errors of OpenAI's route.
 pub(crate) struct OpenAiErrors;
@@ -78,6 +85,12 @@ impl IntoResponses for QueryErrors {
 }
 
 impl IntoResponses for UploadErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        errors(ASK, "ErrorBody")
+    }
+}
+
+impl IntoResponses for SearchErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         errors(ASK, "ErrorBody")
     }

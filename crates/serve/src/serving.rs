@@ -29,6 +29,9 @@ pub enum Error {
     /// The engine does not start.
     #[error(transparent)]
     Engine(#[from] StartError<model::Error>),
+    /// The corpus cannot be searched.
+    #[error("{0:#}")]
+    Corpus(anyhow::Error),
     /// The address is not to be had.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),

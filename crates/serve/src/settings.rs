@@ -11,12 +11,14 @@ use std::{
     time::Duration,
 };
 
+use embed::ScanFormat;
 use model::{BUNDLED_MODEL, Precision, runtime::DeviceChoice};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use keys::{ApiKeys, KEYS_VARIABLE};
 pub use raw::Raw;
+use raw::RawCorpus;
 
 /// Form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -54,6 +56,8 @@ pub struct Settings {
     pub max_seq_length: Option<usize>,
     /// Whether long sentences are cut where a request does not say.
     pub auto_truncate: bool,
+    /// What is searched, if anything.
+    pub corpus: Option<CorpusSettings>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Threads of the HTTP server.
@@ -80,6 +84,15 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Least level of what is logged.
     pub log_level: LogLevel,
+}
+
+/// What is searched; see the flags.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // Named and described as the flags.
+pub struct CorpusSettings {
+    pub path: PathBuf,
+    pub index: Option<PathBuf>,
+    pub format: ScanFormat,
 }
 
 /// How long things may take; see the flags.
@@ -161,6 +174,7 @@ impl Settings {
             threads: positive("threads", raw.threads.map(usize::from))?,
             max_seq_length: positive("max_seq_length", raw.max_seq_length.map(|length| length as usize))?,
             auto_truncate: raw.auto_truncate.unwrap_or(true),
+            corpus: corpus(raw.corpus)?,
             listen: SocketAddr::new(address, raw.http.port.unwrap_or(8080)),
             workers: positive("http.workers", raw.http.workers.map(usize::from))?.unwrap_or(cores.min(4)),
             max_connections: positive("http.max_connections", raw.http.max_connections.map(|most| most as usize))?
@@ -192,6 +206,16 @@ impl Settings {
             log_level: raw.log.level.unwrap_or(LogLevel::Info),
         })
     }
+}
+
+fn corpus(raw: RawCorpus) -> Result<Option<CorpusSettings>, Error> {
+    let format = raw.format.unwrap_or_else(|| ScanFormat::default().to_string());
+    let unknown = |expected| Error::Value(format!("corpus.format is {format:?}: {expected}"));
+    let format = format.parse().map_err(unknown)?;
+    if raw.path.is_none() && raw.index.is_some() {
+        return Err(Error::Value("corpus.index is set, and corpus.path (--corpus) is not".to_owned()));
+    }
+    Ok(raw.path.map(|path| CorpusSettings { path, index: raw.index, format }))
 }
 
 /// The file's keys, none of them unknown.

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use embed::Corpus;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -24,6 +25,8 @@ const UPLOADS_PER_JOB: usize = 8;
 pub struct State {
     /// From sentences to embeddings.
     pub(crate) embedder: Embedder,
+    /// What is searched, if anything.
+    pub(crate) corpus: Option<Arc<Corpus>>,
     /// What `GET /info` says.
     pub(crate) info: Info,
     /// How large things may be.
@@ -44,9 +47,16 @@ pub struct State {
 
 impl State {
     /// The state of a server that takes requests.
-    pub(crate) fn new(embedder: Embedder, info: Info, settings: &Settings, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        embedder: Embedder,
+        corpus: Option<Corpus>,
+        info: Info,
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             embedder,
+            corpus: corpus.map(Arc::new),
             info,
             limits: settings.limits,
             timeouts: settings.timeouts,

@@ -195,6 +195,8 @@ pub(crate) struct Info {
     pub(crate) model_type: ModelType,
     /// Width of an embedding.
     pub(crate) hidden_size: usize,
+    /// Rows that `POST /search` searches; null where there is no corpus.
+    pub(crate) corpus_rows: Option<usize>,
     /// CSV files in work at a time.
     pub(crate) max_concurrent_csv_files: usize,
     /// Connections at a time.

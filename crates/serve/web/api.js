@@ -37,10 +37,19 @@ export async function comparePair(sentence1, sentence2, signal) {
   return { ...answer, truncated: truncated(header) };
 }
 
-async function get(path, signal) {
+/** The rows of the corpus that are nearest to a sentence, best first: `[{index, sentence, score, …columns}]`. */
+export async function search(query, top_k, signal) {
+  const body = JSON.stringify({ query, top_k });
+  const { answer } = await ask("search", { method: "POST", body, headers: { "Content-Type": "application/json" }, signal });
+  return answer.results;
+}
+
+const get = (path, signal) => ask(path, { signal });
+
+async function ask(path, options) {
   let response, text;
   try {
-    response = await fetch(path, { headers: authorization(), signal });
+    response = await fetch(path, { ...options, headers: { ...options.headers, ...authorization() } });
     text = await response.text();
   } catch (error) {
     throw error.name === "AbortError" ? error : new Problem(0);

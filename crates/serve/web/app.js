@@ -1,10 +1,11 @@
-// Starts the page: its language, the server's model, the API key where one is asked for, and the two jobs.
+// Starts the page: its language, the server's model, the API key where one is asked for, and the jobs.
 
 import { info, setKey } from "./api.js";
 import { startCompare } from "./compare.js";
 import { element } from "./elements.js";
 import { onLanguage, startLanguage, words } from "./language.js";
 import { startRank } from "./rank.js";
+import { offerSearch, startSearch } from "./search.js";
 
 let model = "";
 let afterKey = showModel; // what was refused for want of a key, done again once there is one
@@ -15,8 +16,10 @@ function drawModel() {
 
 async function showModel() {
   try {
-    model = (await info()).model_id ?? "";
+    const served = await info();
+    model = served.model_id ?? "";
     drawModel();
+    offerSearch(served.corpus_rows);
   } catch (problem) {
     if (problem.status === 401) askForKey(showModel);
   }
@@ -40,5 +43,6 @@ element("key-form").addEventListener("submit", (event) => {
 onLanguage(drawModel);
 startCompare(askForKey);
 startRank(askForKey);
+startSearch(askForKey);
 startLanguage();
 showModel();

@@ -6,7 +6,9 @@ mod voice;
 
 use std::{env, ops::Range};
 
-use anyhow::{bail, ensure};
+#[cfg(not(feature = "mpi"))]
+use anyhow::bail;
+use anyhow::ensure;
 use model::slices;
 use tch::{Device, Tensor};
 

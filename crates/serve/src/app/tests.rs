@@ -56,7 +56,7 @@ fn state() -> web::Data<State> {
     let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, 1, metrics.clone()).unwrap();
     let info = loading::info(&settings, &tokenizer, 2, model::Pooling::Mean, model::Precision::F32, 100);
     let embedder = Embedder::new(Arc::new(engine), tokenizer, EmbeddingCache::new(0, metrics.clone()), metrics.clone());
-    web::Data::new(State::new(embedder, info, &settings, metrics))
+    web::Data::new(State::new(embedder, None, info, &settings, metrics))
 }
 
 /// Status and body of requests, one after the other; a number is a pair of sentences with that many tokens.

@@ -9,6 +9,7 @@ pub(crate) mod page;
 pub(crate) mod predict;
 pub(crate) mod rank;
 pub(crate) mod root;
+pub(crate) mod search;
 pub(crate) mod similarity;
 
 use crate::{error::ApiError, state::State};

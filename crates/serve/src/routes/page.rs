@@ -30,6 +30,7 @@ const FILES: &[File] = &[
     file!("/language.js", "language.js", "text/javascript"),
     file!("/rank.js", "rank.js", "text/javascript"),
     file!("/results.css", "results.css", "text/css"),
+    file!("/search.js", "search.js", "text/javascript"),
     file!("/style.css", "style.css", "text/css"),
     file!("/words.js", "words.js", "text/javascript"),
 ];
@@ -49,7 +50,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 /// The web page
 #[utoipa::path(
     get, path = "/", tag = "ko-sts", security(()),
-    responses((status = 200, description = "Compare two sentences, rank a file", body = String, content_type = "text/html"))
+    responses((status = 200, description = "Compare two sentences, rank a file, search the corpus", body = String, content_type = "text/html"))
 )]
 pub(crate) async fn index() -> HttpResponse {
     answer(&FILES[0])

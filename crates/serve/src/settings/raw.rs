@@ -32,6 +32,8 @@ pub struct Raw {
     #[arg(long, value_name = "BOOL")]
     pub(super) auto_truncate: Option<bool>,
     #[command(flatten)]
+    pub(super) corpus: RawCorpus,
+    #[command(flatten)]
     pub(super) http: RawHttp,
     #[command(flatten)]
     pub(super) access: RawAccess,
@@ -45,6 +47,22 @@ pub struct Raw {
     pub(super) limits: RawLimits,
     #[command(flatten)]
     pub(super) log: RawLog,
+}
+
+/// What `POST /search` searches.
+#[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Search")]
+pub(super) struct RawCorpus {
+    /// Folder of embeddings that `embed` wrote with this model.
+    #[arg(long = "corpus", value_name = "DIR")]
+    pub(super) path: Option<PathBuf>,
+    /// Where the corpus's index lies, which is made once [default: _index within the corpus].
+    #[arg(long = "corpus-index", value_name = "DIR")]
+    pub(super) index: Option<PathBuf>,
+    /// Number format that is scanned: f32, bf16 or int8; the best are the same in all, scored in f32 [default: int8].
+    #[arg(long = "corpus-format", value_name = "FORMAT")]
+    pub(super) format: Option<String>,
 }
 
 /// Where to listen.

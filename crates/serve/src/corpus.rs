@@ -1,0 +1,38 @@
+//! The corpus that is searched: opened beside its model, which has to be the one that embedded it.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use embed::Corpus;
+use model::fingerprint;
+
+use crate::settings::CorpusSettings;
+
+/// Time between two lines of the log while the index is made.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// Opens the corpus for the model in `model`.
+pub(crate) fn open(settings: &CorpusSettings, model: &Path) -> anyhow::Result<Corpus> {
+    let (path, started) = (settings.path.display(), Instant::now());
+    let mut last = Instant::now();
+    let mut told = |rows: usize| {
+        if rows == 0 {
+            tracing::info!(corpus = %path, "making the corpus's index");
+        } else if last.elapsed() >= TOLD_EVERY {
+            last = Instant::now();
+            tracing::info!(rows, "making the corpus's index");
+        }
+    };
+    let corpus = Corpus::open(&settings.path, settings.index.as_deref(), settings.format, &mut told)?;
+    let made_by = &corpus.settings().model;
+    ensure!(
+        corpus.settings().model_sha256 == fingerprint(model).context("the model")?,
+        "{path}: was embedded by another model, {made_by}: serve that one by --model, or embed the corpus anew"
+    );
+    let seconds = started.elapsed().as_secs_f64();
+    tracing::info!(corpus = %path, rows = corpus.rows(), format = %settings.format, seconds, "the corpus is open");
+    Ok(corpus)
+}

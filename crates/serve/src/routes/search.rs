@@ -1,0 +1,100 @@
+//! `POST /search`: the rows of the corpus that are nearest to a sentence.
+
+use std::collections::BTreeMap;
+
+use actix_web::web;
+use embed::{Filter, Hit};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::check_sentence;
+use crate::{
+    answer::Answer, body::Json, engine::Admission, error::ApiError, json::Sentence, openapi::SearchErrors, state::State,
+};
+
+const DEFAULT: usize = 10;
+const MOST: usize = 1000;
+
+/// Body of `POST /search`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SearchRequest {
+    /// The sentence to search with.
+    #[schema(value_type = Sentence)]
+    query: String,
+    /// How many rows to answer.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1000, default = 10)]
+    top_k: Option<usize>,
+    /// Values that columns of a row have to have: of text, numbers or booleans, or null.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, Value>>, example = json!({}))]
+    filter: Option<Map<String, Value>>,
+    /// Whether a sentence that is too long is cut; else it is an error. The default is the server's `auto_truncate`.
+    #[serde(default)]
+    truncate: Option<bool>,
+}
+
+/// Answer of `POST /search`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SearchResponse {
+    /// Best first.
+    results: Vec<Found>,
+}
+
+/// A row of the corpus.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Found {
+    /// The row's number in the corpus, from 0.
+    index: u64,
+    /// Its text.
+    sentence: String,
+    /// 5 · cosine with the query.
+    #[schema(minimum = -5, maximum = 5)]
+    score: f32,
+    /// Its other columns, but for those that are named as one of these.
+    #[serde(flatten)]
+    #[schema(value_type = BTreeMap<String, Value>)]
+    columns: Map<String, Value>,
+}
+
+/// The nearest rows of the corpus
+///
+/// Exactly the nearest by cosine, among all rows or those that pass `filter`. The route is there where the server was
+/// started with a corpus.
+#[utoipa::path(
+    post, path = "/search", tag = "ko-sts", request_body = SearchRequest,
+    responses((status = 200, description = "The nearest rows, best first", body = SearchResponse), SearchErrors)
+)]
+pub(crate) async fn search(
+    state: web::Data<State>,
+    Json(request): Json<SearchRequest>,
+) -> Result<Answer<SearchResponse>, ApiError> {
+    let SearchRequest { query, top_k, filter, truncate } = request;
+    let Some(corpus) = state.corpus.clone() else { return Err(ApiError::NoCorpus) };
+    check_sentence("query", &query)?;
+    let top_k = top_k.unwrap_or(DEFAULT);
+    if !(1..=MOST).contains(&top_k) {
+        return Err(ApiError::Invalid(format!("`top_k` is {top_k}, expected 1 to {MOST}")));
+    }
+    let filter = Filter::new(&filter.unwrap_or_default(), corpus.schema().as_ref());
+    let filter = filter.map_err(|error| ApiError::Invalid(format!("`filter`: {error}")))?;
+    let truncate = truncate.unwrap_or(state.info.auto_truncate);
+    let (embeddings, cost) = state.embedder.embed(vec![query], truncate, Admission::Bounded).await?;
+    let results = web::block(move || {
+        let hits = corpus.search(&embeddings[0], top_k, &filter);
+        let found = |hit: &Hit| -> anyhow::Result<Found> {
+            let (index, mut columns) = corpus.row(hit)?;
+            let text = columns.remove(corpus.text());
+            let sentence = text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
+            for own in ["index", "sentence", "score"] {
+                columns.remove(own);
+            }
+            Ok(Found { index, sentence, score: 5.0 * hit.cosine.clamp(-1.0, 1.0), columns })
+        };
+        hits.iter().map(found).collect::<Result<_, _>>()
+    });
+    let results = results.await?.map_err(|error| ApiError::Backend(format!("{error:#}")))?;
+    Ok(Answer::new(SearchResponse { results }, cost))
+}
