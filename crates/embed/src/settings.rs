@@ -87,24 +87,32 @@ impl Settings {
     pub(crate) fn claim(&self, dir: &Path) -> anyhow::Result<()> {
         let shown = dir.display();
         if let Some(found) = Self::read(dir)? {
-            let difference = self.difference(&found);
-            let named = difference.unwrap_or_default();
-            ensure!(
-                difference.is_none(),
-                "{shown}: its parts are of another job, which differs in {named}: choose another --output or remove the folder"
-            );
-            return Ok(());
+            return self.agree(&found, dir);
         }
         let mut entries = match fs::read_dir(dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             entries => Some(entries.with_context(|| shown.to_string())?),
         };
         let is_empty = entries.as_mut().is_none_or(|entries| entries.next().is_none());
+        if !is_empty && let Some(found) = Self::read(dir)? {
+            return self.agree(&found, dir); // of another shard, which began at the same moment
+        }
         ensure!(is_empty, "{shown}: holds other files, expected an empty folder or none");
         let mut file = Staged::create(&dir.join(NAME))?;
         let text = serde_json::to_string_pretty(self)? + "\n";
         file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
         file.commit(true)?; // that of another shard, begun at the same moment, says the same
+        Ok(())
+    }
+
+    /// Fails where the parts of a folder are of another job.
+    fn agree(&self, found: &Self, dir: &Path) -> anyhow::Result<()> {
+        let difference = self.difference(found);
+        let (shown, named) = (dir.display(), difference.unwrap_or_default());
+        ensure!(
+            difference.is_none(),
+            "{shown}: its parts are of another job, which differs in {named}: choose another --output or remove the folder"
+        );
         Ok(())
     }
 

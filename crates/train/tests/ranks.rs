@@ -128,7 +128,7 @@ fn ranks_share_the_hidden_tokens_of_a_text() {
 #[test]
 fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_goes_on_with_it() {
     let folder = Folder::new();
-    let keys = ["--set", "train.epochs=20", "--set", "train.save_every_steps=2"];
+    let keys = ["--set", "train.epochs=20", "--set", "train.save_every_steps=2", "--set", "train.learning_rate=1e-4"];
     trained(&folder, 1, &[&keys[..], &["--output", "one"]].concat());
     let mut running = command(&folder, 2, &keys).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     while saved_step(&folder, "run") < 20 {

@@ -1,7 +1,5 @@
 //! `POST /search`: the rows of the corpus that are nearest to a sentence.
 
-use std::collections::BTreeMap;
-
 use actix_web::web;
 use embed::{Filter, Hit};
 use serde::{Deserialize, Serialize};
@@ -29,7 +27,7 @@ pub(crate) struct SearchRequest {
     top_k: Option<usize>,
     /// Values that columns of a row have to have: of text, numbers or booleans, or null.
     #[serde(default)]
-    #[schema(value_type = Option<BTreeMap<String, Value>>, example = json!({}))]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, Value>>, example = json!({}))]
     filter: Option<Map<String, Value>>,
     /// Whether a sentence that is too long is cut; else it is an error. The default is the server's `auto_truncate`.
     #[serde(default)]
@@ -55,7 +53,7 @@ pub(crate) struct Found {
     score: f32,
     /// Its other columns, but for those that are named as one of these.
     #[serde(flatten)]
-    #[schema(value_type = BTreeMap<String, Value>)]
+    #[schema(value_type = std::collections::BTreeMap<String, Value>)]
     columns: Map<String, Value>,
 }
 

@@ -55,13 +55,13 @@ pub struct Raw {
 #[command(next_help_heading = "Search")]
 pub(super) struct RawCorpus {
     /// Folder of embeddings that `embed` wrote with this model.
-    #[arg(long = "corpus", value_name = "DIR")]
+    #[arg(id = "corpus_path", long = "corpus", value_name = "DIR")]
     pub(super) path: Option<PathBuf>,
     /// Where the corpus's index lies, which is made once [default: _index within the corpus].
-    #[arg(long = "corpus-index", value_name = "DIR")]
+    #[arg(id = "corpus_index", long = "corpus-index", value_name = "DIR")]
     pub(super) index: Option<PathBuf>,
     /// Number format that is scanned: f32, bf16 or int8; the best are the same in all, scored in f32 [default: int8].
-    #[arg(long = "corpus-format", value_name = "FORMAT")]
+    #[arg(id = "corpus_format", long = "corpus-format", value_name = "FORMAT")]
     pub(super) format: Option<String>,
 }
 
