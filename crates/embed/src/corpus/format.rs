@@ -25,7 +25,7 @@ pub enum ScanFormat {
 }
 
 impl ScanFormat {
-    const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+    pub(super) const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
 
     fn name(self) -> &'static str {
         match self {

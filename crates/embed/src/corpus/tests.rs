@@ -1,7 +1,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Int64Array, RecordBatch, StringArray, types::Float32Type};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{Field, Schema};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 

@@ -1,0 +1,311 @@
+//! The `embed` command on tables of every format.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use arrow_array::{Array, Float32Array, RecordBatch, cast::AsArray, types::Float32Type};
+use arrow_cast::cast;
+use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use arrow_schema::DataType;
+use arrow_select::concat::concat_batches;
+use model::{Options, SentenceEncoder, slices};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tempfile::TempDir;
+
+const TEXTS: [&str; 5] = ["비가 온다.", "", "고양이가 \"창가\"에서 잔다.", "회의는 3시에 시작합니다.", "비가 온다."];
+
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/roberta-tiny")
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
+    command.current_dir(folder).args(["--device", "cpu", "--threads", "1", "--model"]).arg(model());
+    command
+}
+
+fn embed(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder).args(arguments).output().unwrap()
+}
+
+fn embedded(folder: &Path, arguments: &[&str]) -> Output {
+    let output = embed(folder, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The line with which the command is refused.
+fn refusal(folder: &Path, arguments: &[&str]) -> String {
+    let output = embed(folder, arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{stderr}");
+    let line = stderr.strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n'), "{stderr}");
+    line.strip_prefix("error: ").unwrap().to_owned()
+}
+
+fn parts(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut parts: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect();
+    parts.sort();
+    parts
+}
+
+/// All rows of a folder of parts.
+fn read(dir: &Path) -> RecordBatch {
+    let batches = parts(dir)
+        .into_iter()
+        .flat_map(|path| ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap());
+    let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>().unwrap();
+    concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+/// Five rows as a file of each format.
+fn tables(folder: &Path) -> [&'static str; 4] {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let csv: String = TEXTS.iter().enumerate().map(|(row, text)| format!("00{row},{}\n", quoted(text))).collect();
+    fs::write(folder.join("a.csv"), format!("\u{feff}id,text\n{csv}")).unwrap();
+    let tsv: String = TEXTS.iter().enumerate().map(|(row, text)| format!("00{row}\t{text}\n")).collect();
+    fs::write(folder.join("a.tsv"), format!("id\ttext\n{tsv}")).unwrap();
+    let line = |(row, text)| serde_json::json!({"id": format!("00{row}"), "text": text}).to_string() + "\n";
+    fs::write(folder.join("a.jsonl"), TEXTS.iter().enumerate().map(line).collect::<String>()).unwrap();
+    embedded(folder, &["--input", "a.jsonl", "--output", "made"]);
+    fs::copy(folder.join("made/part-00000-00000.parquet"), folder.join("a.parquet")).unwrap();
+    ["a.csv", "a.tsv", "a.jsonl", "a.parquet"]
+}
+
+#[test]
+fn every_format_gives_the_rows_with_the_encoders_embeddings() {
+    let folder = TempDir::new().unwrap();
+    let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
+    let expected = encoder.encode(&TEXTS).unwrap();
+    let width = expected.size()[1] as usize;
+    for name in tables(folder.path()) {
+        let output = format!("out-{name}");
+        // A Parquet table that was embedded before has a column of that name.
+        embedded(folder.path(), &["--input", name, "--output", &output, "--output-column", "vector"]);
+        let rows = read(&folder.path().join(&output));
+        let ids = rows.column_by_name("id").unwrap().as_string::<i32>();
+        assert_eq!(ids.iter().map(Option::unwrap).collect::<Vec<_>>(), ["000", "001", "002", "003", "004"], "{name}");
+        let vectors = rows.column_by_name("vector").unwrap().as_fixed_size_list();
+        for (row, expected) in slices::values(&expected).chunks_exact(width).enumerate() {
+            if TEXTS[row].is_empty() {
+                assert!(vectors.is_null(row), "{name}");
+                continue;
+            }
+            let found = vectors.value(row);
+            for (x, y) in found.as_primitive::<Float32Type>().values().iter().zip(expected) {
+                assert!((x - y).abs() < 1e-5, "{name} {row}: {x} {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn smaller_numbers_stand_for_the_same_embeddings() {
+    let folder = TempDir::new().unwrap();
+    tables(folder.path());
+    let numbers = |dtype: &str| -> (Vec<f32>, usize) {
+        embedded(folder.path(), &["--input", "a.csv", "--output", dtype, "--dtype", dtype]);
+        let rows = read(&folder.path().join(dtype));
+        let list = rows.column_by_name("embedding").unwrap().as_fixed_size_list();
+        let width = list.value_length() as usize;
+        let values = cast(list.values(), &DataType::Float32).unwrap();
+        let values: &Float32Array = values.as_primitive();
+        let scales = rows.column_by_name("embedding_scale").map(|scales| scales.as_primitive::<Float32Type>().clone());
+        let scale = |row: usize| scales.as_ref().map_or(1.0, |scales| scales.value(row));
+        (values.values().iter().enumerate().map(|(place, x)| x * scale(place / width)).collect(), width)
+    };
+    let (exact, width) = numbers("f32");
+    for (dtype, share) in [("f16", 1e-3), ("int8", 0.5 / 127.0 + 1e-6)] {
+        let (rounded, _) = numbers(dtype);
+        for (row, expected) in rounded.chunks(width).zip(exact.chunks(width)) {
+            let largest = expected.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            for (x, y) in row.iter().zip(expected) {
+                assert!((x - y).abs() <= share * largest, "{dtype}: {x} {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pairs_get_five_times_their_cosine() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("p.tsv"), "a\tb\n비가 온다.\t눈이 온다.\n비가 온다.\t비가 온다.\n비가 온다.\t\n")
+        .unwrap();
+    embedded(folder.path(), &["--input", "p.tsv", "--pairs", "a,b", "--output", "out"]);
+    let rows = read(&folder.path().join("out"));
+    let scores = rows.column_by_name("score").unwrap().as_primitive::<arrow_array::types::Float64Type>();
+    let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
+    let pair = encoder.encode(&["비가 온다.", "눈이 온다."]).unwrap();
+    let expected = 5.0 * model::similarity(&pair.get(0), &pair.get(1)).double_value(&[]);
+    assert!((scores.value(0) - expected).abs() < 1e-5, "{} {expected}", scores.value(0));
+    assert!((scores.value(1) - 5.0).abs() < 1e-5 && scores.is_null(2));
+}
+
+/// Rows enough for many parts.
+fn long_table(folder: &Path, rows: usize) {
+    let text: String = (0..rows).map(|row| format!("{row}\t{row}번 버스가 온다.\n")).collect();
+    fs::write(folder.join("long.tsv"), format!("id\ttext\n{text}")).unwrap();
+}
+
+fn ids(dir: &Path) -> Vec<String> {
+    let rows = read(dir);
+    rows.column_by_name("id").unwrap().as_string::<i32>().iter().map(|id| id.unwrap().to_owned()).collect()
+}
+
+#[test]
+fn shards_make_every_part_once_and_together_what_one_process_makes() {
+    let folder = TempDir::new().unwrap();
+    long_table(folder.path(), 1000);
+    let job = ["--input", "long.tsv", "--rows-per-part", "90", "--output"];
+    embedded(folder.path(), &[&job[..], &["alone"]].concat());
+    let mut running: Vec<_> = (0..3)
+        .map(|shard| {
+            let shard = format!("{shard}/3");
+            command(folder.path()).args(job).args(["shared", "--shard", &shard]).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    assert!(running.iter_mut().all(|shard| shard.wait().unwrap().success()));
+    let (alone, shared) = (parts(&folder.path().join("alone")), parts(&folder.path().join("shared")));
+    assert_eq!((alone.len(), shared.len()), (12, 12));
+    for (alone, shared) in alone.iter().zip(&shared) {
+        assert!(fs::read(alone).unwrap() == fs::read(shared).unwrap(), "{}", shared.display());
+    }
+}
+
+#[test]
+fn a_job_that_was_killed_goes_on_with_the_parts_that_are_missing() {
+    let folder = TempDir::new().unwrap();
+    long_table(folder.path(), 20_000);
+    let job = ["--input", "long.tsv", "--rows-per-part", "500", "--output", "out"];
+    let mut running = command(folder.path()).args(job).stderr(Stdio::null()).spawn().unwrap();
+    let out = folder.path().join("out");
+    while !out.exists() || parts(&out).len() < 3 {
+        assert!(running.try_wait().unwrap().is_none(), "the job ended before it was killed");
+        sleep(Duration::from_millis(2));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let before = parts(&out);
+    assert!((3..40).contains(&before.len()));
+    // Nothing is there but whole parts and the settings.
+    assert_eq!(fs::read_dir(&out).unwrap().count(), before.len() + 1);
+    let changed = |path: &PathBuf| path.metadata().unwrap().modified().unwrap();
+    let times: Vec<_> = before.iter().map(changed).collect();
+    embedded(folder.path(), &job);
+    assert_eq!(before.iter().map(changed).collect::<Vec<_>>(), times, "a part was made again");
+    assert_eq!(ids(&out), (0..20_000).map(|row| row.to_string()).collect::<Vec<_>>());
+    let said = String::from_utf8(embedded(folder.path(), &job).stdout).unwrap();
+    assert_eq!(said, "out: 0 parts with 0 rows written; there already: 40\n");
+}
+
+#[test]
+fn a_stream_comes_back_with_its_new_column() {
+    let folder = TempDir::new().unwrap();
+    tables(folder.path());
+    let rows = read(&folder.path().join("made")).project(&[0, 1]).unwrap();
+    let mut stream = StreamWriter::try_new(Vec::new(), &rows.schema()).unwrap();
+    stream.write(&rows).unwrap();
+    stream.write(&rows.slice(3, 2)).unwrap();
+    let bytes = stream.into_inner().unwrap();
+    let answer = |bytes: &[u8]| {
+        let mut filter = command(folder.path())
+            .arg("--stdio")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = filter.stdin.take().unwrap().write_all(bytes); // it may end before it has read all
+        filter.wait_with_output().unwrap()
+    };
+    let output = answer(&bytes);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Vec<RecordBatch> =
+        StreamReader::try_new(&output.stdout[..], None).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(found.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [5, 2]);
+    let expected = read(&folder.path().join("made"));
+    assert_eq!(found[0].column_by_name("embedding"), expected.column_by_name("embedding"));
+    for (bytes, expected) in [
+        (&b"no stream"[..], "standard input: expected an Arrow IPC stream"),
+        (&bytes[..bytes.len() / 2], "standard input"),
+    ] {
+        let output = answer(bytes);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && stderr.starts_with(&format!("error: {expected}")), "{stderr}");
+    }
+}
+
+#[test]
+fn what_cannot_be_embedded_is_one_clear_line() {
+    let folder = TempDir::new().unwrap();
+    let (path, write) = (folder.path(), |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap());
+    write("a.csv", "id,text\n1,비\n2,눈\n");
+    write("short.csv", "id,text\n1,비\n2\n");
+    write("empty.csv", "");
+    write("twice.csv", "text,text\n1,2\n");
+    write("bad.jsonl", "{\"text\": \"비\"}\n{\"text\": \n");
+    write("no.parquet", "PAR1");
+    write("other.tsv", "id\ttext\tmore\n1\t비\t2\n");
+    write("a.xlsx", "");
+    write("numbers.jsonl", "{\"text\": 1}\n");
+    fs::create_dir(path.join("full")).unwrap();
+    write("full/mine.txt", "");
+    for (arguments, expected) in [
+        (&["--input", "none.csv"][..], "none.csv: no file is named so: expected a file, a folder or a glob"),
+        (&["--input", "a.xlsx"], "a.xlsx: cannot tell its format: expected .csv, .tsv, .jsonl, .ndjson or .parquet"),
+        (&["--input", "a.csv", "--column", "글"], "no column is named \"글\"; there are id, text"),
+        (&["--input", "numbers.jsonl"], "column \"text\" holds Int64, expected text"),
+        (&["--input", "empty.csv"], "empty.csv: the file is empty, expected a header line"),
+        (&["--input", "twice.csv"], "twice.csv: two columns are named \"text\""),
+        (
+            &["--input", "a.csv", "--input", "other.tsv"],
+            "other.tsv: has the columns id Utf8, text Utf8, more Utf8, expected those of a.csv: id Utf8, text Utf8",
+        ),
+        (
+            &["--input", "a.csv", "--output-column", "id"],
+            "the table has a column \"id\" already: name the new one by --output-column",
+        ),
+        (
+            &["--input", "a.csv", "--pairs", "text"],
+            "--pairs is \"text\", expected two columns, such as sentence1,sentence2",
+        ),
+    ] {
+        assert_eq!(refusal(path, &[arguments, &["--output", "out"]].concat()), expected);
+        assert!(!path.join("out").exists(), "{expected}");
+    }
+    for (file, place) in [("short.csv", "line 3"), ("bad.jsonl", ""), ("no.parquet", "")] {
+        let line = refusal(path, &["--input", file, "--output", file.strip_suffix("t").unwrap_or("out")]);
+        assert!(line.starts_with(&format!("{file}: ")) && line.contains(place), "{line}");
+    }
+    let line = refusal(path, &["--input", "a.csv", "--output", "full"]);
+    assert_eq!(line, "full: holds other files, expected an empty folder or none");
+    embedded(path, &["--input", "a.csv", "--output", "made"]);
+    let line = refusal(path, &["--input", "a.csv", "--output", "made", "--dtype", "f16"]);
+    assert!(line.starts_with("made: its parts are of another job, which differs in its columns"), "{line}");
+}
+
+#[test]
+fn a_full_disk_leaves_no_part() {
+    let folder = TempDir::new().unwrap();
+    long_table(folder.path(), 5000);
+    // A limit on the size of a file stands for a disk that is full; the signal that comes with it is ignored.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 64; exec '{}' --model '{}' --device cpu --threads 1 --input long.tsv --output out",
+        env!("CARGO_BIN_EXE_embed"),
+        model().display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.lines().count() == 1 && stderr.contains("out/part-00000-00000.parquet"), "{stderr}");
+    assert_eq!(parts(&folder.path().join("out")), Vec::<PathBuf>::new());
+}
