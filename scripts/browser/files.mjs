@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 export const BASE = "거실 불을 꺼 줘.";
 const ROWS = [
@@ -23,6 +23,25 @@ const ROWS = [
 ];
 export const TABLE_ROWS = ROWS.map((sentence, index) => ({ index, sentence }));
 export const SENTENCES = ROWS.filter((sentence) => sentence).length;
+
+/** The rows that are embedded for the search: a place and a sentence. */
+export const CORPUS = [
+  ["집", "거실에 있는 조명을 꺼 주세요."],
+  ["집", "안방 온도를 올려 줘."],
+  ["식당", "이 식당은 김치찌개가 정말 맛있어요."],
+  ["회사", "회의는 오후 3시에 시작합니다."],
+  ["역", "지하철역에서 걸어서 5분 거리예요."],
+];
+
+/** Embeds the rows by the program beside the server's; the corpus's folder. */
+export function writeCorpus(folder, program, model) {
+  const table = join(folder, "corpus.csv");
+  writeFileSync(table, ["place,text", ...CORPUS.map((row) => row.join(","))].join("\n") + "\n");
+  const corpus = join(folder, "corpus");
+  const options = ["--model", model, "--input", table, "--output", corpus];
+  execFileSync(join(dirname(program), "embed"), options, { stdio: "ignore" });
+  return corpus;
+}
 
 const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
 const TABLE = ["번호,문장", ...ROWS.map((text, index) => `${index + 1},${quoted(text)}`)].join("\r\n") + "\r\n";

@@ -9,12 +9,13 @@ import { join } from "node:path";
 import { CLAIMS as COMPARE } from "./claims/compare.mjs";
 import { CLAIMS as PAGE } from "./claims/page.mjs";
 import { CLAIMS as RANK } from "./claims/rank.mjs";
-import { writeFiles } from "./files.mjs";
+import { CLAIMS as SEARCH } from "./claims/search.mjs";
+import { writeCorpus, writeFiles } from "./files.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
 import { startServer } from "./server.mjs";
 
 const { chromium } = createRequire(join(process.env.BROWSER_MODULES, "package.json"))("playwright-core");
-const CLAIMS = [...COMPARE, ...RANK, ...PAGE];
+const CLAIMS = [...COMPARE, ...RANK, ...SEARCH, ...PAGE];
 const PATIENCE_MS = 60_000; // a busy machine starts a page in seconds
 
 async function check([name, claim, settings = {}], browser, address, files) {
@@ -59,7 +60,7 @@ function watch(page, address) {
 
 async function main([program, model, screenshots]) {
   const folder = mkdtempSync(join(tmpdir(), "ko-sts-browser-"));
-  const server = await startServer(program, model);
+  const server = await startServer(program, model, ["--corpus", writeCorpus(folder, program, model)]);
   let browser;
   let passed = 0;
   try {

@@ -46,7 +46,7 @@ fi
 
 if [ -z "${KO_STS_BIN:-}" ]; then
   scripts/setup.sh
-  cargo build --release --quiet -p serve
+  cargo build --release --quiet --bin serve --bin embed
 fi
 program=$(realpath "${KO_STS_BIN:-target/release}")/serve
 [ -x "$program" ] || fail "no program $program: build it, or run without KO_STS_BIN"

@@ -27,6 +27,9 @@ export async function takeScreenshots(browser, address, files, folder) {
     await page.setInputFiles("#file", files["utf-8.csv"]);
     await page.click("#start");
     await page.waitForSelector("#ranking:not([hidden])");
+    await page.fill("#query", BASE);
+    await page.click("#search button");
+    await page.waitForSelector("#found:not([hidden])");
     await page.waitForTimeout(400); // the bar grows
     await picture("");
     await page.route("**/predict**", (route) => route.abort("connectionrefused"));

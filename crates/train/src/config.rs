@@ -68,6 +68,8 @@ pub struct Config {
     pub layerwise_lr_decay: f64,
     /// Length of the warm-up.
     pub warmup: Warmup,
+    /// Step at which the learning rate has decayed to 0, where that is not the run's last.
+    pub decay_steps: Option<u64>,
     /// Bound on the norm of the gradient; `None` leaves it alone.
     pub max_grad_norm: Option<f64>,
     /// Number format of training.
@@ -257,6 +259,7 @@ impl Config {
             weight_decay: raw.train.weight_decay,
             layerwise_lr_decay: raw.train.layerwise_lr_decay.unwrap_or(1.0),
             warmup,
+            decay_steps: raw.train.decay_steps,
             max_grad_norm: (raw.train.max_grad_norm > 0.0).then_some(raw.train.max_grad_norm),
             precision: raw.train.precision,
             select_by: raw.train.select_by.unwrap_or_default(),

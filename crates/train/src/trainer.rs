@@ -62,7 +62,13 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
 
     let steps_per_epoch = task.steps_per_epoch();
     let total_steps = (steps_per_epoch * u64::from(config.epochs)).min(config.max_steps.unwrap_or(u64::MAX));
-    let schedule = LinearSchedule { warmup_steps: config.warmup.steps(steps_per_epoch, total_steps)?, total_steps };
+    let decay_steps = config.decay_steps.unwrap_or(total_steps);
+    ensure!(
+        decay_steps >= total_steps,
+        "train.decay_steps is {decay_steps}, expected the {total_steps} steps of the run or more: beyond, nothing is learned"
+    );
+    let warmup_steps = config.warmup.steps(steps_per_epoch, decay_steps)?;
+    let schedule = LinearSchedule { warmup_steps, total_steps: decay_steps };
     let optimizer_config = AdamWConfig {
         weight_decay: config.weight_decay,
         layerwise_decay: config.layerwise_lr_decay,

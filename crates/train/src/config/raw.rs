@@ -102,6 +102,8 @@ pub(super) struct RawTrain {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) layerwise_lr_decay: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) decay_steps: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warmup_epochs: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warmup_ratio: Option<f64>,
@@ -129,6 +131,7 @@ impl Default for RawTrain {
             learning_rate: 2e-5,
             weight_decay: 0.01,
             layerwise_lr_decay: None,
+            decay_steps: None,
             warmup_epochs: None,
             warmup_ratio: None,
             warmup_steps: None,
