@@ -48,7 +48,7 @@ def piped(command):
                     # Spark has no lists of a fixed length.
                     columns = batch.columns[:-1] + [batch.columns[-1].cast(pa.list_(pa.float32()))]
                     yield pa.record_batch(columns, names=batch.schema.names)
-        except pa.ArrowInvalid:
+        except (pa.ArrowInvalid, OSError):
             pass  # the program ended before its time, and says why
         finally:
             if program.poll() is None and feeder.is_alive():

@@ -14,7 +14,7 @@ use data::MAX_SCORE;
 use half::f16;
 use model::{SentenceEncoder, similarity, slices};
 use serde::{Deserialize, Serialize};
-use tch::Kind;
+use tch::{Device, Kind, Tensor};
 
 /// Number format of the embeddings that are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +147,10 @@ impl Added {
         let is_text = |row: usize| texts.iter().all(|side| !side.is_null(row) && !side.value(row).trim().is_empty());
         let rows: Vec<usize> = (0..batch.num_rows()).filter(|&row| is_text(row)).collect();
         let sentences: Vec<&str> = texts.iter().flat_map(|side| rows.iter().map(|&row| side.value(row))).collect();
-        let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (sides · rows, width)
+        let embeddings = match sentences.is_empty() {
+            true => Tensor::zeros([0, self.width as i64], (Kind::Float, Device::Cpu)),
+            false => encoder.encode_with_progress(&sentences, progress)?, // (sides · rows, width)
+        };
         let added = match &self.columns {
             Columns::Embedding { dtype, .. } => {
                 embedding_columns(slices::values(&embeddings), &rows, batch.num_rows(), self.width, *dtype)?

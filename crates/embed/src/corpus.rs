@@ -10,7 +10,10 @@ mod index;
 mod mapped;
 mod search;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail, ensure};
 use arrow_array::RecordBatch;
@@ -63,10 +66,17 @@ impl Corpus {
         let path = index.map_or_else(|| dir.join(INDEX), Path::to_owned);
         let parts = index::parts(dir)?;
         ensure!(!parts.is_empty(), "{shown}: holds no part yet: run `embed` first");
-        let index = Index::current(&path, &parts, &settings, format)?;
-        let index = match index {
+        let current = || Index::current(&path, &parts, &settings, format);
+        let index = match current()? {
             Some(index) => index,
-            None => Index::make(&path, dir, parts, name, &settings, format, told)?,
+            None => {
+                // One process at a time; who waited finds what the other made.
+                let _lock = lock(&path)?;
+                match current()? {
+                    Some(index) => index,
+                    None => Index::make(&path, dir, parts.clone(), name, &settings, format, told)?,
+                }
+            }
         };
         let width = settings.dimensions;
         let vectors = Mapped::open(&path.join(index::VECTORS), index.rows * width)?;
@@ -77,11 +87,7 @@ impl Corpus {
             *end += batch.num_rows();
             Some(*end)
         }));
-        ensure!(
-            starts.last() == Some(&index.rows),
-            "{}: damaged: remove it, and it is made anew",
-            path.join(index::ROWS).display()
-        );
+        ensure!(starts.last() == Some(&index.rows), "{}: {}", path.join(index::ROWS).display(), index::DAMAGED);
         let text = text.clone();
         Ok(Self { settings, text, index, vectors, scanned, batches, starts })
     }
@@ -121,6 +127,19 @@ impl Corpus {
         let number = row.remove(index::NUMBER).and_then(|number| number.as_u64()).context("a row has a number")?;
         Ok((number, row))
     }
+}
+
+/// Waits for the lock of an index; it is given back with the file.
+fn lock(index: &Path) -> anyhow::Result<File> {
+    let mut name = index.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let path = index.with_file_name(name);
+    let open = || -> std::io::Result<File> {
+        let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    open().with_context(|| format!("{} (another place for the index: --corpus-index)", path.display()))
 }
 
 /// Where a part lies, and what tells it from another of the same name.

@@ -11,12 +11,14 @@ use crate::{
     columns::{Added, Columns},
 };
 
+const OUTPUT: &str = "standard output";
+
 /// Adds columns to every batch of a stream, each as soon as it is there. A batch of more than [`ROWS_AT_ONCE`] rows comes
 /// out as several. Returns the number of rows.
 ///
 /// # Errors
 /// Where the stream is no Arrow IPC stream or ends within a batch, lacks the column, or nobody reads what comes out.
-pub fn filter(
+pub fn filter_stream(
     input: impl Read,
     output: impl Write,
     columns: Columns,
@@ -26,17 +28,18 @@ pub fn filter(
         StreamReader::try_new(BufReader::new(input), None).context("standard input: expected an Arrow IPC stream")?;
     let added =
         Added::new(columns, &reader.schema(), encoder.config().hidden_size as usize).context("standard input")?;
-    let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema())?;
+    let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema()).context(OUTPUT)?;
     let mut rows = 0;
     for batch in reader {
         let batch = batch.context("standard input")?;
-        for start in (0..batch.num_rows()).step_by(ROWS_AT_ONCE) {
+        // Of a batch without rows comes one without rows.
+        for start in (0..batch.num_rows().max(1)).step_by(ROWS_AT_ONCE) {
             let part = batch.slice(start, ROWS_AT_ONCE.min(batch.num_rows() - start));
-            writer.write(&added.append(&part, encoder, &mut |_| {})?)?;
+            writer.write(&added.append(&part, encoder, &mut |_| {})?).context(OUTPUT)?;
             rows += part.num_rows();
         }
-        writer.flush()?; // whoever waits for this batch may send the next only then
+        writer.flush().context(OUTPUT)?; // whoever waits for this batch may send the next only then
     }
-    writer.finish()?;
+    writer.finish().context(OUTPUT)?;
     Ok(rows)
 }

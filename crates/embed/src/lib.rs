@@ -2,7 +2,7 @@
 //! score of its two texts, beside what it had.
 //!
 //! [`embed_table`] writes Parquet parts, each whole or not at all, so that a job that was cut off goes on where it stood and
-//! many processes can share one; [`Corpus`] searches them. [`filter`] is the same for other engines: an Arrow stream in, an Arrow stream out.
+//! many processes can share one; [`Corpus`] searches them. [`filter_stream`] is the same for other engines: an Arrow stream in, an Arrow stream out.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
@@ -18,7 +18,7 @@ mod shard;
 
 pub use columns::{Added, Columns, Dtype};
 pub use corpus::{Corpus, Filter, FilterError, Hit, ScanFormat};
-pub use filter::filter;
+pub use filter::filter_stream;
 pub use input::{Input, Table};
 pub use job::{Job, Outcome, embed_table};
 pub use settings::Settings;

@@ -1,10 +1,14 @@
 //! The `embed` command: embeddings of the texts of a table, or scores of its pairs.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Parser;
 use data::command_line::{self, WrongUse};
-use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter};
+use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter_stream};
 use model::{
     BUNDLED_MODEL, Options, Precision, SentenceEncoder, fingerprint,
     hub::{self, Hub},
@@ -88,6 +92,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let columns = args.columns()?;
     // Before the model, so that a wrong path is told at once.
     let table = if args.stdio { None } else { Some(Table::open(&args.input)?) };
+    if let Some(table) = &table {
+        Added::new(columns.clone(), &table.schema, 1)?; // what is wrong with them, whatever the width
+    }
     let options = Options {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         precision: args.precision,
@@ -97,7 +104,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(&dir, &options)?;
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
-        let rows = filter(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
+        let rows = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
         eprintln!("{rows} rows");
         return Ok(());
     };
@@ -105,6 +112,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let rows_per_part = args.rows_per_part as usize;
     let settings = Settings::new(&args.model, fingerprint(&dir)?, &encoder, columns, rows_per_part, &table);
     let outcome = embed_table(&Job { table, added, output, settings, shard: args.shard }, &encoder)?;
-    println!("{outcome}");
+    writeln!(io::stdout(), "{outcome}")?;
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::{columns::Columns, input::Table};
 
 /// What parts are made of and by: those of one folder agree in all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The model as it was named.
     pub model: String,
@@ -89,20 +90,29 @@ impl Settings {
         if let Some(found) = Self::read(dir)? {
             return self.agree(&found, dir);
         }
-        let mut entries = match fs::read_dir(dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            entries => Some(entries.with_context(|| shown.to_string())?),
-        };
-        let is_empty = entries.as_mut().is_none_or(|entries| entries.next().is_none());
-        if !is_empty && let Some(found) = Self::read(dir)? {
-            return self.agree(&found, dir); // of another shard, which began at the same moment
+        if dir.exists() {
+            for entry in fs::read_dir(dir).with_context(|| shown.to_string())? {
+                let name = entry.with_context(|| shown.to_string())?.file_name();
+                // Another shard may begin at the same moment, and have its first part meanwhile.
+                let is_begun = name == NAME || name.to_string_lossy().starts_with(".incomplete-");
+                if !is_begun {
+                    let found = Self::read(dir)?;
+                    let found = found
+                        .with_context(|| format!("{shown}: holds other files, expected an empty folder or none"))?;
+                    return self.agree(&found, dir);
+                }
+            }
         }
-        ensure!(is_empty, "{shown}: holds other files, expected an empty folder or none");
         let mut file = Staged::create(&dir.join(NAME))?;
         let text = serde_json::to_string_pretty(self)? + "\n";
         file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
-        file.commit(true)?; // that of another shard, begun at the same moment, says the same
-        Ok(())
+        match file.commit(false) {
+            Err(data::Error::Exists { .. }) => {
+                let found = Self::read(dir)?.with_context(|| format!("{shown}: its settings are gone"))?;
+                self.agree(&found, dir)
+            }
+            done => Ok(done?),
+        }
     }
 
     /// Fails where the parts of a folder are of another job.

@@ -26,12 +26,14 @@ pub(crate) fn open(settings: &CorpusSettings, model: &Path) -> anyhow::Result<Co
             tracing::info!(rows, "making the corpus's index");
         }
     };
+    if let Some(made) = embed::Settings::read(&settings.path)? {
+        ensure!(
+            made.model_sha256 == fingerprint(model).context("the model")?,
+            "{path}: was embedded by another model, {}: serve that one by --model, or embed the corpus anew",
+            made.model
+        );
+    }
     let corpus = Corpus::open(&settings.path, settings.index.as_deref(), settings.format, &mut told)?;
-    let made_by = &corpus.settings().model;
-    ensure!(
-        corpus.settings().model_sha256 == fingerprint(model).context("the model")?,
-        "{path}: was embedded by another model, {made_by}: serve that one by --model, or embed the corpus anew"
-    );
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(corpus = %path, rows = corpus.rows(), format = %settings.format, seconds, "the corpus is open");
     Ok(corpus)

@@ -18,6 +18,9 @@ use crate::{
 
 const CSV_RETRY: u64 = 30; // seconds after which a client that found every place taken may try again
 
+/// Searches that may be under way: each holds a number for every row, and all of them share the memory's bandwidth.
+const SEARCHES: usize = 32;
+
 /// Uploads that may be under way for each file that may be in work: a slow client keeps nobody's place there.
 const UPLOADS_PER_JOB: usize = 8;
 
@@ -41,6 +44,7 @@ pub struct State {
     pub(crate) metrics: Arc<Metrics>,
     csv_places: Arc<Semaphore>,
     upload_places: Arc<Semaphore>,
+    search_places: Arc<Semaphore>,
     is_draining: AtomicBool,
     in_hand: AtomicUsize,
 }
@@ -65,6 +69,7 @@ impl State {
             metrics,
             csv_places: Arc::new(Semaphore::new(settings.limits.max_csv_jobs)),
             upload_places: Arc::new(Semaphore::new(settings.limits.max_csv_jobs * UPLOADS_PER_JOB)),
+            search_places: Arc::new(Semaphore::new(SEARCHES)),
             is_draining: AtomicBool::new(false),
             in_hand: AtomicUsize::new(0),
         }
@@ -80,6 +85,11 @@ impl State {
     pub(crate) fn upload_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         drop(self.csv_place()?);
         place(&self.upload_places)
+    }
+
+    /// A place for a search, kept until it is dropped.
+    pub(crate) fn search_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.search_places.clone().try_acquire_owned().map_err(|_| ApiError::Overloaded { retry_after: 1 })
     }
 
     /// Fails if the server does not take requests.

@@ -134,7 +134,7 @@ impl Warmup {
         };
         ensure!(
             steps <= total_steps,
-            "the warm-up is {steps} steps long, beyond the run's {total_steps}: lower train.warmup_steps, warmup_epochs or warmup_ratio"
+            "the warm-up is {steps} steps long, beyond the {total_steps} of the schedule: lower train.warmup_steps, warmup_epochs or warmup_ratio"
         );
         Ok(steps)
     }

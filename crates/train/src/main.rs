@@ -9,10 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Parser;
-use data::{
-    DataDir,
-    command_line::{self, Interrupted},
-};
+use data::{DataDir, command_line};
 use model::runtime::{self, DeviceChoice};
 use train::{Environment, Existing, Interrupt, Plan, Ranks, Voice, run_stages, run_trials, train};
 
@@ -53,9 +50,9 @@ fn main() -> ExitCode {
         let voice = Voice::new(&ranks).context("cannot write to standard error")?;
         let done = panic::catch_unwind(AssertUnwindSafe(|| run(&args, &ranks)));
         match &done {
-            Ok(Err(error)) if !error.is::<Interrupted>() => voice.last_words(error, &ranks),
+            Ok(Err(error)) => voice.last_words(error, &ranks),
             Err(_) => voice.last_words(&anyhow!("internal error"), &ranks),
-            _ => {}
+            Ok(Ok(())) => {}
         }
         done.unwrap_or_else(|panic| panic::resume_unwind(panic))
     })

@@ -10,6 +10,7 @@ use std::{env, ops::Range};
 use anyhow::bail;
 use anyhow::ensure;
 use model::slices;
+use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 pub use voice::Voice;
@@ -79,7 +80,7 @@ impl Ranks {
 
     /// This process's share of `len` things: all shares in the ranks' order are the whole, and no two differ by more than one.
     pub fn share(&self, len: usize) -> Range<usize> {
-        let bound = |index: usize| index * len / self.count();
+        let bound = |index: usize| (index * len).div_ceil(self.count()); // so that the first has one if any has
         bound(self.index())..bound(self.index() + 1)
     }
 
@@ -94,7 +95,7 @@ impl Ranks {
         let count = tch::Cuda::device_count();
         ensure!(
             (place as i64) < count,
-            "this machine has {count} GPUs, and rank {} needs the one numbered {place}",
+            "rank {} needs the GPU numbered {place}, and sees {count}; where each rank sees its own alone, --device cuda:0",
             self.index()
         );
         Ok(Device::Cuda(place))
@@ -186,6 +187,24 @@ impl Ranks {
             self.wait();
         }
         done
+    }
+
+    /// Waits until every rank is here, and fails unless all have the same data, configuration and saved state.
+    pub(crate) fn check_alike(&self, what: &str) -> anyhow::Result<()> {
+        // As numbers that are exact.
+        let digest: Vec<f64> = Sha256::digest(what)
+            .chunks(4)
+            .map(|bytes| bytes.iter().fold(0.0, |number, &byte| number * 256.0 + f64::from(byte)))
+            .collect();
+        let all = self.gather(&digest);
+        let other = all.iter().position(|other| *other != all[0]);
+        ensure!(
+            other.is_none(),
+            "rank {} has other data, another configuration or another saved state than rank 0: all ranks need the same \
+             --data-dir and --output",
+            other.unwrap_or_default()
+        );
+        Ok(())
     }
 
     /// Waits until every rank is here.

@@ -5,7 +5,7 @@
 pub struct LinearSchedule {
     /// Steps before the learning rate is at its peak.
     pub warmup_steps: u64,
-    /// Steps of the whole run.
+    /// Steps before it is at 0: those of the whole run, unless that is to end before.
     pub total_steps: u64,
 }
 

@@ -58,7 +58,7 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
         None => None,
     };
     for (index, Trial { name, config, .. }) in stages.stages.iter().enumerate() {
-        environment.interrupt.check("the stages so far are kept; the same command goes on")?;
+        environment.check("the stages so far are kept; the same command goes on")?;
         eprintln!("stage {}/{count}: {name}", index + 1);
         let later = &stages.stages[index + 1..];
         run_stage(config, later, environment).with_context(|| format!("stage `{name}`"))?;

@@ -41,7 +41,7 @@ pub struct Environment {
 
 impl Environment {
     /// Fails if any rank got a signal; `what` says what was saved and how to go on.
-    fn check(&self, what: &str) -> anyhow::Result<()> {
+    pub(crate) fn check(&self, what: &str) -> anyhow::Result<()> {
         match self.ranks.signal(self.interrupt.signal()) {
             Some(signal) => Err(Interrupted { signal, what: what.to_owned() }.into()),
             None => Ok(()),
@@ -78,7 +78,8 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     let mut report = Report::new(config, environment.device, task.rows(), task.data_sha256()?);
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
     environment.interrupt.wait_for_check();
-    environment.ranks.wait(); // until all have seen what is there
+    let step = saved.as_ref().map_or(0, |state| state.step);
+    environment.ranks.check_alike(&format!("{step} {total_steps} {} {:?}", report.data_sha256(), config.raw))?;
     let is_first = environment.ranks.is_first();
     let (mut run, mut step) = match saved {
         None if is_first => (RunDir::create(&config.output, &config.raw)?, 0),
@@ -136,6 +137,9 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             if interrupted.is_err() || config.save_every_steps.is_some_and(|every| step.is_multiple_of(every)) {
                 let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
                 run.save_last(&*task, &card::model_card(&report), &optimizer, &state)?;
+            }
+            if interrupted.is_err() {
+                environment.ranks.wait(); // until it is saved
             }
             interrupted?;
         }

@@ -98,7 +98,7 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
     let count = trials.trials.len();
     for (index, trial) in trials.trials.iter().enumerate() {
         let name = &trial.name;
-        environment.interrupt.check("the trials so far are kept; the same command goes on")?;
+        environment.check("the trials so far are kept; the same command goes on")?;
         eprintln!("trial {}/{count}: {name}", index + 1);
         match run_trial(&trial.config, environment) {
             Ok(report) => ranking.add(trial, Some(report), None),

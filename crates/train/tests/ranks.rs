@@ -45,6 +45,7 @@ fn assert_alike(folder: &Folder, run: &str, reference: &str, tolerance: f64) {
         let figures = |test: &Value| [test["pearson"]["r"].clone(), test["f1"].clone(), test["mse"].clone()];
         report["test"].as_array().unwrap().iter().map(figures).collect::<Vec<_>>()
     };
+    assert_eq!(tests(run).len(), tests(reference).len());
     for (found, expected) in tests(run).into_iter().flatten().zip(tests(reference).into_iter().flatten()) {
         compare(&found, &expected, 5e-5);
     }
@@ -61,6 +62,7 @@ fn compare(found: &Value, expected: &Value, tolerance: f64) {
             }
         }
         (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len());
             found.iter().zip(expected).for_each(|(found, expected)| compare(found, expected, tolerance));
         }
         (Value::Number(found), Value::Number(expected)) => {
@@ -79,6 +81,7 @@ fn ranks_give_the_run_of_one_process() {
         &["--set", "train.batch_size=3", "--set", "train.gradient_accumulation=3"],
         &["--set", "train.batch_size=7", "--set", "train.loss=cosent"],
         &["--set", "train.batch_size=2"], // fewer pairs than ranks
+        &["--set", "train.batch_size=2", "--set", "train.loss=cosent"],
     ] {
         let folder = Folder::new();
         trained(&folder, 1, &[keys, &["--output", "one"]].concat());

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Folder, metrics};
+use common::{Folder, metrics, only_line};
 use data::{DataDir, Dataset};
 use eval::{metrics::pearson, score};
 use model::{Options, SentenceEncoder};
@@ -166,4 +166,19 @@ fn max_steps_ends_a_run_within_an_epoch() {
     let report = json(&folder, "run/report.json");
     assert_eq!(report["epochs"].as_array().unwrap().len(), 1);
     assert_eq!(report["epochs"][0]["step"], 3);
+}
+
+#[test]
+fn a_run_may_end_before_its_schedule_does() {
+    let folder = Folder::new();
+    let keys = ["--set", "train.warmup_steps=2", "--set", "train.log_every_steps=1", "--set", "train.epochs=1"];
+    // An epoch of 6 steps, whose learning rate decays towards the 12th.
+    folder.trained(&[&keys[..], &["--set", "train.decay_steps=12"]].concat());
+    let rates: Vec<f64> =
+        metrics(&folder, "run").iter().filter_map(|entry| entry["learning_rate"].as_f64()).collect();
+    let expected = [0.0, 0.5, 1.0, 0.9, 0.8, 0.7].map(|share| share * 1e-3);
+    assert_eq!(rates.len(), expected.len());
+    assert!(rates.iter().zip(expected).all(|(rate, expected)| (rate - expected).abs() < 1e-9), "{rates:?}");
+    let line = folder.train(&[&keys[..], &["--overwrite", "--set", "train.decay_steps=5"]].concat());
+    assert!(only_line(&line).starts_with("train.decay_steps is 5, expected the 6 steps of the run or more"));
 }

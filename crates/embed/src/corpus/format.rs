@@ -35,8 +35,8 @@ impl ScanFormat {
         }
     }
 
-    /// Bytes of a row of `width` numbers.
-    fn encode(self, vector: &[f32], into: &mut Vec<u8>) -> f32 {
+    /// Adds a row to the numbers and scales of others; returns how far it is from what now stands for it.
+    fn encode(self, vector: &[f32], into: &mut Vec<u8>, scales: &mut Vec<f32>) -> f32 {
         match self {
             Self::F32 => 0.0,
             Self::Bf16 => {
@@ -47,6 +47,7 @@ impl ScanFormat {
             Self::Int8 => {
                 let (numbers, scale) = quantize(vector);
                 into.extend(numbers.iter().map(|&x| x as i8 as u8));
+                scales.push(scale);
                 distance(vector, numbers.iter().map(|&x| f32::from(x) * scale))
             }
         }
@@ -93,10 +94,7 @@ pub(super) struct Encoded {
 
 impl Encoded {
     pub(super) fn add(&mut self, vector: &[f32], format: ScanFormat) {
-        self.error = self.error.max(format.encode(vector, &mut self.numbers));
-        if format == ScanFormat::Int8 {
-            self.scales.push(quantize(vector).1);
-        }
+        self.error = self.error.max(format.encode(vector, &mut self.numbers, &mut self.scales));
     }
 }
 

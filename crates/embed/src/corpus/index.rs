@@ -34,8 +34,12 @@ pub(super) const ROWS: &str = "rows.arrows";
 pub(super) const NUMBER: &str = "#index";
 const NAME: &str = "index.json"; // last: an index that has it is whole
 
+/// What to do about an index that is not as it was written.
+pub(super) const DAMAGED: &str = "damaged: remove the index's folder, and it is made anew";
+
 /// What an index was made of, and what is known of it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Index {
     parts: Vec<PartFile>,
     model_sha256: String,
@@ -61,7 +65,8 @@ pub(super) fn parts(dir: &Path) -> anyhow::Result<Vec<PartFile>> {
             parts.push(PartFile { name, bytes: metadata.len(), modified });
         }
     }
-    parts.sort_by(|a, b| a.name.cmp(&b.name));
+    // A number of more digits than others is longer.
+    parts.sort_by_key(|part| (part.name.as_os_str().len(), part.name.clone()));
     Ok(parts)
 }
 
@@ -96,6 +101,12 @@ impl Index {
         format: ScanFormat,
         told: &mut dyn FnMut(usize),
     ) -> anyhow::Result<Self> {
+        let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        ensure!(
+            !path.exists() || path.join(NAME).exists() || is_empty(),
+            "{}: holds other files, expected an index, an empty folder or none: choose another --corpus-index",
+            path.display()
+        );
         told(0);
         let mut index = Self { parts, model_sha256: settings.model_sha256.clone(), format, rows: 0, error: 0.0 };
         let fill = |target: &Path| -> anyhow::Result<()> {
@@ -239,6 +250,6 @@ pub(super) fn rows(dir: &Path) -> anyhow::Result<Vec<RecordBatch>> {
         }
         Ok(decoder.finish()?)
     };
-    decode().with_context(|| path.display().to_string())?;
+    decode().with_context(|| format!("{}: {DAMAGED}", path.display()))?;
     Ok(batches)
 }

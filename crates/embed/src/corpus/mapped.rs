@@ -6,6 +6,8 @@ use anyhow::{Context, ensure};
 use bytemuck::Pod;
 use memmap2::{Advice, Mmap};
 
+use super::index::DAMAGED;
+
 /// Numbers that lie in a file as in memory.
 #[derive(Debug)]
 pub(super) struct Mapped<T> {
@@ -23,7 +25,7 @@ pub(super) fn map(path: &Path) -> anyhow::Result<Mmap> {
         let bytes = unsafe { Mmap::map(&file)? };
         Ok(bytes)
     };
-    open().with_context(|| path.display().to_string())
+    open().with_context(|| format!("{}: {DAMAGED}", path.display()))
 }
 
 impl<T: Pod> Mapped<T> {
@@ -31,12 +33,7 @@ impl<T: Pod> Mapped<T> {
     pub(super) fn open(path: &Path, count: usize) -> anyhow::Result<Self> {
         let bytes = map(path)?;
         let expected = count * size_of::<T>();
-        ensure!(
-            bytes.len() == expected,
-            "{}: damaged: {} bytes, expected {expected}; remove it, and it is made anew",
-            path.display(),
-            bytes.len()
-        );
+        ensure!(bytes.len() == expected, "{}: {} bytes, expected {expected}; {DAMAGED}", path.display(), bytes.len());
         Ok(Self { bytes, numbers: PhantomData })
     }
 

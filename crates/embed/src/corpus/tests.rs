@@ -102,9 +102,9 @@ fn every_format_finds_exactly_the_nearest_rows() {
 fn a_filter_leaves_the_nearest_of_those_that_pass() {
     let (folder, query) = (folder(), vector(ROWS));
     let corpus = open(folder.path(), ScanFormat::Int8);
-    let passes = |row: usize| row % 2 == 0 && row % 5 != 0 && row % 20 == 4;
+    let passes = |row: usize| !row.is_multiple_of(5) && row % 20 == 4; // an even one, so the first kind
     assert_eq!(found(&corpus, &query, 10, json!({"kind": "뉴스", "year": 2004})), expected(&query, 10, passes));
-    assert_eq!(found(&corpus, &query, 10, json!({"kind": null})), expected(&query, 10, |row| row % 5 == 0));
+    assert_eq!(found(&corpus, &query, 10, json!({"kind": null})), expected(&query, 10, |row| row.is_multiple_of(5)));
     assert_eq!(found(&corpus, &query, 10, json!({"kind": "시"})), Vec::<u64>::new());
     let refused = |conditions: Value| {
         let conditions: Map<String, Value> = serde_json::from_value(conditions).unwrap();
@@ -133,7 +133,21 @@ fn an_index_is_made_once_and_again_when_the_parts_change() {
     // Cut short, it is named and not read.
     fs::write(folder.path().join("_index/vectors.f32"), "short").unwrap();
     let error = Corpus::open(folder.path(), None, ScanFormat::Bf16, &mut |_| {}).unwrap_err();
-    assert!(format!("{error:#}").contains("vectors.f32: damaged"), "{error:#}");
+    let told = format!("{error:#}");
+    assert!(told.contains("vectors.f32: 5 bytes") && told.ends_with("remove the index's folder, and it is made anew"));
+    fs::remove_dir_all(folder.path().join("_index")).unwrap();
+    assert!(opened(ScanFormat::Bf16), "the remedy helps");
+}
+
+#[test]
+fn an_index_takes_the_place_of_nothing_else() {
+    let folder = folder();
+    let at = |index: &Path| Corpus::open(folder.path(), Some(index), ScanFormat::F32, &mut |_| {});
+    let error = at(folder.path()).unwrap_err();
+    assert!(format!("{error:#}").contains("holds other files"), "{error:#}");
+    assert!(crate::parts::path(folder.path(), 0, 1).exists());
+    let elsewhere = tempfile::tempdir().unwrap();
+    at(elsewhere.path()).unwrap();
 }
 
 #[test]

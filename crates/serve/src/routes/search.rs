@@ -80,7 +80,9 @@ pub(crate) async fn search(
     let filter = filter.map_err(|error| ApiError::Invalid(format!("`filter`: {error}")))?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
     let (embeddings, cost) = state.embedder.embed(vec![query], truncate, Admission::Bounded).await?;
+    let place = state.search_place()?;
     let results = web::block(move || {
+        let _place = place; // until the scan ends, even if nobody waits for it
         let hits = corpus.search(&embeddings[0], top_k, &filter);
         let found = |hit: &Hit| -> anyhow::Result<Found> {
             let (index, mut columns) = corpus.row(hit)?;

@@ -2,6 +2,8 @@
 
 use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
 
+use data::command_line::Interrupted;
+
 use super::Ranks;
 
 /// How long another rank waits before it tells of its error: when all have the same, the first one's is enough.
@@ -27,22 +29,26 @@ impl Voice {
         Ok(Self(Some(kept)))
     }
 
-    /// Of several ranks, tells of an error that only this one may have, and ends all of them: the others would wait for
-    /// this one for ever.
+    /// Of several ranks, tells of an error or a signal that only this one may have, and ends all of them: the others would
+    /// wait for this one for ever.
     pub fn last_words(&self, error: &anyhow::Error, ranks: &Ranks) {
         if ranks.count() == 1 {
             return;
         }
         let line = format!("{error:#}").replace(['\n', '\r'], " ");
+        let (kind, status) = match error.downcast_ref() {
+            Some(Interrupted { signal, .. }) => ("", 128 + i32::from(*signal)),
+            None => ("error: ", 1),
+        };
         match &self.0 {
-            None => eprintln!("error: {line}"),
+            None => eprintln!("{kind}{line}"),
             Some(kept) => {
                 thread::sleep(FIRST_SPEAKS);
                 if rustix::stdio::dup2_stderr(kept).is_ok() {
-                    eprintln!("error: rank {}: {line}", ranks.index());
+                    eprintln!("{kind}rank {}: {line}", ranks.index());
                 }
             }
         }
-        ranks.abort(1);
+        ranks.abort(status);
     }
 }
