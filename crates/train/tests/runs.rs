@@ -174,8 +174,7 @@ fn a_run_may_end_before_its_schedule_does() {
     let keys = ["--set", "train.warmup_steps=2", "--set", "train.log_every_steps=1", "--set", "train.epochs=1"];
     // An epoch of 6 steps, whose learning rate decays towards the 12th.
     folder.trained(&[&keys[..], &["--set", "train.decay_steps=12"]].concat());
-    let rates: Vec<f64> =
-        metrics(&folder, "run").iter().filter_map(|entry| entry["learning_rate"].as_f64()).collect();
+    let rates: Vec<f64> = metrics(&folder, "run").iter().filter_map(|entry| entry["learning_rate"].as_f64()).collect();
     let expected = [0.0, 0.5, 1.0, 0.9, 0.8, 0.7].map(|share| share * 1e-3);
     assert_eq!(rates.len(), expected.len());
     assert!(rates.iter().zip(expected).all(|(rate, expected)| (rate - expected).abs() < 1e-9), "{rates:?}");
