@@ -3,6 +3,8 @@
     cargo build --release --bins --features train/mpi
     STS_DATA_DIR=… python3 scripts/scale/ranks.py [--jobs equal,speed]
 
+With KO_STS_BIN, the `train` of that folder is taken.
+
 `equal` trains the small encoder of configs/kor-klue-small.toml for an epoch, without dropout. `speed` takes steps of a
 base-shaped encoder with fresh weights, one thread to a process.
 """
@@ -17,6 +19,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("KO_STS_BIN", ROOT / "target/release") / pathlib.Path("train")
 BASE = """
 [model]
 max_seq_length = 128
@@ -40,7 +43,7 @@ log_every_steps = 1
 
 def train(ranks, output, config, *settings):
     command = ["mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe", "-q", "-n", str(ranks)]
-    command += [ROOT / "target/release/train", "--device", "cpu", "--threads", "1", "--config", config]
+    command += [PROGRAM, "--device", "cpu", "--threads", "1", "--config", config]
     command += ["--output", output]
     for setting in settings:
         command += ["--set", setting]
