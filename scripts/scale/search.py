@@ -108,6 +108,7 @@ def main():
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sides", default="numpy,faiss,f32,bf16,int8", help="which of them, numpy first")
     parser.add_argument("--program", default=ROOT / "target/release/examples/search")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
@@ -121,13 +122,15 @@ def main():
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
         threads = arguments.threads
         sides = {
-            "numpy f32": lambda: by_numpy(folder, queries),
-            "faiss IndexFlatIP f32": lambda: by_faiss(folder, queries, threads),
+            "numpy": lambda: by_numpy(folder, queries),
+            "faiss": lambda: by_faiss(folder, queries, threads),
             **{
-                f"ko-sts {name}": lambda name=name: by_us(folder, queries, name, threads, arguments.program)
+                name: lambda name=name: by_us(folder, queries, name, threads, arguments.program)
                 for name in ("f32", "bf16", "int8")
             },
         }
+        titles = {"numpy": "numpy f32", "faiss": "faiss IndexFlatIP f32"}
+        sides = {titles.get(name, f"ko-sts {name}"): sides[name] for name in arguments.sides.split(",")}
         times = {name: [] for name in sides}
         expected = None
         for round in range(arguments.rounds):

@@ -9,17 +9,35 @@ use crate::raw::vectorize;
 /// # Panics
 /// If `rows` does not hold a row for each score, here and below.
 pub fn scan(rows: &[f32], vector: &[f32], scores: &mut [f32]) {
-    each(rows, vector.len(), scores, |row| dot(row, vector));
+    each(
+        rows,
+        vector.len(),
+        scores,
+        #[inline(always)]
+        |row| dot(row, vector),
+    );
 }
 
 /// The same for rows in bfloat16.
 pub fn scan_bf16(rows: &[u16], vector: &[f32], scores: &mut [f32]) {
-    each(rows, vector.len(), scores, |row| dot_bf16(row, vector));
+    each(
+        rows,
+        vector.len(),
+        scores,
+        #[inline(always)]
+        |row| dot_bf16(row, vector),
+    );
 }
 
 /// The same for rows in 8 bits, and a vector of such numbers in 16; a sum of 2¹⁶ products fits.
 pub fn scan_int8(rows: &[i8], vector: &[i16], scores: &mut [i32]) {
-    each(rows, vector.len(), scores, |row| dot_int8(row, vector));
+    each(
+        rows,
+        vector.len(),
+        scores,
+        #[inline(always)]
+        |row| dot_int8(row, vector),
+    );
 }
 
 #[inline(always)]
@@ -49,13 +67,21 @@ fn sum(len: usize, product: impl Fn(usize, f32) -> f32) -> f32 {
 #[inline(always)]
 fn dot(row: &[f32], vector: &[f32]) -> f32 {
     let vector = &vector[..row.len()];
-    sum(row.len(), |index, sum| row[index].mul_add(vector[index], sum))
+    sum(
+        row.len(),
+        #[inline(always)]
+        |index, sum| row[index].mul_add(vector[index], sum),
+    )
 }
 
 #[inline(always)]
 fn dot_bf16(row: &[u16], vector: &[f32]) -> f32 {
     let vector = &vector[..row.len()];
-    sum(row.len(), |index, sum| from_bf16(row[index]).mul_add(vector[index], sum))
+    sum(
+        row.len(),
+        #[inline(always)]
+        |index, sum| from_bf16(row[index]).mul_add(vector[index], sum),
+    )
 }
 
 #[inline(always)]
