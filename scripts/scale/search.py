@@ -5,7 +5,7 @@
     "$python" scripts/scale/search.py
 
 The vectors are drawn around a few thousand centres, so that a query has near neighbours as texts have them. All find the
-same ten rows, or it is an error. Needs 10 GB of disk and 8 GB of memory.
+same ten rows, or others that are as near to 1e-6, or it is an error. Needs 10 GB of disk and 8 GB of memory.
 """
 
 import argparse
@@ -138,11 +138,13 @@ def main():
                 p50, p95, found = side()
                 times[name].append((p50, p95))
                 print(f"round {round + 1}: {name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms", file=sys.stderr, flush=True)
-                expected = expected or found
-                if found != expected:
+                # Rows that are equally near to the last digits may change places.
+                scores = [np.sort(rows[np.sort(one)].astype(np.float64) @ query) for one, query in zip(found, queries)]
+                expected = scores if expected is None else expected
+                if max(np.abs(one - other).max() for one, other in zip(scores, expected)) > 1e-6:
                     sys.exit(f"error: {name} found other rows than {next(iter(sides))}")
         print(f"{arguments.rows:,} × {arguments.width}, top {TOP}, {threads} threads, {len(queries)} queries,", end=" ")
-        print(f"{arguments.rounds} rounds in turn; all found the same rows in the same order\n")
+        print(f"{arguments.rounds} rounds in turn; all found rows as near, to 1e-6\n")
         print("| search | p50 ms, median of rounds | least–most | p95 ms |\n|---|---|---|---|")
         for name, rounds in times.items():
             medians = sorted(p50 for p50, _ in rounds)

@@ -45,7 +45,12 @@ fn each<T, S>(rows: &[T], width: usize, scores: &mut [S], product: impl Fn(&[T])
     assert_eq!(rows.len(), scores.len() * width, "a row of {width} numbers for each score");
     vectorize(
         #[inline(always)]
-        || rows.chunks_exact(width).zip(scores).for_each(|(row, score)| *score = product(row)),
+        || {
+            // A loop, since `for_each` is compiled by itself, for any processor.
+            for (row, score) in rows.chunks_exact(width).zip(scores) {
+                *score = product(row);
+            }
+        },
     );
 }
 

@@ -62,7 +62,11 @@ fn an_impossible_value_is_named_with_what_was_expected() {
         ("dev_fraction = 0.2", "dev_fraction = 1.0", "data.dev_fraction is 1, expected more than 0 and less than 1"),
         ("dev_fraction = 0.2", "dev_fraction = nan", "data.dev_fraction is NaN, expected more than 0 and less than 1"),
         ("batch_size = 8", "batch_size = 8\nwarmup_epochs = 3.0", "train.warmup_epochs is 3, expected 0..=2"),
-        ("batch_size = 8", "batch_size = 8\nwarmup_steps = 13", "the warm-up is 13 steps long, beyond the 12 of the schedule"),
+        (
+            "batch_size = 8",
+            "batch_size = 8\nwarmup_steps = 13",
+            "the warm-up is 13 steps long, beyond the 12 of the schedule",
+        ),
         ("batch_size = 8", "warmup_steps = 1\nwarmup_ratio = 0.1", "exclude each other: give one"),
         ("learning_rate = 1e-3", "learning_rate = -1e-3", "train.learning_rate is -0.001, expected more than 0"),
         ("hidden_size = 16", "hidden_size = 15", "hidden_size 15 is not a multiple of num_attention_heads 2"),
