@@ -66,8 +66,8 @@ function draw() {
   element("found-said").textContent = words().found(count(results.length));
   const names = Object.keys(results[0] ?? {}).filter((name) => !OWN.includes(name));
   const heads = [words().place, words().score, words().sentence, ...names];
-  const cells = heads.map((head) => {
-    const cell = made("th", "", head);
+  const cells = heads.map((head, place) => {
+    const cell = made("th", place === 2 ? "sentence" : "", head);
     cell.scope = "col";
     return cell;
   });
