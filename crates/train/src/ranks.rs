@@ -51,7 +51,7 @@ impl Ranks {
         #[cfg(not(feature = "mpi"))]
         bail!(
             "this is one of {count} processes, and train was built without MPI: build it by \
-             cargo build --release -p train --features mpi"
+             cargo build --release --bins --features train/mpi"
         )
     }
 
