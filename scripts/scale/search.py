@@ -46,6 +46,7 @@ def write_corpus(folder, rows, width):
         "rows_per_part": PART, "inputs": [],
     }  # fmt: skip
     (folder / "_embed.json").write_text(json.dumps(settings))
+    (folder / "_parts.json").write_text(json.dumps([-(-rows // PART)]))
     whole = np.lib.format.open_memmap(folder / "_all.npy", mode="w+", dtype=np.float32, shape=(rows, width))
     start = 0
     for number, part in enumerate(vectors(rows, width)):

@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
 
@@ -21,11 +22,17 @@ pub struct Interrupted {
     pub what: String,
 }
 
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
 /// Runs a command and gives its exit status: 0 good, 1 failed, 2 wrong use. An error goes to stderr as one line.
 ///
 /// A panic is a defect, or memory that ran out within libtorch; it is one line too, with its place.
 pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
-    panic::set_hook(Box::new(|panic| eprintln!("error: {}", panic_line(panic))));
+    panic::set_hook(Box::new(|panic| {
+        let line = panic_line(panic);
+        eprintln!("error: {line}");
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+    }));
     // Nothing that the command could leave half-changed outlives it.
     match panic::catch_unwind(AssertUnwindSafe(command)) {
         Err(_) => ExitCode::from(1),
@@ -47,6 +54,11 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             ExitCode::from(if wrong_name || error.is::<WrongUse>() { 2 } else { 1 })
         }
     }
+}
+
+/// What the last panic said, for a process whose standard error went elsewhere.
+pub fn last_panic() -> Option<String> {
+    LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

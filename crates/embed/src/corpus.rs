@@ -27,7 +27,7 @@ pub use self::{
     search::Hit,
 };
 use self::{format::Scanned, index::Index, mapped::Mapped};
-use crate::{columns::Columns, settings::Settings};
+use crate::{columns::Columns, parts, settings::Settings};
 
 /// The index's folder within that of the parts; readers of Parquet folders leave out what begins so.
 const INDEX: &str = "_index";
@@ -49,7 +49,7 @@ impl Corpus {
     /// `index` or else within `dir`; `told` hears of that, once before and then with the rows so far.
     ///
     /// # Errors
-    /// Where the folder holds no embeddings, a part cannot be read, or the index cannot be written.
+    /// Where the folder holds no embeddings, a part is missing or cannot be read, or the index cannot be written.
     pub fn open(
         dir: &Path,
         index: Option<&Path>,
@@ -64,8 +64,8 @@ impl Corpus {
             bail!("{shown}: holds scores of pairs, expected embeddings");
         };
         let path = index.map_or_else(|| dir.join(INDEX), Path::to_owned);
+        parts::check_whole(dir)?;
         let parts = index::parts(dir)?;
-        ensure!(!parts.is_empty(), "{shown}: holds no part yet: run `embed` first");
         let current = || Index::current(&path, &parts, &settings, format);
         let index = match current()? {
             Some(index) => index,

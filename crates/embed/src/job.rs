@@ -55,11 +55,15 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
     job.settings.claim(&job.output)?;
     let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.bytes).sum());
     let mut outcome = Outcome { output: job.output.clone(), ..Outcome::default() };
+    let mut counts = Vec::new();
     for (file, input) in job.table.inputs.iter().enumerate() {
         let shown = || input.path.display().to_string();
         let mut rows = Rows { batches: input.batches(ROWS_AT_ONCE, progress.position())?, rest: None };
         for part in 0.. {
-            let Some(first) = rows.next(job.settings.rows_per_part).with_context(shown)? else { break };
+            let Some(first) = rows.next(job.settings.rows_per_part).with_context(shown)? else {
+                counts.push(part);
+                break;
+            };
             let path = parts::path(&job.output, file, part);
             let is_ours = job.shard.has(file, part);
             let is_missing = is_ours && !path.exists();
@@ -81,6 +85,7 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
             }
         }
     }
+    parts::note_counts(&job.output, &counts)?;
     progress.finish();
     outcome.sentences_per_second = progress.sentences_per_second();
     Ok(outcome)

@@ -1,11 +1,12 @@
 //! Parquet parts, each whole or not at all.
 
 use std::{
-    io,
+    fs,
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
 use data::Staged;
@@ -18,6 +19,42 @@ use parquet::{
 
 /// Rows that a reader holds at once, and this writer.
 const ROW_GROUP: usize = 16_384;
+
+/// The file that says how many parts each file of the table has, which is known once one process has read it to its end.
+const COUNTS: &str = "_parts.json"; // readers of Parquet folders leave out what begins so
+
+/// Notes how many parts each file has.
+pub(crate) fn note_counts(dir: &Path, counts: &[usize]) -> anyhow::Result<()> {
+    let mut file = Staged::create(&dir.join(COUNTS))?;
+    file.file().write_all((serde_json::to_string(counts)? + "\n").as_bytes()).map_err(|cause| file.failed(cause))?;
+    Ok(file.commit(true)?)
+}
+
+/// Fails where a part of the table is not there yet.
+pub(crate) fn check_whole(dir: &Path) -> anyhow::Result<()> {
+    let (shown, counts) = (dir.display(), dir.join(COUNTS));
+    let text = match fs::read_to_string(&counts) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!(
+                "{shown}: not finished: no run of `embed` has come to the end of its table; run the same command again"
+            )
+        }
+        text => text.with_context(|| counts.display().to_string())?,
+    };
+    let counts: Vec<usize> = serde_json::from_str(&text).with_context(|| counts.display().to_string())?;
+    let total: usize = counts.iter().sum();
+    let parts = counts.iter().enumerate().flat_map(|(file, &count)| (0..count).map(move |part| path(dir, file, part)));
+    let missing: Vec<PathBuf> = parts.filter(|part| !part.exists()).collect();
+    if let Some(first) = missing.first() {
+        let first = first.file_name().unwrap_or_default().display();
+        let number = missing.len();
+        bail!(
+            "{shown}: not finished: {number} of {total} parts are missing, the first {first}; run `embed` again, each shard"
+        );
+    }
+    ensure!(total > 0, "{shown}: its table has no rows");
+    Ok(())
+}
 
 /// Where part `part` of file `file` lies. By name, parts are in the table's order.
 pub(crate) fn path(dir: &Path, file: usize, part: usize) -> PathBuf {

@@ -282,7 +282,7 @@ fn what_cannot_be_embedded_is_one_clear_line() {
         assert_eq!(refusal(path, &[arguments, &["--output", "out"]].concat()), expected);
         assert!(!path.join("out").exists(), "{expected}");
     }
-    for (file, place) in [("short.csv", "line 3"), ("bad.jsonl", ""), ("no.parquet", "")] {
+    for (file, place) in [("short.csv", "line 3"), ("bad.jsonl", "line 2: column 9: EOF"), ("no.parquet", "")] {
         let line = refusal(path, &["--input", file, "--output", file.strip_suffix("t").unwrap_or("out")]);
         assert!(line.starts_with(&format!("{file}: ")) && line.contains(place), "{line}");
     }

@@ -7,6 +7,7 @@ mod raw;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use data::TextFile;
 use model::{EncoderConfig, Pooling, Precision};
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +110,7 @@ pub enum TokenEmbeddings {
     /// Drawn like every other weight.
     #[default]
     Random,
-    /// Which tokens stand beside which in the text; of masked language modelling.
+    /// Which tokens stand beside which in the text of `data.train`. The encoder begins as the weighted average of such vectors.
     Cooccurrence,
 }
 
@@ -280,6 +281,14 @@ impl Config {
             Objective::Mlm => "cross-entropy",
         }
     }
+
+    /// Where the token embeddings of a fresh encoder come from.
+    pub(crate) fn token_embeddings(&self) -> TokenEmbeddings {
+        match self.model {
+            ModelSource::Init(_) => TokenEmbeddings::Random,
+            ModelSource::Scratch { token_embeddings, .. } => token_embeddings,
+        }
+    }
 }
 
 /// Number format of the weights of an exported checkpoint.
@@ -358,9 +367,15 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
         })?,
         None => TokenEmbeddings::default(),
     };
+    let has_text = match raw.objective {
+        Objective::Mlm => true,
+        Objective::Contrastive => raw.data.train.iter().any(|spec| TextFile::is_text(Path::new(spec))),
+        Objective::Sts => false,
+    };
     ensure!(
-        token_embeddings == TokenEmbeddings::Random || raw.objective == Objective::Mlm,
-        "model.scratch.token_embeddings = \"cooccurrence\" goes with objective = \"mlm\", which has a text to count in"
+        token_embeddings == TokenEmbeddings::Random || has_text,
+        "model.scratch.token_embeddings = \"cooccurrence\" needs a text to count in (.txt, .txt.zst): give data.train one, \
+         with objective = \"mlm\" or \"contrastive\""
     );
     let vocab_size = match table.get("vocab_size").map(toml::Value::as_integer) {
         Some(size) => {

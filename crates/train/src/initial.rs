@@ -1,20 +1,60 @@
 //! The model that a run starts from.
 
-use std::path::Path;
+mod averaging;
+mod cooccurrence;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context;
+use data::{BlockPlace, Exclusion, TextBlocks, TextFile};
 use model::{
     EncoderConfig, MaskedLanguageModel, Options, Pooling, SentenceEncoder, Tokenizer,
     hub::{self, Hub},
 };
+use tch::Tensor;
 
 use crate::{
-    config::{Config, ModelSource},
+    config::{Config, ModelSource, TokenEmbeddings},
     trainer::Environment,
 };
 
 /// Tokens per sentence of a fresh encoder whose configuration names no length.
 const DEFAULT_MAX_SEQ_LENGTH: usize = 128;
+/// Bytes of text that a tokenizer is trained on: enough for every common word, little enough for the memory of a laptop.
+const TOKENIZER_BYTES: usize = 64 << 20;
+
+/// The running text of a run's data.
+pub(crate) struct Text<'a> {
+    pub(crate) files: &'a [TextFile],
+    pub(crate) exclusion: &'a Arc<Exclusion>,
+    /// Paragraphs at the beginning that are left out.
+    pub(crate) held_out: usize,
+}
+
+impl Text<'_> {
+    fn blocks(&self) -> Result<TextBlocks, data::Error> {
+        TextBlocks::new(self.files.to_vec(), self.held_out, self.exclusion.clone(), 0, BlockPlace::default())
+    }
+
+    /// The beginning, up to [`TOKENIZER_BYTES`].
+    fn tokenizer_text(&self) -> anyhow::Result<Vec<String>> {
+        let mut blocks = self.blocks()?;
+        let (mut text, mut bytes) = (Vec::new(), 0);
+        loop {
+            let (place, block) = blocks.next_block()?;
+            if place.pass > 0 {
+                break;
+            }
+            bytes += block.iter().map(String::len).sum::<usize>();
+            text.extend(block);
+            if bytes >= TOKENIZER_BYTES {
+                break;
+            }
+        }
+        eprintln!("training a tokenizer on {:.1} MB of text", bytes as f64 / 1e6);
+        Ok(text)
+    }
+}
 
 /// Loads the sentence encoder that the configuration names, or draws a fresh one, whose tokenizer is trained on `texts`.
 pub(crate) fn initial_encoder<T: AsRef<str>>(
@@ -35,22 +75,52 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
     }
 }
 
-/// The same for a masked language model.
-pub(crate) fn initial_masked_model<T: AsRef<str>>(
+/// The same for a run whose data hold a text: the tokenizer is trained on it, and token embeddings may come from it.
+pub(crate) fn initial_encoder_of_text(
     config: &Config,
-    texts: impl FnOnce() -> anyhow::Result<Vec<T>>,
+    text: &Text,
+    environment: &Environment,
+) -> anyhow::Result<SentenceEncoder> {
+    let encoder = initial_encoder(config, || text.tokenizer_text(), environment)?;
+    begin_as_average(config, encoder.tokenizer(), text, &encoder.variables())?;
+    Ok(encoder)
+}
+
+/// The same for a masked language model.
+pub(crate) fn initial_masked_model(
+    config: &Config,
+    text: &Text,
     environment: &Environment,
 ) -> anyhow::Result<MaskedLanguageModel> {
-    match &config.model {
+    let model = match &config.model {
         ModelSource::Init(model) => {
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
-            MaskedLanguageModel::load(dir, &options(config, environment)).context("model.init")
+            MaskedLanguageModel::load(dir, &options(config, environment)).context("model.init")?
         }
         ModelSource::Scratch { .. } => {
-            let (shape, tokenizer) = fresh(config, texts, environment)?;
-            MaskedLanguageModel::from_scratch(shape, tokenizer, environment.device).context("model.scratch")
+            let (shape, tokenizer) = fresh(config, || text.tokenizer_text(), environment)?;
+            MaskedLanguageModel::from_scratch(shape, tokenizer, environment.device).context("model.scratch")?
         }
+    };
+    let encoder = model.variables().into_iter();
+    let encoder = encoder.filter_map(|(name, weight)| Some((name.strip_prefix("roberta.")?.to_owned(), weight)));
+    begin_as_average(config, model.tokenizer(), text, &encoder.collect())?;
+    Ok(model)
+}
+
+/// Sets the weights of a fresh encoder as its configuration asks for.
+fn begin_as_average(
+    config: &Config,
+    tokenizer: &Tokenizer,
+    text: &Text,
+    weights: &BTreeMap<String, Tensor>,
+) -> anyhow::Result<()> {
+    if let ModelSource::Scratch { token_embeddings: TokenEmbeddings::Cooccurrence, config: shape, .. } = &config.model {
+        let width = (shape.hidden_size as usize).saturating_sub(averaging::BALANCE);
+        let tokens = cooccurrence::token_vectors(text.blocks()?, tokenizer, width)?;
+        averaging::initialize(weights, &tokens, shape.num_hidden_layers);
     }
+    Ok(())
 }
 
 fn options(config: &Config, environment: &Environment) -> Options {

@@ -19,11 +19,14 @@ pub(crate) struct Machine {
     pub(crate) device: String,
     gpu: Option<String>,
     processor: Option<String>,
+    /// Of each process.
     pub(crate) threads: usize,
+    /// That shared the run.
+    processes: usize,
 }
 
 impl Machine {
-    pub(crate) fn new(device: Device) -> Self {
+    pub(crate) fn new(device: Device, processes: usize) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             commit: commit(),
@@ -32,18 +35,23 @@ impl Machine {
             gpu: gpu(device),
             processor: processor(),
             threads: runtime::threads(),
+            processes,
         }
     }
 
     /// Name and value of each part, for a table.
     pub(crate) fn parts(&self) -> [(&'static str, String); 5] {
         let commit = self.commit.as_ref().map_or(String::new(), |commit| format!(", commit {commit}"));
+        let threads = match self.processes {
+            1 => self.threads.to_string(),
+            processes => format!("{} in each of {processes} processes", self.threads),
+        };
         [
             ("ko-sts", format!("{}{commit}", self.version)),
             ("libtorch", self.libtorch.to_owned()),
             ("device", self.device.clone() + &self.gpu.as_ref().map_or(String::new(), |gpu| format!(", {gpu}"))),
             ("processor", self.processor.clone().unwrap_or_else(|| "unknown".to_owned())),
-            ("threads", self.threads.to_string()),
+            ("threads", threads),
         ]
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Parser;
 use data::{DataDir, command_line};
 use model::runtime::{self, DeviceChoice};
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         let done = panic::catch_unwind(AssertUnwindSafe(|| run(&args, &ranks)));
         match &done {
             Ok(Err(error)) => voice.last_words(error, &ranks),
-            Err(_) => voice.last_words(&anyhow!("internal error"), &ranks),
+            Err(_) => voice.last_words_of_panic(&ranks),
             Ok(Ok(())) => {}
         }
         done.unwrap_or_else(|panic| panic::resume_unwind(panic))

@@ -8,7 +8,6 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use eval::{Evaluation, Interval, metrics::MetricError};
 use model::runtime;
 use serde::{Deserialize, Serialize};
-use tch::Device;
 
 use crate::{
     config::{Config, RawConfig, SelectBy},
@@ -18,6 +17,7 @@ use crate::{
     objective::Objective,
     state::TrainerState,
     task::{Speed, StreamPlace},
+    trainer::Environment,
     validation::DevFigures,
 };
 
@@ -71,7 +71,7 @@ pub struct Best {
 }
 
 impl Report {
-    pub(crate) fn new(config: &Config, device: Device, rows: Rows, data_sha256: String) -> Self {
+    pub(crate) fn new(config: &Config, environment: &Environment, rows: Rows, data_sha256: String) -> Self {
         Self {
             output: config.output.display().to_string(),
             config: config.raw.clone(),
@@ -80,7 +80,7 @@ impl Report {
             epochs: Vec::new(),
             best: Best { epoch: 0, select_by: config.select_by, value: None },
             test: Vec::new(),
-            machine: Machine::new(device),
+            machine: Machine::new(environment.device, environment.ranks.count()),
             seconds: 0.0,
             peak_memory_bytes: None,
             start: Instant::now(),

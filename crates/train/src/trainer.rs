@@ -75,7 +75,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         ..AdamWConfig::default()
     };
     let mut optimizer = AdamW::new(task.variables(), optimizer_config);
-    let mut report = Report::new(config, environment.device, task.rows(), task.data_sha256()?);
+    let mut report = Report::new(config, environment, task.rows(), task.data_sha256()?);
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
     environment.interrupt.wait_for_check();
     let step = saved.as_ref().map_or(0, |state| state.step);

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Dtype, parts::Part};
+use crate::{
+    Dtype,
+    parts::{self, Part},
+};
 
 const WIDTH: usize = 24;
 const ROWS: usize = 5000;
@@ -53,10 +56,11 @@ fn folder() -> TempDir {
         let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), true);
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
         let batch = RecordBatch::try_new(schema.clone(), columns.map(|(_, column)| column).to_vec()).unwrap();
-        let mut written = Part::create(&crate::parts::path(folder.path(), 0, part), &schema).unwrap();
+        let mut written = Part::create(&parts::path(folder.path(), 0, part), &schema).unwrap();
         written.write(&batch).unwrap();
         written.finish().unwrap();
     }
+    parts::note_counts(folder.path(), &[2]).unwrap();
     folder
 }
 
@@ -155,4 +159,14 @@ fn what_is_no_corpus_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = Corpus::open(folder.path(), None, ScanFormat::F32, &mut |_| {}).unwrap_err();
     assert!(format!("{error:#}").ends_with("holds no embeddings: expected what `embed` wrote"), "{error:#}");
+}
+
+#[test]
+fn an_unfinished_corpus_is_told_from_a_whole_one() {
+    let folder = folder();
+    let refusal = || format!("{:#}", Corpus::open(folder.path(), None, ScanFormat::F32, &mut |_| {}).unwrap_err());
+    fs::remove_file(parts::path(folder.path(), 0, 1)).unwrap();
+    assert!(refusal().contains("1 of 2 parts are missing, the first part-00000-00001.parquet"), "{}", refusal());
+    fs::remove_file(folder.path().join("_parts.json")).unwrap();
+    assert!(refusal().contains("no run of `embed` has come to the end of its table"), "{}", refusal());
 }

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
 
-use data::command_line::Interrupted;
+use data::command_line::{self, Interrupted};
 
 use super::Ranks;
 
@@ -40,15 +40,26 @@ impl Voice {
             Some(Interrupted { signal, .. }) => ("", 128 + i32::from(*signal)),
             None => ("error: ", 1),
         };
-        match &self.0 {
+        match self.0 {
             None => eprintln!("{kind}{line}"),
-            Some(kept) => {
-                thread::sleep(FIRST_SPEAKS);
-                if rustix::stdio::dup2_stderr(kept).is_ok() {
-                    eprintln!("{kind}rank {}: {line}", ranks.index());
-                }
-            }
+            Some(_) => self.tell_late(kind, &line, ranks),
         }
         ranks.abort(status);
+    }
+
+    /// The same after a panic, of which the first rank has told already.
+    pub fn last_words_of_panic(&self, ranks: &Ranks) {
+        if ranks.count() > 1 {
+            self.tell_late("error: ", &command_line::last_panic().unwrap_or_default(), ranks);
+            ranks.abort(1);
+        }
+    }
+
+    fn tell_late(&self, kind: &str, line: &str, ranks: &Ranks) {
+        let Some(kept) = &self.0 else { return };
+        thread::sleep(FIRST_SPEAKS);
+        if rustix::stdio::dup2_stderr(kept).is_ok() {
+            eprintln!("{kind}rank {}: {line}", ranks.index());
+        }
     }
 }

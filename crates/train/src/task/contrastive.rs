@@ -1,18 +1,18 @@
 //! Contrastive training: every anchor is to find its positive among all positives and hard negatives of its batch.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
-use data::{Dataset, Exclusion, Triplet, TripletSet};
+use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet};
 use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
 use super::{Amount, EpochOrder, Step, StepPlace, Task};
 use crate::{
-    config::Config,
+    config::{Config, TokenEmbeddings},
     datasets::{Count, Rows, digest_pairs, hex, leave_out, load_labelled},
-    initial::{initial_encoder, saved_encoder},
+    initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
     optimizer::AdamW,
     progress::Progress,
     ranks::Ranks,
@@ -70,7 +70,7 @@ struct Example {
 impl Contrastive {
     pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
         let dir = &environment.data_dir;
-        let exclusion = Exclusion::load(&config.exclude, dir).context("data.exclude")?;
+        let exclusion = Arc::new(Exclusion::load(&config.exclude, dir).context("data.exclude")?);
         let mut sets = Vec::<(String, Vec<(usize, Triplet)>)>::new();
         for spec in &config.train {
             let TripletSet { name, triplets } = TripletSet::load(spec, dir, config.text_pairs)?;
@@ -82,6 +82,12 @@ impl Contrastive {
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
         let encoder = match last {
             Some(last) => saved_encoder(last, environment, true)?,
+            None if config.token_embeddings() == TokenEmbeddings::Cooccurrence => {
+                let texts = config.train.iter().filter(|spec| TextFile::is_text(Path::new(spec)));
+                let files = texts.map(|spec| TextFile::locate(spec, dir)).collect::<Result<Vec<_>, _>>()?;
+                let text = Text { files: &files, exclusion: &exclusion, held_out: 0 };
+                initial_encoder_of_text(config, &text, environment)?
+            }
             None => initial_encoder(config, || Ok(triplets().flat_map(texts).collect()), environment)?,
         };
         let mut examples = Vec::new();

@@ -1,6 +1,5 @@
 //! Masked language modelling on running text.
 
-mod cooccurrence;
 mod masking;
 mod sequences;
 
@@ -15,9 +14,9 @@ pub(crate) use self::sequences::StreamPlace;
 use self::{masking::Masking, sequences::Sequences};
 use super::{Amount, Step, StepPlace, Task};
 use crate::{
-    config::{Config, ModelSource, TokenEmbeddings},
+    config::Config,
     datasets::{Rows, TextCount},
-    initial::{initial_masked_model, saved_masked_model},
+    initial::{Text, initial_masked_model, saved_masked_model},
     optimizer::AdamW,
     progress::Progress,
     ranks::Ranks,
@@ -25,9 +24,6 @@ use crate::{
     trainer::Environment,
     validation::DevFigures,
 };
-
-/// Bytes of text that a tokenizer is trained on: enough for every common word, little enough for the memory of a laptop.
-const TOKENIZER_BYTES: usize = 64 << 20;
 
 pub(super) struct Masked {
     model: MaskedLanguageModel,
@@ -57,7 +53,10 @@ impl Masked {
         let exclusion = Arc::new(Exclusion::load(&config.exclude, &environment.data_dir).context("data.exclude")?);
         let model = match last {
             Some(last) => saved_masked_model(last, config, environment)?,
-            None => fresh(config, &files, &exclusion, environment)?,
+            None => {
+                let text = Text { files: &files, exclusion: &exclusion, held_out: config.held_out };
+                initial_masked_model(config, &text, environment)?
+            }
         };
         let tokenizer = model.tokenizer();
         let masking = Masking::new(tokenizer)?;
@@ -92,48 +91,6 @@ impl Masked {
             ranks: environment.ranks.clone(),
         })
     }
-}
-
-/// The model that a run begins with.
-fn fresh(
-    config: &Config,
-    files: &[TextFile],
-    exclusion: &Arc<Exclusion>,
-    environment: &Environment,
-) -> anyhow::Result<MaskedLanguageModel> {
-    let blocks = || TextBlocks::new(files.to_vec(), config.held_out, exclusion.clone(), 0, BlockPlace::default());
-    let model = initial_masked_model(config, || tokenizer_text(blocks()?), environment)?;
-    if let ModelSource::Scratch { token_embeddings: TokenEmbeddings::Cooccurrence, config: shape, .. } = &config.model {
-        let width = shape.hidden_size as usize;
-        let embeddings = cooccurrence::token_embeddings(blocks()?, model.tokenizer(), width)?;
-        let table = model.variables()["roberta.embeddings.word_embeddings.weight"].shallow_clone();
-        // Special tokens stand beside nothing, and keep what was drawn for them.
-        let is_known = embeddings.abs().amax([1], true).gt(0.0); // (entries, 1)
-        tch::no_grad(|| {
-            let mut rows = table.narrow(0, 0, embeddings.size()[0]);
-            let drawn = rows.copy();
-            rows.copy_(&embeddings.to_device(drawn.device()).where_self(&is_known.to_device(drawn.device()), &drawn));
-        });
-    }
-    Ok(model)
-}
-
-/// The beginning of the text, up to [`TOKENIZER_BYTES`].
-fn tokenizer_text(mut blocks: TextBlocks) -> anyhow::Result<Vec<String>> {
-    let (mut text, mut bytes) = (Vec::new(), 0);
-    loop {
-        let (place, block) = blocks.next_block()?;
-        if place.pass > 0 {
-            break;
-        }
-        bytes += block.iter().map(String::len).sum::<usize>();
-        text.extend(block);
-        if bytes >= TOKENIZER_BYTES {
-            break;
-        }
-    }
-    eprintln!("training a tokenizer on {:.1} MB of text", bytes as f64 / 1e6);
-    Ok(text)
 }
 
 impl Task for Masked {

@@ -1,9 +1,9 @@
-//! Token embeddings from what stands beside what: positive pointwise mutual information, factorized.
+//! Token vectors from what stands beside what: positive pointwise mutual information, factorized.
 //!
 //! A language model spends most of its first hours on learning which tokens are alike. Counting gives that in minutes.
 //! Sources: Levy, Goldberg, Dagan 2015, «Improving distributional similarity with lessons learned from word embeddings»
-//! (weights by distance, smoothed contexts, the root of the singular values); Halko, Martinsson, Tropp 2011 for the truncated
-//! singular value decomposition.
+//! (weights by distance, smoothed contexts, singular vectors without their values); Halko, Martinsson, Tropp 2011 for the
+//! truncated singular value decomposition.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,25 +23,37 @@ const SMOOTHING: f32 = 0.75;
 const MAX_VOCAB: usize = 40_000;
 /// A count beyond this may be near its end; a text that reaches it has told enough.
 const FULL: u32 = u32::MAX / 2;
-/// Root mean square of the embeddings. Source: those of trained encoders, BERT's among them, are about as large.
-const SCALE: f64 = 0.04;
 
-/// Embeddings of the tokens of one pass over a text: (vocab, width). Rows of tokens that the text lacks, and of special ones,
-/// are zero. Takes 8 bytes times the square of the vocabulary.
-pub(super) fn token_embeddings(blocks: TextBlocks, tokenizer: &Tokenizer, width: usize) -> anyhow::Result<Tensor> {
+/// What one pass over a text tells of its tokens.
+pub(super) struct TokenVectors {
+    /// (vocab, width): rows of length 1, and of 0 for tokens that the text lacks and special ones.
+    pub(super) vectors: Tensor,
+    /// (vocab): shares of the text, which sum to 1.
+    pub(super) frequencies: Tensor,
+}
+
+/// Counts a text, which takes 8 bytes times the square of the vocabulary, and factorizes the counts.
+pub(super) fn token_vectors(blocks: TextBlocks, tokenizer: &Tokenizer, width: usize) -> anyhow::Result<TokenVectors> {
     let vocab = tokenizer.vocab_size();
     ensure!(
         vocab <= MAX_VOCAB,
         "model.scratch.token_embeddings: co-occurrence is for vocabularies of up to {MAX_VOCAB} entries, not {vocab}"
     );
-    ensure!(width <= vocab, "model.scratch: hidden_size {width} is beyond the vocabulary of {vocab}");
+    ensure!(
+        (1..=vocab).contains(&width),
+        "model.scratch: co-occurrence gives a vocabulary of {vocab} vectors of 1 to {vocab} dimensions, not {width}"
+    );
     eprintln!("counting which of {vocab} tokens stand beside which");
     let counts = count(blocks, tokenizer, vocab)?;
     eprintln!("factorizing the counts into {width} dimensions");
-    let information = mutual_information(counts, vocab);
-    // Rounding gives a token without neighbours an embedding that is not quite zero.
+    let (information, frequencies) = mutual_information(counts, vocab);
+    // Rounding gives a token without neighbours a vector that is not quite zero.
     let is_known = information.amax([1], true).gt(0.0); // (vocab, 1)
-    Ok(factorize(&information, width as i64) * is_known)
+    let vectors = factorize(&information, width as i64);
+    let lengths = vectors.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt().clamp_min(1e-12);
+    let frequencies = Tensor::from_slice(&frequencies);
+    let total = frequencies.sum(Kind::Float).clamp_min(1.0);
+    Ok(TokenVectors { vectors: vectors / lengths * is_known, frequencies: frequencies / total })
 }
 
 /// Weighted counts of neighbours, in units: (vocab, vocab), symmetric.
@@ -80,8 +92,8 @@ fn count(mut blocks: TextBlocks, tokenizer: &Tokenizer, vocab: usize) -> anyhow:
     }
 }
 
-/// max(0, ln p(w, c) / p(w) p(c)), with the contexts' frequencies smoothed: (vocab, vocab).
-fn mutual_information(counts: Vec<AtomicU32>, vocab: usize) -> Tensor {
+/// max(0, ln p(w, c) / p(w) p(c)), with the contexts' frequencies smoothed: (vocab, vocab); and how often each token counts.
+fn mutual_information(counts: Vec<AtomicU32>, vocab: usize) -> (Tensor, Vec<f32>) {
     let frequencies: Vec<f32> = counts
         .par_chunks_exact(vocab)
         .map(|row| row.iter().map(|count| f64::from(count.load(Ordering::Relaxed))).sum::<f64>() as f32)
@@ -97,10 +109,10 @@ fn mutual_information(counts: Vec<AtomicU32>, vocab: usize) -> Tensor {
             }
         }
     });
-    information
+    (information, frequencies)
 }
 
-/// The left singular vectors of the largest singular values, times the roots of these, scaled: (rows, width).
+/// The left singular vectors of the largest singular values: (rows, width).
 fn factorize(matrix: &Tensor, width: i64) -> Tensor {
     tch::no_grad(|| {
         let rank = (width + 16).min(matrix.size()[0]); // a few more than asked for make the last ones exact
@@ -112,11 +124,8 @@ fn factorize(matrix: &Tensor, width: i64) -> Tensor {
             basis = orthonormal(&matrix.matmul(&basis));
         }
         let small = basis.tr().matmul(matrix); // (rank, columns)
-        let (squares, vectors) = small.matmul(&small.tr()).linalg_eigh("L"); // ascending
-        let (squares, vectors) = (squares.narrow(0, rank - width, width), vectors.narrow(1, rank - width, width));
-        let embeddings = basis.matmul(&vectors) * squares.clamp_min(0.0).pow_tensor_scalar(0.25);
-        let size = embeddings.square().mean(Kind::Float).sqrt().clamp_min(1e-12);
-        embeddings * SCALE / size
+        let (_, vectors) = small.matmul(&small.tr()).linalg_eigh("L"); // by ascending singular values
+        basis.matmul(&vectors.narrow(1, rank - width, width))
     })
 }
 
@@ -128,20 +137,16 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn factors_are_those_of_a_singular_value_decomposition() {
+    fn factors_are_the_first_singular_vectors() {
         tch::manual_seed(1);
         let matrix = Tensor::randn([40, 8], (Kind::Float, Device::Cpu))
             .matmul(&Tensor::randn([8, 40], (Kind::Float, Device::Cpu)));
-        let factors = factorize(&matrix, 8);
-        // U S Uᵀ is had from U √S, and is M Mᵀ's root; scaled by the square of one factor.
-        let (u, s, _) = matrix.svd(true, true);
-        let expected = (&u.narrow(1, 0, 8) * &s.narrow(0, 0, 8)).matmul(&u.narrow(1, 0, 8).tr());
-        let found = factors.matmul(&factors.tr());
-        let ratio = (found.trace() / expected.trace()).double_value(&[]);
-        let difference = ((found / ratio - &expected).norm() / expected.norm()).double_value(&[]);
-        assert!(difference < 1e-4, "{difference}");
-        let size = factors.square().mean(Kind::Float).sqrt().double_value(&[]);
-        assert!((size - SCALE).abs() < 1e-5, "{size}");
+        let vectors = factorize(&matrix, 3);
+        let expected = matrix.svd(true, true).0.narrow(1, 0, 3);
+        // Each is determined but for its sign.
+        let cosines = (vectors.flip([1]) * expected).sum_dim_intlist([0].as_slice(), false, Kind::Float).abs();
+        let least = cosines.min().double_value(&[]);
+        assert!(least > 0.9999, "{least}");
     }
 
     #[test]
@@ -163,14 +168,16 @@ mod tests {
         let tokenizer = Tokenizer::train(&text.lines().collect::<Vec<_>>(), 120, 16).unwrap();
         let nothing = Arc::new(Exclusion::load(&[], &DataDir::new(None)).unwrap());
         let blocks = TextBlocks::new(vec![file], 0, nothing, 0, BlockPlace::default()).unwrap();
-        let embeddings = token_embeddings(blocks, &tokenizer, 8).unwrap();
+        let TokenVectors { vectors, frequencies } = token_vectors(blocks, &tokenizer, 8).unwrap();
         for special in tokenizer.special_token_ids() {
-            assert_eq!(embeddings.get(special).abs().max().double_value(&[]), 0.0, "{special}");
+            assert_eq!(vectors.get(special).abs().max().double_value(&[]), 0.0, "{special}");
+            assert_eq!(frequencies.double_value(&[special]), 0.0, "{special}");
         }
+        assert!((frequencies.sum(Kind::Float).double_value(&[]) - 1.0).abs() < 1e-5);
         let row = |word: &str| {
             let ids = tokenizer.encode(&[word]).unwrap().remove(0);
             assert_eq!(ids.len(), 3, "{word} is one token");
-            embeddings.get(ids[1])
+            vectors.get(ids[1])
         };
         let alike = |a: &str, b: &str| similarity(&row(a), &row(b)).double_value(&[]);
         for (a, b, other) in [("개", "고양이", "비"), ("비", "눈", "고양이")] {
