@@ -2,6 +2,7 @@
 
     scripts/serving/run.sh hostile [--model DIR] [--connections 10000] [-- options of serve]
 
+With `--corpus DIR` among the options, `/search` is attacked too.
 After each case, a pair is asked for and must get the answer that it got before. Loopback only, each case bounded.
 """
 
@@ -70,6 +71,30 @@ def json_cases() -> list[Case]:
         )
     ]
     return cases
+
+
+def search_cases() -> list[Case]:
+    bodies = {
+        "broken JSON": b'{"query": "a"',
+        "no query": b"{}",
+        "a number as query": b'{"query": 3}',
+        "an empty query": b'{"query": ""}',
+        "a lone surrogate": b'{"query": "\\ud800"}',
+        "a query of 1 MB": json.dumps({"query": LARGE}, ensure_ascii=False).encode(),
+        "top_k 0": b'{"query": "a", "top_k": 0}',
+        "top_k -1": b'{"query": "a", "top_k": -1}',
+        "top_k of 30 digits": b'{"query": "a", "top_k": ' + b"9" * 30 + b"}",
+        "a filter that is a list": b'{"query": "a", "filter": ["a"]}',
+        "a filter on no column": b'{"query": "a", "filter": {"no such column": "a"}}',
+        "100,000 brackets in a filter": b'{"query": "a", "filter": {"text": ' + b"[" * 100_000,
+        "a filter of 5,000 columns": json.dumps({"query": "a", "filter": {str(n): n for n in range(5_000)}}).encode(),
+        "an unknown key": b'{"query": "a", "colour": "red"}',
+    }
+    may_pass = {"a query of 1 MB"}  # cut, and said to be
+    return [
+        (f"/search: {name}", abuse.request("POST", "/search", body, "application/json", may_pass=name in may_pass))
+        for name, body in bodies.items()
+    ]
 
 
 def query_cases() -> list[Case]:
@@ -211,7 +236,10 @@ def main() -> int:
     folder, data = Path(os.environ["BENCH_ENVIRONMENTS"]), Path(os.environ["STS_DATA_DIR"])
     model = arguments.model or checkpoint("tiny", data, folder)
     abuse.allow_files(arguments.connections + 1_000)
-    cases = [*json_cases(), *query_cases(), *form_cases(), *manners(arguments.connections)]
+    cases = [*json_cases(), *query_cases(), *form_cases()]
+    if "--corpus" in arguments.options:
+        cases += search_cases()
+    cases += manners(arguments.connections)
     try:
         limits = [word for name, seconds in TIMEOUTS.items() for word in (f"--{name}", str(seconds))]
         with serve("serve", ["--model", model, *limits, *arguments.options], LOG) as server:

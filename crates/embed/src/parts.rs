@@ -25,8 +25,12 @@ const COUNTS: &str = "_parts.json"; // readers of Parquet folders leave out what
 
 /// Notes how many parts each file has.
 pub(crate) fn note_counts(dir: &Path, counts: &[usize]) -> anyhow::Result<()> {
-    let mut file = Staged::create(&dir.join(COUNTS))?;
-    file.file().write_all((serde_json::to_string(counts)? + "\n").as_bytes()).map_err(|cause| file.failed(cause))?;
+    let (path, text) = (dir.join(COUNTS), serde_json::to_string(counts)? + "\n");
+    if fs::read_to_string(&path).is_ok_and(|found| found == text) {
+        return Ok(()); // another shard, or an earlier run; the folder may be read-only by now
+    }
+    let mut file = Staged::create(&path)?;
+    file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
     Ok(file.commit(true)?)
 }
 

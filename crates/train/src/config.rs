@@ -96,7 +96,7 @@ pub enum ModelSource {
         config: Box<EncoderConfig>,
         /// Entries of the tokenizer to be trained, or rows of the embedding table beside one that is given.
         vocab_size: Option<usize>,
-        /// A `tokenizer.json`; one is trained on the training sentences without it. May start with `data:`.
+        /// A `tokenizer.json`; one is trained on the training data without it. May start with `data:`.
         tokenizer: Option<String>,
         /// Where the token embeddings come from.
         token_embeddings: TokenEmbeddings,
@@ -376,6 +376,10 @@ fn model_source(raw: &mut RawConfig) -> anyhow::Result<ModelSource> {
         token_embeddings == TokenEmbeddings::Random || has_text,
         "model.scratch.token_embeddings = \"cooccurrence\" needs a text to count in (.txt, .txt.zst): give data.train one, \
          with objective = \"mlm\" or \"contrastive\""
+    );
+    ensure!(
+        token_embeddings == TokenEmbeddings::Random || matches!(raw.model.pooling, None | Some(Pooling::Mean)),
+        "model.scratch.token_embeddings = \"cooccurrence\" begins as an average: model.pooling has to be \"mean\""
     );
     let vocab_size = match table.get("vocab_size").map(toml::Value::as_integer) {
         Some(size) => {

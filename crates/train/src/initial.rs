@@ -5,7 +5,7 @@ mod cooccurrence;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use data::{BlockPlace, Exclusion, TextBlocks, TextFile};
 use model::{
     EncoderConfig, MaskedLanguageModel, Options, Pooling, SentenceEncoder, Tokenizer,
@@ -75,14 +75,14 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
     }
 }
 
-/// The same for a run whose data hold a text: the tokenizer is trained on it, and token embeddings may come from it.
+/// The same for a run that counts in its text, on which the tokenizer is trained too.
 pub(crate) fn initial_encoder_of_text(
     config: &Config,
     text: &Text,
     environment: &Environment,
 ) -> anyhow::Result<SentenceEncoder> {
     let encoder = initial_encoder(config, || text.tokenizer_text(), environment)?;
-    begin_as_average(config, encoder.tokenizer(), text, &encoder.variables())?;
+    begin_as_average(config, encoder.tokenizer(), text, environment, &encoder.variables())?;
     Ok(encoder)
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn initial_masked_model(
     };
     let encoder = model.variables().into_iter();
     let encoder = encoder.filter_map(|(name, weight)| Some((name.strip_prefix("roberta.")?.to_owned(), weight)));
-    begin_as_average(config, model.tokenizer(), text, &encoder.collect())?;
+    begin_as_average(config, model.tokenizer(), text, environment, &encoder.collect())?;
     Ok(model)
 }
 
@@ -113,11 +113,24 @@ fn begin_as_average(
     config: &Config,
     tokenizer: &Tokenizer,
     text: &Text,
+    environment: &Environment,
     weights: &BTreeMap<String, Tensor>,
 ) -> anyhow::Result<()> {
-    if let ModelSource::Scratch { token_embeddings: TokenEmbeddings::Cooccurrence, config: shape, .. } = &config.model {
-        let width = (shape.hidden_size as usize).saturating_sub(averaging::BALANCE);
-        let tokens = cooccurrence::token_vectors(text.blocks()?, tokenizer, width)?;
+    let ModelSource::Scratch { token_embeddings: TokenEmbeddings::Cooccurrence, config: shape, .. } = &config.model
+    else {
+        return Ok(());
+    };
+    let (hidden, vocab) = (shape.hidden_size as usize, tokenizer.vocab_size());
+    let widest = vocab + averaging::BALANCE;
+    ensure!(
+        (averaging::BALANCE + 1..=widest).contains(&hidden),
+        "model.scratch.hidden_size is {hidden}, expected {} to {widest} with token_embeddings = \"cooccurrence\" and a \
+         vocabulary of {vocab}",
+        averaging::BALANCE + 1
+    );
+    // All ranks begin with the first one's weights.
+    if environment.ranks.is_first() {
+        let tokens = cooccurrence::token_vectors(text.blocks()?, tokenizer, hidden - averaging::BALANCE)?;
         averaging::initialize(weights, &tokens, shape.num_hidden_layers);
     }
     Ok(())

@@ -186,6 +186,33 @@ fn stages_go_on_from_one_another_and_are_not_run_twice() {
 }
 
 #[test]
+fn an_encoder_may_begin_from_the_text_of_a_contrastive_stage() {
+    let (before, rest) = STAGES.split_once("[[stage]]").unwrap();
+    let (_, after) = rest.split_once("[[stage]]").unwrap();
+    let counted =
+        before.replace("intermediate_size = 32", "intermediate_size = 32\ntoken_embeddings = \"cooccurrence\"");
+    let config = format!("{counted}[[stage]]{after}");
+    let run = folder(&config);
+    let told = stderr(&run.trained(&[]));
+    assert!(told.contains("factorizing the counts into 14 dimensions"), "{told}");
+    // Drawn weights are of 0.02, and 1 epoch at the default learning rate moves none so far.
+    let begins_as_average = |folder: &Folder, stage: &str| {
+        let options = Options { trainable: true, ..Options::default() };
+        let encoder = SentenceEncoder::load(folder.path(&format!("run/{stage}/best")), &options).unwrap();
+        encoder.variables()["embeddings.position_embeddings.weight"].abs().max().double_value(&[]) < 0.01
+    };
+    assert!(begins_as_average(&run, "contrast"));
+    let drawn = folder(&STAGES.replace("model.scratch.token_embeddings = \"cooccurrence\"", ""));
+    drawn.trained(&[]);
+    assert!(!begins_as_average(&drawn, "language"));
+    let counted = folder(STAGES);
+    counted.trained(&[]);
+    assert!(begins_as_average(&counted, "language"));
+    let line = only_line(&folder(&config.replace("\"text.txt\", ", "")).train(&[]));
+    assert!(line.contains("needs a text to count in"), "{line}");
+}
+
+#[test]
 fn what_is_exported_takes_the_place_of_a_checkpoint_alone() {
     let folder = folder(STAGES);
     let refused = |path: &str| only_line(&folder.train(&["--set", &format!("export.path={path}")]));

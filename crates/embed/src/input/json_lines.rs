@@ -25,13 +25,15 @@ pub(super) fn schema(file: &File) -> anyhow::Result<SchemaRef> {
 
 fn object(line: io::Result<String>, number: usize) -> Result<Value, ArrowError> {
     let failed = |problem: String| ArrowError::JsonError(format!("line {number}: {problem}"));
-    match serde_json::from_str(&line.map_err(|cause| failed(cause.to_string()))?) {
+    let line = line.map_err(|cause| failed(cause.to_string()))?;
+    match serde_json::from_str(&line) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(failed("expected an object".to_owned())),
         Err(cause) => {
-            // serde_json counts lines within the text that it was given, which is this one alone.
-            let (told, column) = (cause.to_string(), cause.column());
-            let told = told.strip_suffix(&format!(" at line 1 column {column}")).unwrap_or(&told);
+            // serde_json counts lines within the text that it was given, which is this one alone, and columns in bytes.
+            let (told, bytes) = (cause.to_string(), cause.column());
+            let told = told.strip_suffix(&format!(" at line 1 column {bytes}")).unwrap_or(&told);
+            let column = line.get(..bytes).map_or(bytes, |before| before.chars().count());
             Err(failed(format!("column {column}: {told}")))
         }
     }

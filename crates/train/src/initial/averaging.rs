@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::cooccurrence::TokenVectors;
 
@@ -19,6 +19,9 @@ const SMOOTHING: f64 = 1e-3;
 const LENGTH: f64 = 0.25;
 /// Length of a row with its two last entries: the more above `LENGTH`, the less of a row is what the layers add to.
 const ROW_LENGTH: f64 = 0.5;
+/// Of tokens that the text lacks, the drawn rows are kept, this many times as long: a sentence of nothing else has a direction,
+/// and what stands in every sentence, as `[CLS]` does, makes no two of them alike.
+const UNKNOWN: f64 = 1e-2;
 /// Entries that bring a row to its length.
 pub(super) const BALANCE: usize = 2;
 
@@ -29,7 +32,11 @@ pub(super) fn initialize(weights_by_name: &BTreeMap<String, Tensor>, tokens: &To
         let table = variable("embeddings.word_embeddings.weight");
         let weights = SMOOTHING / (&tokens.frequencies + SMOOTHING); // (vocab)
         let centred = &tokens.vectors - tokens.vectors.mean_dim([1].as_slice(), true, Kind::Float);
-        let vectors = centred * weights.unsqueeze(1) * LENGTH; // (vocab, hidden - 2)
+        let width = tokens.vectors.size()[1];
+        let drawn = table.narrow(0, 0, tokens.vectors.size()[0]).narrow(1, 0, width).to_device(Device::Cpu) * UNKNOWN;
+        let drawn = &drawn - drawn.mean_dim([1].as_slice(), true, Kind::Float);
+        let is_known = tokens.frequencies.gt(0.0).unsqueeze(1); // (vocab, 1)
+        let vectors = (centred * weights.unsqueeze(1) * LENGTH).where_self(&is_known, &drawn); // (vocab, hidden - 2)
         let squares = vectors.square().sum_dim_intlist([1].as_slice(), true, Kind::Float); // (vocab, 1)
         let rest = ((ROW_LENGTH * ROW_LENGTH - squares) / 2.0).sqrt();
         let rows = Tensor::cat(&[&vectors, &rest, &-&rest], 1).to_device(table.device());
@@ -42,10 +49,7 @@ pub(super) fn initialize(weights_by_name: &BTreeMap<String, Tensor>, tokens: &To
         for name in positions.into_iter().chain(outputs) {
             let _ = variable(&name).zero_();
         }
-        let last = match layers {
-            0 => "embeddings.LayerNorm.weight".to_owned(),
-            _ => format!("encoder.layer.{}.output.LayerNorm.weight", layers - 1),
-        };
+        let last = format!("encoder.layer.{}.output.LayerNorm.weight", layers - 1); // a shape has at least one
         let balance = BALANCE as i64;
         let _ = variable(&last).narrow(0, table.size()[1] - balance, balance).zero_();
     });
@@ -54,7 +58,6 @@ pub(super) fn initialize(weights_by_name: &BTreeMap<String, Tensor>, tokens: &To
 #[cfg(test)]
 mod tests {
     use model::{EncoderConfig, Pooling, Precision, SentenceEncoder, Tokenizer, similarity};
-    use tch::Device;
 
     use super::*;
 
@@ -71,23 +74,19 @@ mod tests {
         .unwrap();
         tch::manual_seed(1);
         let encoder = SentenceEncoder::from_scratch(config, tokenizer.clone(), Pooling::Mean, Device::Cpu).unwrap();
-        let vectors = Tensor::randn([vocab, 32], (Kind::Float, Device::Cpu));
-        let vectors = &vectors - vectors.mean_dim([1].as_slice(), true, Kind::Float);
+        let vectors = Tensor::randn([vocab, 32], (Kind::Float, Device::Cpu)) + 0.5;
         let vectors = &vectors / vectors.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt();
-        let frequencies = Tensor::rand([vocab], (Kind::Float, Device::Cpu)).pow_tensor_scalar(8.0) * 0.1;
+        let frequencies = Tensor::rand([vocab], (Kind::Float, Device::Cpu)).pow_tensor_scalar(8.0) * 0.1 + 1e-6;
         let tokens = TokenVectors { vectors, frequencies };
         initialize(&encoder.variables(), &tokens, 2);
 
         let ids = tokenizer.encode(&sentences).unwrap();
         let found = encoder.forward(&ids, Precision::F32, false);
+        let centred = &tokens.vectors - tokens.vectors.mean_dim([1].as_slice(), true, Kind::Float);
         let average = |ids: &Vec<i64>| {
             let ids = Tensor::from_slice(ids);
             let weights = SMOOTHING / (tokens.frequencies.index_select(0, &ids) + SMOOTHING);
-            (tokens.vectors.index_select(0, &ids) * weights.unsqueeze(1)).sum_dim_intlist(
-                [0].as_slice(),
-                false,
-                Kind::Float,
-            )
+            (centred.index_select(0, &ids) * weights.unsqueeze(1)).sum_dim_intlist([0].as_slice(), false, Kind::Float)
         };
         for (a, b) in [(0, 1), (0, 2), (1, 3), (2, 3)] {
             let expected = similarity(&average(&ids[a]), &average(&ids[b])).double_value(&[]);

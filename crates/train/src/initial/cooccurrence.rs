@@ -19,6 +19,8 @@ const WINDOW: usize = 5;
 const UNIT: u32 = 60;
 /// Exponent on the frequencies of contexts.
 const SMOOTHING: f32 = 0.75;
+/// A squared singular value of this part of the largest is rounding.
+const NOTHING: f64 = 1e-9;
 /// Beyond this, the matrix of counts outgrows a workstation.
 const MAX_VOCAB: usize = 40_000;
 /// A count beyond this may be near its end; a text that reaches it has told enough.
@@ -28,7 +30,7 @@ const FULL: u32 = u32::MAX / 2;
 pub(super) struct TokenVectors {
     /// (vocab, width): rows of length 1, and of 0 for tokens that the text lacks and special ones.
     pub(super) vectors: Tensor,
-    /// (vocab): shares of the text, which sum to 1.
+    /// (vocab): shares of all that stands beside something, which sum to 1.
     pub(super) frequencies: Tensor,
 }
 
@@ -39,20 +41,20 @@ pub(super) fn token_vectors(blocks: TextBlocks, tokenizer: &Tokenizer, width: us
         vocab <= MAX_VOCAB,
         "model.scratch.token_embeddings: co-occurrence is for vocabularies of up to {MAX_VOCAB} entries, not {vocab}"
     );
-    ensure!(
-        (1..=vocab).contains(&width),
-        "model.scratch: co-occurrence gives a vocabulary of {vocab} vectors of 1 to {vocab} dimensions, not {width}"
-    );
     eprintln!("counting which of {vocab} tokens stand beside which");
     let counts = count(blocks, tokenizer, vocab)?;
     eprintln!("factorizing the counts into {width} dimensions");
     let (information, frequencies) = mutual_information(counts, vocab);
+    let frequencies = Tensor::from_slice(&frequencies);
+    let total = frequencies.sum(Kind::Float);
+    ensure!(
+        total.double_value(&[]) > 0.0,
+        "model.scratch.token_embeddings: no token of the text stands beside another"
+    );
     // Rounding gives a token without neighbours a vector that is not quite zero.
     let is_known = information.amax([1], true).gt(0.0); // (vocab, 1)
     let vectors = factorize(&information, width as i64);
     let lengths = vectors.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt().clamp_min(1e-12);
-    let frequencies = Tensor::from_slice(&frequencies);
-    let total = frequencies.sum(Kind::Float).clamp_min(1.0);
     Ok(TokenVectors { vectors: vectors / lengths * is_known, frequencies: frequencies / total })
 }
 
@@ -124,8 +126,10 @@ fn factorize(matrix: &Tensor, width: i64) -> Tensor {
             basis = orthonormal(&matrix.matmul(&basis));
         }
         let small = basis.tr().matmul(matrix); // (rank, columns)
-        let (_, vectors) = small.matmul(&small.tr()).linalg_eigh("L"); // by ascending singular values
-        basis.matmul(&vectors.narrow(1, rank - width, width))
+        let (squares, vectors) = small.matmul(&small.tr()).linalg_eigh("L"); // of the singular values, ascending
+        // Directions beyond the matrix's rank are any, and would tell tokens apart that are alike.
+        let is_within = squares.gt_tensor(&(squares.max() * NOTHING)); // (rank)
+        (basis.matmul(&vectors) * is_within).narrow(1, rank - width, width)
     })
 }
 
@@ -147,6 +151,13 @@ mod tests {
         let cosines = (vectors.flip([1]) * expected).sum_dim_intlist([0].as_slice(), false, Kind::Float).abs();
         let least = cosines.min().double_value(&[]);
         assert!(least > 0.9999, "{least}");
+        // The matrix has rank 8.
+        let beyond = factorize(&matrix, 12).square().sum_dim_intlist([0].as_slice(), false, Kind::Float);
+        let expected = Tensor::cat(
+            &[Tensor::zeros([4], (Kind::Float, Device::Cpu)), Tensor::ones([8], (Kind::Float, Device::Cpu))],
+            0,
+        );
+        assert!((beyond - expected).abs().max().double_value(&[]) < 1e-3);
     }
 
     #[test]
