@@ -20,7 +20,7 @@ const UNIT: u32 = 60;
 /// Exponent on the frequencies of contexts.
 const SMOOTHING: f32 = 0.75;
 /// A squared singular value of this part of the largest is rounding.
-const NOTHING: f64 = 1e-9;
+const NOTHING: f64 = 1e-6;
 /// Beyond this, the matrix of counts outgrows a workstation.
 const MAX_VOCAB: usize = 40_000;
 /// A count beyond this may be near its end; a text that reaches it has told enough.
