@@ -22,7 +22,7 @@ pub(crate) struct Machine {
     /// Of each process.
     pub(crate) threads: usize,
     /// That shared the run.
-    processes: usize,
+    pub(crate) processes: usize,
 }
 
 impl Machine {

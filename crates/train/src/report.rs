@@ -128,18 +128,22 @@ impl Report {
             seconds: self.seconds(),
             device: Some(self.machine.device.clone()),
             threads: Some(self.machine.threads),
+            processes: Some(self.machine.processes),
         }
     }
 
     /// What to say where a run goes on otherwise than it was computed so far, which changes the order of sums.
     pub(crate) fn other_machine(&self, state: &TrainerState) -> Option<String> {
-        let Machine { device, threads, .. } = &self.machine;
-        let (old_device, old_threads) = (state.device.as_ref()?, state.threads?);
-        let is_other = old_device != device || old_threads != *threads;
-        is_other.then(|| {
+        let place = |device: &str, threads: usize, processes: usize| match processes {
+            1 => format!("{device} with --threads {threads}"),
+            _ => format!("{device} with --threads {threads} in each of {processes} processes"),
+        };
+        let Machine { device, threads, processes, .. } = &self.machine;
+        let old = place(state.device.as_ref()?, state.threads?, state.processes.unwrap_or(1));
+        let new = place(device, *threads, *processes);
+        (old != new).then(|| {
             format!(
-                "{}: computed so far on {old_device} with --threads {old_threads}, now on {device} with --threads \
-                 {threads}: the result will not equal that of an uninterrupted run bit for bit",
+                "{}: computed so far on {old}, now on {new}: the result will not equal that of an uninterrupted run bit for bit",
                 self.output
             )
         })

@@ -32,6 +32,8 @@ pub(crate) struct TrainerState {
     pub(crate) stream_place: Option<StreamPlace>,
     /// Where the last steps were computed; states of older versions do not say.
     pub(crate) device: Option<String>,
-    /// Threads that computed them.
+    /// Threads of each process that computed them.
     pub(crate) threads: Option<usize>,
+    /// Such processes.
+    pub(crate) processes: Option<usize>,
 }

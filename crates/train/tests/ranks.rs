@@ -145,7 +145,9 @@ fn a_rank_that_dies_ends_the_run_and_another_number_of_ranks_goes_on_with_it() {
     assert!(!running.wait().unwrap().success());
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert!((20..120).contains(&saved_step(&folder, "run")));
-    trained(&folder, 1, &[&keys[..], &["--resume"]].concat());
+    let output = trained(&folder, 1, &[&keys[..], &["--resume"]].concat());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("in each of 2 processes, now on cpu with --threads"), "{told}");
     // A hundred steps on, what sums in another order differ in has grown.
     assert_alike(&folder, "run", "one", 1e-3);
 }
