@@ -5,7 +5,8 @@ use tch::{TchError, Tensor, nn};
 use crate::{
     config::EncoderConfig,
     linear::{LayerNorm, Linear},
-    packed::{PackedBatch, Run},
+    operators::packed_attention,
+    packed::{PackedBatch, Run, Starts},
 };
 
 /// Self-attention with its output product, residual and layer norm. Source: transformers, `RobertaAttention`.
@@ -41,7 +42,10 @@ impl Attention {
     pub(crate) fn forward(&self, hidden: &Tensor, batch: &PackedBatch, train: bool) -> Tensor {
         let (query, key, value) = (self.query.forward(hidden), self.key.forward(hidden), self.value.forward(hidden));
         let attend = |run: &Run| self.attend(&run.view(&query), &run.view(&key), &run.view(&value), train);
-        let context = Tensor::cat(&batch.runs.iter().map(attend).collect::<Vec<_>>(), 0); // (tokens, hidden)
+        let context = match batch.starts() {
+            Some(starts) => self.attend_packed([&query, &key, &value], starts, train),
+            None => Tensor::cat(&batch.runs.iter().map(attend).collect::<Vec<_>>(), 0),
+        }; // (tokens, hidden)
         let output = self.output.forward(&context).dropout(self.hidden_dropout, train);
         self.layer_norm.forward(&(output + hidden))
     }
@@ -51,10 +55,22 @@ impl Attention {
         let (sentences, length, hidden) = query.size3().expect("a run's view has three dimensions");
         let head = hidden / self.heads;
         let split = |xs: &Tensor| xs.view((sentences, length, self.heads, head)).transpose(1, 2); // (sentences, heads, length, head)
-        let dropout = if train { self.attention_dropout } else { 0.0 };
         let (query, key, value) = (split(query), split(key), split(value));
+        let dropout = self.dropout(train);
         Tensor::scaled_dot_product_attention(&query, &key, &value, None::<Tensor>, dropout, false, None, false)
             .transpose(1, 2)
             .reshape([sentences * length, hidden])
+    }
+
+    /// The same within all sentences of a batch, (tokens, hidden) each, to (tokens, hidden).
+    fn attend_packed(&self, packed: [&Tensor; 3], starts: &Starts, train: bool) -> Tensor {
+        let [query, key, value] = packed.map(|xs| xs.view((xs.size()[0], self.heads, -1))); // (tokens, heads, head)
+        packed_attention([&query, &key, &value], &starts.places, starts.longest, self.dropout(train))
+            .expect("a batch that fits the kernel")
+            .reshape_as(packed[0])
+    }
+
+    fn dropout(&self, train: bool) -> f64 {
+        if train { self.attention_dropout } else { 0.0 }
     }
 }

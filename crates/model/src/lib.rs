@@ -31,6 +31,7 @@ mod linear;
 mod manifest;
 mod masked_lm;
 mod native;
+pub mod operators;
 mod packed;
 mod pooling;
 mod precision;

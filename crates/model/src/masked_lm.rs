@@ -87,8 +87,8 @@ impl Head {
 
     /// (positions, hidden) to (positions, vocab); `table` holds the token embeddings, (vocab, hidden).
     fn forward(&self, hidden: &Tensor, table: &Tensor) -> Tensor {
-        let features = self.layer_norm.forward(&self.dense.forward(hidden).gelu("none"));
-        features.linear(table, Some(&self.bias))
+        let (kind, features) = (hidden.kind(), self.layer_norm.forward(&self.dense.forward(hidden).gelu("none")));
+        features.linear(&table.to_kind(kind), Some(&self.bias.to_kind(kind))).to_kind(Kind::Float)
     }
 }
 

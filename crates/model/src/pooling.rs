@@ -21,6 +21,16 @@ pub enum Pooling {
 impl Pooling {
     /// (tokens, hidden) in any number format to (sentences, hidden) in f32, in the caller's order.
     pub fn forward(self, hidden: &Tensor, batch: &PackedBatch) -> Tensor {
+        if let Some(starts) = batch.starts() {
+            let tokens = hidden.to_kind(Kind::Float);
+            let lengths = Some(&starts.lengths);
+            let reduce = |how, initial| Tensor::segment_reduce(&tokens, how, lengths, None, None, 0, true, initial);
+            return batch.restore_order(&match self {
+                Pooling::Mean => reduce("mean", 0.0),
+                Pooling::Cls => tokens.index_select(0, &starts.places.slice(0, 0, -1, 1)),
+                Pooling::Max => reduce("max", f64::NEG_INFINITY),
+            });
+        }
         let pool = |run: &Run| {
             let tokens = run.view(hidden); // (sentences, length, hidden)
             match self {

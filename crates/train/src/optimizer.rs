@@ -3,11 +3,14 @@
 //! Own code, because the optimizer that tch wraps keeps its moments to itself, and a run that is to be resumed has to
 //! save them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use anyhow::{Context, ensure};
 use kernels::{AdamWStep, adamw, square_sum};
-use model::slices;
+use model::{
+    operators::{FusedStep, fused_adamw},
+    slices,
+};
 use tch::{Device, Kind, Tensor};
 
 use crate::ranks::Ranks;
@@ -33,142 +36,170 @@ impl Default for AdamWConfig {
 }
 
 /// AdamW over named variables. Source: `torch.optim.AdamW`, whose steps it repeats.
+///
+/// Weights, gradients and moments lie in one tensor each, of which the encoder's variables are views: what is done to all of
+/// them is done in one go.
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
-    parameters: Vec<Parameter>,
+    variables: Vec<Variable>,
+    groups: Vec<Group>,
+    values: Tensor,
+    grads: Tensor,
+    exp_avg: Tensor,    // first moment
+    exp_avg_sq: Tensor, // second moment
     steps: i32,
 }
 
+/// A variable's place.
 #[derive(Debug)]
-struct Parameter {
+struct Variable {
     name: String,
-    variable: Tensor,
-    exp_avg: Tensor,    // first moment
-    exp_avg_sq: Tensor, // second moment
+    start: i64,
+    shape: Vec<i64>,
+}
+
+/// Neighbouring variables that learn alike.
+#[derive(Debug)]
+struct Group {
+    places: Range<i64>,
     weight_decay: f64,
     rate: f64, // its share of the learning rate
 }
 
 impl AdamW {
-    /// Optimizes `variables`, which share memory with the encoder's.
+    /// Optimizes `variables`, in f32 and on one device, whose memory and whose gradients' becomes this optimizer's.
     pub fn new(variables: BTreeMap<String, Tensor>, config: AdamWConfig) -> Self {
         let layers = variables.keys().filter_map(|name| layer(name)).max().map_or(0, |last| last + 1);
-        let parameter = |(name, variable): (String, Tensor)| Parameter {
-            exp_avg: variable.zeros_like().detach(),
-            exp_avg_sq: variable.zeros_like().detach(),
-            weight_decay: if decays(&name) { config.weight_decay } else { 0.0 },
-            rate: config.layerwise_decay.powi(layers_above(&name, layers)),
-            name,
-            variable,
+        let device = variables.values().next().map_or(Device::Cpu, Tensor::device);
+        let mut alike: BTreeMap<(bool, i32), Vec<(String, Tensor)>> = BTreeMap::new();
+        for (name, variable) in variables {
+            let group = (decays(&name), layers_above(&name, layers));
+            alike.entry(group).or_default().push((name, variable));
+        }
+        let mut end = 0;
+        let (mut places, mut groups, mut tensors) = (Vec::new(), Vec::new(), Vec::new());
+        for ((decays, above), variables) in alike {
+            let first = end;
+            for (name, variable) in variables {
+                places.push(Variable { name, start: end, shape: variable.size() });
+                end += variable.numel().next_multiple_of(ALIGNMENT) as i64;
+                tensors.push(variable);
+            }
+            let weight_decay = if decays { config.weight_decay } else { 0.0 };
+            groups.push(Group { places: first..end, weight_decay, rate: config.layerwise_decay.powi(above) });
+        }
+        let zeros = || Tensor::zeros([end], (Kind::Float, device));
+        let optimizer = Self {
+            config,
+            variables: places,
+            groups,
+            values: zeros(),
+            grads: zeros(),
+            exp_avg: zeros(),
+            exp_avg_sq: zeros(),
+            steps: 0,
         };
-        Self { config, parameters: variables.into_iter().map(parameter).collect(), steps: 0 }
+        for (place, mut variable) in optimizer.variables.iter().zip(tensors) {
+            let (mut value, mut grad) = (place.of(&optimizer.values), place.of(&optimizer.grads));
+            if !variable.grad().defined() {
+                (&variable * 0.0).sum(Kind::Float).backward(); // the way to have libtorch make one
+            }
+            tch::no_grad(|| {
+                value.copy_(&variable);
+                variable.set_data(&value);
+                grad.copy_(&variable.grad());
+                variable.grad().set_data(&grad);
+            });
+        }
+        optimizer
     }
 
-    /// Gives every rank the first one's variables and moments, and each variable a gradient, so that all have the same to
-    /// sum.
+    /// Gives every rank the first one's variables and moments.
     pub(crate) fn align(&mut self, ranks: &Ranks) {
-        if ranks.count() == 1 {
-            return;
-        }
-        for Parameter { variable, exp_avg, exp_avg_sq, .. } in &mut self.parameters {
-            if !variable.grad().defined() {
-                (&*variable * 0.0).sum(Kind::Float).backward();
-            }
-            for tensor in [variable, exp_avg, exp_avg_sq] {
-                tch::no_grad(|| through_memory(tensor, |values| ranks.broadcast(values)));
+        if ranks.count() > 1 {
+            for tensor in [&mut self.values, &mut self.exp_avg, &mut self.exp_avg_sq] {
+                through_memory(tensor, |values| ranks.broadcast(values));
             }
         }
     }
 
     /// Sums the gradients over all ranks.
     pub(crate) fn sum_gradients(&mut self, ranks: &Ranks) {
-        if ranks.count() == 1 {
-            return;
-        }
-        let mut grads: Vec<Tensor> = self.parameters.iter().map(|parameter| parameter.variable.grad()).collect();
-        let (mut small, mut large): (Vec<_>, Vec<_>) = grads.iter_mut().partition(|grad| grad.numel() < SENT_ALONE);
-        large.iter_mut().for_each(|grad| through_memory(grad, |values| ranks.sum_f32(values)));
-        // Most variables are small, and a message of its own for each would take longer than what it holds.
-        let mut flat = Vec::new();
-        small.iter_mut().for_each(|grad| through_memory(grad, |values| flat.extend_from_slice(values)));
-        ranks.sum_f32(&mut flat);
-        let mut rest = flat.as_slice();
-        for grad in small {
-            through_memory(grad, |values| {
-                let (own, others) = rest.split_at(values.len());
-                values.copy_from_slice(own);
-                rest = others;
-            });
+        if ranks.count() > 1 {
+            through_memory(&mut self.grads, |values| ranks.sum_f32(values));
         }
     }
 
     /// Norm of the gradients of all variables.
     pub fn grad_norm(&self) -> f64 {
-        let norm = |parameter: &Parameter| {
-            let grad = parameter.variable.grad();
-            match grad.defined() {
-                false => 0.0,
-                true if grad.device() == Device::Cpu => square_sum(slices::values(&grad)),
-                true => grad.square().sum(Kind::Double).double_value(&[]),
-            }
-        };
-        self.parameters.iter().map(norm).sum::<f64>().sqrt()
+        match self.grads.device() {
+            Device::Cpu => square_sum(slices::values(&self.grads)).sqrt(),
+            _ => self.grads.linalg_norm(2.0, None::<i64>, false, Kind::Double).double_value(&[]),
+        }
     }
 
     /// One step along the gradients times `grad_scale`, and sets them to zero.
     pub fn step(&mut self, learning_rate: f64, grad_scale: f64) {
         self.steps += 1;
-        let (beta1, beta2) = self.config.betas;
-        let correction1 = 1.0 - beta1.powi(self.steps);
-        let correction2 = (1.0 - beta2.powi(self.steps)).sqrt();
-        for Parameter { variable, exp_avg, exp_avg_sq, weight_decay, rate, .. } in &mut self.parameters {
-            let learning_rate = learning_rate * *rate;
-            let step_size = learning_rate / correction1;
-            let mut grad = variable.grad();
-            if !grad.defined() {
-                continue;
+        for group in 0..self.groups.len() {
+            match self.values.device() {
+                Device::Cpu => self.step_here(group, learning_rate, grad_scale),
+                _ => self.step_fused(group, learning_rate, grad_scale),
             }
-            if variable.device() == Device::Cpu {
-                let step = AdamWStep {
-                    betas: (beta1 as f32, beta2 as f32),
-                    eps: self.config.eps as f32,
-                    decay: (learning_rate * *weight_decay) as f32,
-                    step_size: step_size as f32,
-                    correction2: correction2 as f32,
-                    grad_scale: grad_scale as f32,
-                };
-                let [value, grad, exp_avg, exp_avg_sq] =
-                    [variable, &mut grad, exp_avg, exp_avg_sq].map(slices::values_mut);
-                adamw(&step, value, grad, exp_avg, exp_avg_sq);
-                continue;
-            }
-            tch::no_grad(|| {
-                let _ = grad.g_mul_scalar_(grad_scale);
-                let _ = variable.g_mul_scalar_(1.0 - learning_rate * *weight_decay);
-                let _ = exp_avg.lerp_(&grad, 1.0 - beta1);
-                let _ = exp_avg_sq.lerp_(&grad.square(), 1.0 - beta2);
-                let denominator = exp_avg_sq.sqrt() / correction2 + self.config.eps;
-                let _ = variable.g_sub_(&(&*exp_avg / denominator * step_size));
-                let _ = grad.zero_();
-            });
         }
+        if self.values.device() != Device::Cpu {
+            self.zero_grad();
+        }
+    }
+
+    /// A step of one group by the processor's kernel, which sets the gradients to zero.
+    fn step_here(&mut self, group: usize, learning_rate: f64, grad_scale: f64) {
+        let Group { ref places, weight_decay, rate } = self.groups[group];
+        let (learning_rate, (beta1, beta2)) = (learning_rate * rate, self.config.betas);
+        let step = AdamWStep {
+            betas: (beta1 as f32, beta2 as f32),
+            eps: self.config.eps as f32,
+            decay: (learning_rate * weight_decay) as f32,
+            step_size: (learning_rate / (1.0 - beta1.powi(self.steps))) as f32,
+            correction2: (1.0 - beta2.powi(self.steps)).sqrt() as f32,
+            grad_scale: grad_scale as f32,
+        };
+        let places = places.start as usize..places.end as usize;
+        let [value, grad, exp_avg, exp_avg_sq] =
+            [&mut self.values, &mut self.grads, &mut self.exp_avg, &mut self.exp_avg_sq]
+                .map(|tensor| &mut slices::values_mut(tensor)[places.clone()]);
+        adamw(&step, value, grad, exp_avg, exp_avg_sq);
+    }
+
+    /// A step of one group by libtorch's kernel.
+    fn step_fused(&mut self, group: usize, learning_rate: f64, grad_scale: f64) {
+        let Group { ref places, weight_decay, rate } = self.groups[group];
+        let number = |number: f64| Tensor::from_slice(&[number as f32]).to_device(self.values.device()).squeeze();
+        let (steps, grad_divisor) = (number(f64::from(self.steps)), number(1.0 / grad_scale));
+        let part = |tensor: &Tensor| tensor.narrow(0, places.start, places.end - places.start);
+        let step = FusedStep {
+            learning_rate: learning_rate * rate,
+            betas: self.config.betas,
+            weight_decay,
+            eps: self.config.eps,
+        };
+        let [value, grad, exp_avg, exp_avg_sq] = [&self.values, &self.grads, &self.exp_avg, &self.exp_avg_sq].map(part);
+        fused_adamw([&value, &grad, &exp_avg, &exp_avg_sq], &steps, &grad_divisor, step)
+            .expect("tensors of one size on one device");
     }
 
     /// Sets every gradient to zero, in place.
     pub fn zero_grad(&mut self) {
-        for parameter in &mut self.parameters {
-            parameter.variable.zero_grad();
-        }
+        let _ = self.grads.zero_();
     }
 
     /// Takes up moments that were saved after `steps` steps; fails, naming the moment, where they are not this
     /// optimizer's.
     pub fn restore(&mut self, mut state: BTreeMap<String, Tensor>, steps: u64) -> anyhow::Result<()> {
-        for parameter in &mut self.parameters {
-            let moments = [("exp_avg", &mut parameter.exp_avg), ("exp_avg_sq", &mut parameter.exp_avg_sq)];
-            for (kind, moment) in moments {
-                let name = format!("{kind}.{}", parameter.name);
+        for place in &self.variables {
+            for (kind, moments) in [("exp_avg", &self.exp_avg), ("exp_avg_sq", &self.exp_avg_sq)] {
+                let (name, mut moment) = (format!("{kind}.{}", place.name), place.of(moments));
                 let saved = state.remove(&name).with_context(|| format!("moment `{name}` is missing"))?;
                 ensure!(
                     saved.size() == moment.size(),
@@ -185,15 +216,23 @@ impl AdamW {
 
     /// The moments by name, for saving: `exp_avg.NAME` and `exp_avg_sq.NAME`.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
-        let moments = |parameter: &Parameter| {
-            [
-                (format!("exp_avg.{}", parameter.name), parameter.exp_avg.shallow_clone()),
-                (format!("exp_avg_sq.{}", parameter.name), parameter.exp_avg_sq.shallow_clone()),
-            ]
+        let moments = |place: &Variable| {
+            [("exp_avg", &self.exp_avg), ("exp_avg_sq", &self.exp_avg_sq)]
+                .map(|(kind, moments)| (format!("{kind}.{}", place.name), place.of(moments)))
         };
-        self.parameters.iter().flat_map(moments).collect()
+        self.variables.iter().flat_map(moments).collect()
     }
 }
+
+impl Variable {
+    /// The view of it in a tensor that holds all.
+    fn of(&self, all: &Tensor) -> Tensor {
+        all.narrow(0, self.start, self.shape.iter().product()).view(self.shape.as_slice())
+    }
+}
+
+/// Variables begin at multiples of this many numbers, a line of a processor's cache.
+const ALIGNMENT: usize = 16;
 
 /// The number of the encoder's layer that a variable belongs to, counted from 0.
 fn layer(name: &str) -> Option<i32> {
@@ -208,9 +247,6 @@ fn layers_above(name: &str, layers: i32) -> i32 {
     }
 }
 
-/// Numbers from which on a gradient is sent by itself.
-const SENT_ALONE: usize = 1 << 16;
-
 /// Lets `work` change a tensor's numbers, wherever they are.
 fn through_memory(tensor: &mut Tensor, work: impl FnOnce(&mut [f32])) {
     if tensor.device() == Device::Cpu {
@@ -218,7 +254,7 @@ fn through_memory(tensor: &mut Tensor, work: impl FnOnce(&mut [f32])) {
     }
     let mut here = tensor.to_device(Device::Cpu).contiguous();
     work(slices::values_mut(&mut here));
-    tensor.copy_(&here);
+    tch::no_grad(|| tensor.copy_(&here));
 }
 
 fn decays(name: &str) -> bool {
@@ -252,5 +288,37 @@ mod tests {
             let moved = -variables[name].double_value(&[0]);
             assert!((moved - 0.01 * share).abs() < 1e-6, "{name}: {moved}");
         }
+    }
+
+    /// The processor's kernel beside the one of libtorch that a GPU is given.
+    #[test]
+    fn both_kernels_take_the_same_steps() {
+        tch::manual_seed(7);
+        let shapes: [(&str, &[i64]); 3] =
+            [("encoder.layer.0.weight", &[5, 7]), ("encoder.layer.1.bias", &[3]), ("encoder.layer.1.weight", &[33])];
+        let drawn = shapes.map(|(name, shape)| (name, Tensor::randn(shape, (Kind::Float, Device::Cpu))));
+        let config = AdamWConfig { layerwise_decay: 0.5, weight_decay: 0.1, ..AdamWConfig::default() };
+        let begin = || {
+            let copy = |(name, drawn): &(&str, Tensor)| ((*name).to_owned(), drawn.copy().set_requires_grad(true));
+            let variables: BTreeMap<String, Tensor> = drawn.iter().map(copy).collect();
+            let held: Vec<Tensor> = variables.values().map(Tensor::shallow_clone).collect();
+            (AdamW::new(variables, config), held)
+        };
+        let ((mut ours, our_variables), (mut theirs, their_variables)) = (begin(), begin());
+        for step in 1..=5 {
+            for variable in our_variables.iter().chain(&their_variables) {
+                (variable.square() * f64::from(step)).sum(Kind::Float).backward();
+            }
+            ours.step(0.01, 0.3);
+            theirs.steps += 1;
+            (0..theirs.groups.len()).for_each(|group| theirs.step_fused(group, 0.01, 0.3));
+            theirs.zero_grad();
+        }
+        for ((name, drawn), (ours, theirs)) in drawn.iter().zip(our_variables.iter().zip(&their_variables)) {
+            assert!(ours.allclose(theirs, 1e-5, 1e-6, false), "{name}: {ours} {theirs}");
+            assert!(!ours.allclose(drawn, 1e-3, 1e-3, false), "{name} learned");
+        }
+        let (ours, theirs) = (ours.state(), theirs.state());
+        assert!(ours.iter().all(|(name, moment)| moment.allclose(&theirs[name], 1e-5, 1e-6, false)));
     }
 }

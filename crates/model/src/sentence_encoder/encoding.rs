@@ -7,9 +7,10 @@ use tch::{Device, Kind, Tensor};
 use super::{SentenceEncoder, Weights, is_native};
 use crate::{error::Error, native::NativeEncoder, similarity::normalize, slices};
 
-/// Most tokens that libtorch is given at once: enough to fill a GPU, little enough that activations stay within tens of
-/// megabytes.
+/// Most tokens that a processor is given at once through libtorch: activations stay within tens of megabytes.
 const MAX_BATCH_TOKENS: usize = 4096;
+/// Most tokens that a GPU is given at once: enough to fill one also with a small encoder.
+const MAX_GPU_BATCH_TOKENS: usize = 16_384;
 
 impl SentenceEncoder {
     /// Embeddings of sentences: (sentences, hidden), f32, on the processor, in the order of the sentences. An embedding
@@ -92,9 +93,10 @@ impl SentenceEncoder {
                 });
             }
             (Weights::Torch { .. }, None) => {
+                let most = if self.device.is_cuda() { MAX_GPU_BATCH_TOKENS } else { MAX_BATCH_TOKENS };
                 let mut rest = order.as_slice();
                 while let Some(&first) = rest.first() {
-                    let count = (MAX_BATCH_TOKENS / sentences[first].len()).clamp(1, rest.len());
+                    let count = (most / sentences[first].len()).clamp(1, rest.len());
                     let (batch, others) = rest.split_at(count);
                     let ids: Vec<Vec<i64>> = batch.iter().map(|&index| sentences[index].clone()).collect();
                     let pooled = tch::no_grad(|| self.forward(&ids, self.precision, false));

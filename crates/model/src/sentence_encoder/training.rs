@@ -78,7 +78,7 @@ impl SentenceEncoder {
             runtime::manual_seed(dropout.unwrap_or_default());
             let batch = PackedBatch::new(sentences, &self.config, self.device);
             let hidden = encoder.forward(&batch, precision, dropout.is_some());
-            let loss = loss(&batch.restore_tokens(&hidden).to_kind(Kind::Float));
+            let loss = loss(&batch.restore_tokens(&hidden));
             loss.backward();
             return loss.double_value(&[]);
         }
