@@ -1,8 +1,11 @@
 //! The sequences of a text, as long as the encoder takes them, in an endless stream that can be taken up anywhere.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::mpsc::{Receiver, sync_channel},
+};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use data::{BlockPlace, TextBlocks};
 use model::Tokenizer;
 use serde::{Deserialize, Serialize};
@@ -16,23 +19,36 @@ pub(crate) struct StreamPlace {
     pub(crate) taken: usize,
 }
 
+/// A block's sequences and its place.
+type Block = (BlockPlace, VecDeque<Vec<i64>>);
+
+/// Blocks that are tokenized ahead of the one in work, so that a GPU need not wait for the next.
+const AHEAD: usize = 2;
+
 /// Paragraphs as sequences of tokens; one that is too long is cut into several, and no two share a sequence: a packed batch
 /// has no padding that running them together would save.
 pub(super) struct Sequences {
-    blocks: TextBlocks,
-    tokenizer: Tokenizer,
-    special: BTreeSet<i64>,
-    queue: VecDeque<Vec<i64>>, // of the block in work
+    blocks: Receiver<anyhow::Result<Block>>, // from a thread that ends with this end of it
+    queue: VecDeque<Vec<i64>>,               // of the block in work
     place: StreamPlace,
     given: bool, // whether this pass over the text gave any
 }
 
 impl Sequences {
     /// Goes on at `place`; `blocks` stands at its block.
-    pub(super) fn new(blocks: TextBlocks, tokenizer: Tokenizer, place: StreamPlace) -> anyhow::Result<Self> {
-        let special = tokenizer.special_token_ids();
-        let given = place.block.block > 0;
-        let mut sequences = Self { blocks, tokenizer, special, queue: VecDeque::new(), place, given };
+    pub(super) fn new(mut blocks: TextBlocks, tokenizer: Tokenizer, place: StreamPlace) -> anyhow::Result<Self> {
+        let (sender, receiver) = sync_channel(AHEAD);
+        std::thread::Builder::new().name("tokenize".to_owned()).spawn(move || {
+            let special = tokenizer.special_token_ids();
+            loop {
+                let block = tokenized(&mut blocks, &tokenizer, &special);
+                let is_last = block.is_err();
+                if sender.send(block).is_err() || is_last {
+                    return;
+                }
+            }
+        })?;
+        let mut sequences = Self { blocks: receiver, queue: VecDeque::new(), place, given: place.block.block > 0 };
         sequences.next_block()?;
         sequences.queue.drain(..place.taken.min(sequences.queue.len()));
         sequences.place.taken = place.taken;
@@ -40,15 +56,13 @@ impl Sequences {
     }
 
     fn next_block(&mut self) -> anyhow::Result<()> {
-        let (block, paragraphs) = self.blocks.next_block()?;
+        let (block, queue) = self.blocks.recv().context("the thread that tokenizes the text has ended")??;
         if block.pass > self.place.block.pass {
             ensure!(self.given, "the text has no token that can be hidden");
             self.given = false;
         }
         self.place = StreamPlace { block, taken: 0 };
-        let windows = self.tokenizer.encode_windows(&paragraphs)?.into_iter().flatten();
-        // What is unknown or special throughout has nothing to guess.
-        self.queue = windows.filter(|ids| ids.iter().any(|id| !self.special.contains(id))).collect();
+        self.queue = queue;
         self.given |= !self.queue.is_empty();
         Ok(())
     }
@@ -71,6 +85,13 @@ impl Sequences {
     pub(super) fn place(&self) -> StreamPlace {
         self.place
     }
+}
+
+fn tokenized(blocks: &mut TextBlocks, tokenizer: &Tokenizer, special: &BTreeSet<i64>) -> anyhow::Result<Block> {
+    let (place, paragraphs) = blocks.next_block()?;
+    let windows = tokenizer.encode_windows(&paragraphs)?.into_iter().flatten();
+    // What is unknown or special throughout has nothing to guess.
+    Ok((place, windows.filter(|ids| ids.iter().any(|id| !special.contains(id))).collect()))
 }
 
 #[cfg(test)]
