@@ -36,7 +36,6 @@ train = ["kor-sts:train"]
 dev = ["kor-sts:dev"]
 [train]
 epochs = 1
-batch_size = 32
 log_every_steps = 1
 """
 
@@ -73,14 +72,14 @@ def equal(folder):
         print(f"| {ranks} | {difference:.1e} | " + " | ".join(f"{figure:.6f}" for figure in figures) + " |", flush=True)
 
 
-def speed(folder, steps, rounds):
+def speed(folder, batch_size, steps, rounds):
     config = folder / "base.toml"
     config.write_text(BASE)
     rates = {1: [], 2: []}
     for round in range(rounds):
         for ranks in rates:
-            output = folder / f"speed-{round}-{ranks}"
-            run = train(ranks, output, config, "train.save_every_steps=1000000")
+            output = folder / f"speed-{batch_size}-{round}-{ranks}"
+            run = train(ranks, output, config, f"train.batch_size={batch_size}")
             log = output / "metrics.jsonl"
             while not log.exists() or len(log.read_text().splitlines()) <= steps:
                 try:
@@ -95,13 +94,14 @@ def speed(folder, steps, rounds):
             print(f"round {round + 1}: {ranks} processes: {rates[ranks][-1]:.2f} pairs/s", file=sys.stderr, flush=True)
     ratios = [two / one for one, two in zip(rates[1], rates[2])]
     one, two = (statistics.median(rates[ranks]) for ranks in rates)
-    print(f"\nbase shape, a thread to a process, batch 32: 1 process {one:.2f} pairs/s, 2 processes {two:.2f} pairs/s:", end=" ")
+    print(f"\nbase shape, a thread to a process, batch {batch_size}: 1 process {one:.2f} pairs/s, 2 processes {two:.2f} pairs/s:", end=" ")
     print(f"{statistics.median(ratios):.2f} × ({min(ratios):.2f}–{max(ratios):.2f}), {rounds} rounds")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", default="equal,speed")
+    parser.add_argument("--batch-sizes", default="32,64", help="of the whole run (default: 32,64)")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
@@ -112,7 +112,8 @@ def main():
         if "equal" in arguments.jobs:
             equal(folder)
         if "speed" in arguments.jobs:
-            speed(folder, arguments.steps, arguments.rounds)
+            for batch_size in arguments.batch_sizes.split(","):
+                speed(folder, int(batch_size), arguments.steps, arguments.rounds)
 
 
 if __name__ == "__main__":

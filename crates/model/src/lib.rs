@@ -54,6 +54,6 @@ pub use masked_lm::{Guesses, MaskedBatch, MaskedLanguageModel};
 pub use packed::PackedBatch;
 pub use pooling::Pooling;
 pub use precision::Precision;
-pub use sentence_encoder::{Options, SentenceEncoder};
+pub use sentence_encoder::{Options, SentenceEncoder, gradient};
 pub use similarity::{normalize, similarity, similarity_matrix};
 pub use tokenizer::{Tokenized, Tokenizer};

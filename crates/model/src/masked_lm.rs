@@ -85,7 +85,8 @@ impl Head {
         let _ = tch::no_grad(|| weight.normal_(0.0, config.initializer_range));
     }
 
-    /// (positions, hidden) to (positions, vocab); `table` holds the token embeddings, (vocab, hidden).
+    /// (positions, hidden) in any number format, which is that of the products, to (positions, vocab) in f32; `table` holds
+    /// the token embeddings, (vocab, hidden).
     fn forward(&self, hidden: &Tensor, table: &Tensor) -> Tensor {
         let (kind, features) = (hidden.kind(), self.layer_norm.forward(&self.dense.forward(hidden).gelu("none")));
         features.linear(&table.to_kind(kind), Some(&self.bias.to_kind(kind))).to_kind(Kind::Float)

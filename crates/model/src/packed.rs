@@ -1,6 +1,6 @@
 //! A batch without padding: the tokens of all its sentences in one row.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::config::EncoderConfig;
 
@@ -15,108 +15,148 @@ pub(crate) struct Run {
     pub(crate) length: i64,
 }
 
-/// The tokens of all sentences of a batch in one row of length T, shortest sentence first.
+/// The tokens of all sentences of a batch in one row of length T.
 ///
-/// Linear layers and layer norms see (T, hidden) and no padding token. Sentences of equal length stand together, so that
-/// attention and pooling work on dense views of that row, without a mask.
+/// Linear layers and layer norms see (T, hidden) and no padding token.
 #[derive(Debug)]
 pub struct PackedBatch {
     pub(crate) input_ids: Tensor,    // (T)
     pub(crate) position_ids: Tensor, // (T)
-    pub(crate) runs: Vec<Run>,
-    starts: Option<Starts>, // on a GPU, where runs are several
-    order: Vec<usize>,      // (sentences): the caller's number of each packed sentence
-    restore: Tensor,        // (sentences): where each sentence of the caller stands in the packed order
+    pub(crate) packing: Packing,
 }
 
-/// Where sentences start, for kernels that take them as they lie. A kernel for each run would cost a GPU, which starts one in
-/// microseconds, more than its work.
+/// How sentences lie in the row.
+#[derive(Debug)]
+pub(crate) enum Packing {
+    /// Shortest first, so that those of equal length stand together: attention and pooling work on dense views, without a
+    /// mask.
+    Runs {
+        runs: Vec<Run>,
+        /// The caller's number of each packed sentence.
+        order: Vec<usize>,
+        /// Where each sentence of the caller stands in the packed order: (sentences).
+        restore: Tensor,
+    },
+    /// In the caller's order, for kernels that take sentences as they lie. To start a kernel for each run would cost a GPU
+    /// more than its work.
+    Starts(Starts),
+}
+
+/// Where sentences start and end.
 #[derive(Debug)]
 pub(crate) struct Starts {
     /// First token of each sentence, and the number of tokens: (sentences + 1), i32.
-    pub(crate) places: Tensor,
+    pub(crate) cu_seqlens: Tensor,
     /// Tokens of each sentence: (sentences), i64.
     pub(crate) lengths: Tensor,
     /// Tokens of the longest sentence.
-    pub(crate) longest: i64,
+    pub(crate) max_seqlen: i64,
+    slots: Tensor, // (tokens): where each lies when all sentences are padded to the longest
 }
 
 impl PackedBatch {
     /// Packs tokenized sentences, none of them empty.
     pub fn new(sentences: &[Vec<i64>], config: &EncoderConfig, device: Device) -> Self {
+        let are_equal = sentences.windows(2).all(|two| two[0].len() == two[1].len());
+        if device.is_cuda() && !are_equal {
+            return Self::in_order(sentences, config, device);
+        }
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|&index| sentences[index].len()); // stable: equal lengths keep the caller's order
         let mut restore = vec![0i64; sentences.len()];
-        let (mut input_ids, mut position_ids, mut runs) = (Vec::new(), Vec::new(), Vec::<Run>::new());
+        let (mut runs, mut end) = (Vec::<Run>::new(), 0);
         for (place, &index) in order.iter().enumerate() {
             restore[index] = place as i64;
-            let ids = &sentences[index];
-            let length = ids.len() as i64;
+            let length = sentences[index].len() as i64;
             match runs.last_mut() {
                 Some(run) if run.length == length => run.sentences += 1,
-                _ => runs.push(Run { start: input_ids.len() as i64, sentences: 1, length }),
+                _ => runs.push(Run { start: end, sentences: 1, length }),
             }
-            input_ids.extend_from_slice(ids);
-            position_ids.extend(config.position_ids(ids));
+            end += length;
         }
-        // The kernel reads eight numbers at a time.
-        let is_readable = (config.hidden_size / config.num_attention_heads) % 8 == 0;
-        let starts = (device.is_cuda() && is_readable && runs.len() > 1).then(|| Starts::new(&runs, device));
-        Self {
-            input_ids: Tensor::from_slice(&input_ids).to_device(device),
-            position_ids: Tensor::from_slice(&position_ids).to_device(device),
-            runs,
-            starts,
-            order,
-            restore: Tensor::from_slice(&restore).to_device(device),
-        }
+        let packed = order.iter().map(|&index| sentences[index].as_slice());
+        let (input_ids, position_ids) = ids(packed, config, device);
+        let restore = Tensor::from_slice(&restore).to_device(device);
+        Self { input_ids, position_ids, packing: Packing::Runs { runs, order, restore } }
     }
 
-    /// Where sentences start, if that is the better way to take them.
-    pub(crate) fn starts(&self) -> Option<&Starts> {
-        self.starts.as_ref()
-    }
-
-    /// The dense blocks of the batch, in the order of their tokens.
-    pub(crate) fn runs(&self) -> &[Run] {
-        &self.runs
+    fn in_order(sentences: &[Vec<i64>], config: &EncoderConfig, device: Device) -> Self {
+        let (input_ids, position_ids) = ids(sentences.iter().map(Vec::as_slice), config, device);
+        Self { input_ids, position_ids, packing: Packing::Starts(Starts::new(sentences, device)) }
     }
 
     /// Brings one row per sentence, (sentences, …) in packed order, into the caller's order.
-    pub(crate) fn restore_order(&self, rows: &Tensor) -> Tensor {
-        rows.index_select(0, &self.restore)
+    pub(crate) fn restore_order(&self, rows: Tensor) -> Tensor {
+        match &self.packing {
+            Packing::Runs { restore, .. } => rows.index_select(0, restore),
+            Packing::Starts(_) => rows,
+        }
     }
 
     /// Brings one row per token, (tokens, …) in packed order, into the caller's order of sentences.
-    pub(crate) fn restore_tokens(&self, rows: &Tensor) -> Tensor {
-        let starts = self.runs.iter().flat_map(Run::starts).zip(&self.order);
-        let mut sentences = vec![(0, 0); self.order.len()]; // first token and length, in the caller's order
-        starts.for_each(|((start, length), &index)| sentences[index] = (start, length));
+    pub(crate) fn restore_tokens(&self, rows: Tensor) -> Tensor {
+        let Packing::Runs { runs, order, .. } = &self.packing else { return rows };
+        let mut sentences = vec![(0, 0); order.len()]; // first token and length, in the caller's order
+        let packed = runs.iter().flat_map(|&Run { start, sentences, length }| {
+            (0..sentences).map(move |number| (start + number * length, length))
+        });
+        packed.zip(order).for_each(|(place, &index)| sentences[index] = place);
         let tokens: Vec<i64> = sentences.into_iter().flat_map(|(start, length)| start..start + length).collect();
         rows.index_select(0, &Tensor::from_slice(&tokens).to_device(rows.device()))
     }
 }
 
+/// Token and position ids of sentences, one after the other: (T) each.
+fn ids<'a>(sentences: impl Iterator<Item = &'a [i64]>, config: &EncoderConfig, device: Device) -> (Tensor, Tensor) {
+    let (mut input_ids, mut position_ids) = (Vec::new(), Vec::new());
+    for ids in sentences {
+        input_ids.extend_from_slice(ids);
+        position_ids.extend(config.position_ids(ids));
+    }
+    let on_device = |ids: &[i64]| Tensor::from_slice(ids).to_device(device);
+    (on_device(&input_ids), on_device(&position_ids))
+}
+
 impl Starts {
-    fn new(runs: &[Run], device: Device) -> Self {
-        let (places, lengths): (Vec<i32>, Vec<i64>) =
-            runs.iter().flat_map(Run::starts).map(|(start, length)| (start as i32, length)).unzip();
-        let tokens = runs.last().map_or(0, |run| run.start + run.sentences * run.length);
+    pub(crate) fn new(sentences: &[Vec<i64>], device: Device) -> Self {
+        let lengths: Vec<i64> = sentences.iter().map(|ids| ids.len() as i64).collect();
+        let max_seqlen = lengths.iter().copied().max().unwrap_or_default();
+        let ends = lengths.iter().scan(0, |end, &length| {
+            *end += length as i32;
+            Some(*end)
+        });
+        let cu_seqlens: Vec<i32> = std::iter::once(0).chain(ends).collect();
+        let rows = (0..).step_by(max_seqlen.max(1) as usize).zip(&lengths);
+        let slots: Vec<i64> = rows.flat_map(|(first, length)| first..first + length).collect();
         Self {
-            places: Tensor::from_slice(&[places, vec![tokens as i32]].concat()).to_device(device),
-            longest: lengths.last().copied().unwrap_or_default(), // the shortest sentence comes first
+            cu_seqlens: Tensor::from_slice(&cu_seqlens).to_device(device),
+            max_seqlen,
             lengths: Tensor::from_slice(&lengths).to_device(device),
+            slots: Tensor::from_slice(&slots).to_device(device),
         }
+    }
+
+    /// Which places of padded sentences hold a token: (sentences, longest), boolean.
+    pub(crate) fn is_token(&self) -> Tensor {
+        let columns = Tensor::arange(self.max_seqlen, (Kind::Int64, self.lengths.device())); // (longest)
+        columns.unsqueeze(0).lt_tensor(&self.lengths.unsqueeze(1))
+    }
+
+    /// (tokens, width) to (sentences, longest, width), with `fill` where there is no token.
+    pub(crate) fn pad(&self, tokens: &Tensor, fill: f64) -> Tensor {
+        let (sentences, width) = (self.lengths.size()[0], tokens.size()[1]);
+        Tensor::full([sentences * self.max_seqlen, width], fill, (tokens.kind(), tokens.device()))
+            .index_copy(0, &self.slots, tokens)
+            .view((sentences, self.max_seqlen, width))
+    }
+
+    /// (sentences, longest, width) to (tokens, width).
+    pub(crate) fn unpad(&self, padded: &Tensor) -> Tensor {
+        padded.flatten(0, 1).index_select(0, &self.slots)
     }
 }
 
 impl Run {
-    /// First token and number of tokens of each sentence.
-    fn starts(&self) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let Run { start, sentences, length } = *self;
-        (0..sentences).map(move |number| (start + number * length, length))
-    }
-
     /// This run's tokens of a packed (T, hidden) tensor as (sentences, length, hidden): a view, no copy.
     pub(crate) fn view(&self, packed: &Tensor) -> Tensor {
         packed.narrow(0, self.start, self.sentences * self.length).view((self.sentences, self.length, -1))
@@ -127,7 +167,6 @@ impl Run {
 mod tests {
     use super::*;
     use crate::pooling::Pooling;
-    use tch::Kind;
 
     fn config(family: &str) -> EncoderConfig {
         serde_json::from_str(&format!(
@@ -150,28 +189,29 @@ mod tests {
         let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3, 4], vec![9]], &config("bert"), Device::Cpu);
         assert_eq!(values(&batch.input_ids), [8, 9, 5, 6, 7, 2, 3, 4]);
         assert_eq!(values(&batch.position_ids), [0, 0, 0, 1, 2, 0, 1, 2]);
-        assert_eq!(batch.runs, [Run { start: 0, sentences: 2, length: 1 }, Run { start: 2, sentences: 2, length: 3 }]);
+        let Packing::Runs { runs, .. } = &batch.packing else { panic!("a processor works on runs") };
+        assert_eq!(*runs, [Run { start: 0, sentences: 2, length: 1 }, Run { start: 2, sentences: 2, length: 3 }]);
     }
 
     #[test]
     fn the_callers_order_is_restored() {
         let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3]], &config("bert"), Device::Cpu);
         let lengths = Tensor::from_slice(&[1i64, 2, 3]); // packed order
-        assert_eq!(values(&batch.restore_order(&lengths)), [3, 1, 2]);
+        assert_eq!(values(&batch.restore_order(lengths)), [3, 1, 2]);
     }
 
     #[test]
     fn by_their_starts_sentences_are_pooled_as_by_their_runs() {
-        let sentences = [vec![5, 6, 7], vec![8], vec![2, 3, 4], vec![9, 1]];
+        let sentences = [vec![5, 6, 5], vec![8], vec![2, 3, 4], vec![9, 9]]; // the largest may stand there twice
         let runs = pack(&sentences);
-        let starts = PackedBatch { starts: Some(Starts::new(&runs.runs, Device::Cpu)), ..pack(&sentences) };
-        let tokens = Tensor::randn([9, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let starts = PackedBatch::in_order(&sentences, &config("bert"), Device::Cpu);
+        let table = Tensor::randn([10, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let weights = Tensor::randn([4, 4], (Kind::Float, Device::Cpu));
         for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
-            let pooled = [&runs, &starts].map(|batch| pooling.forward(&tokens, batch));
+            let pooled = [&runs, &starts].map(|batch| pooling.forward(&table.index_select(0, &batch.input_ids), batch));
             let grads = pooled.each_ref().map(|pooled| {
                 let loss = (pooled * &weights).sum(Kind::Float);
-                Tensor::run_backward(&[loss], &[&tokens], false, false).remove(0)
+                Tensor::run_backward(&[loss], &[&table], false, false).remove(0)
             });
             for [by_run, by_start] in [pooled, grads] {
                 assert!(by_run.allclose(&by_start, 1e-6, 1e-6, false), "{pooling:?}: {by_run} {by_start}");
@@ -183,7 +223,7 @@ mod tests {
     fn the_callers_order_of_tokens_is_restored() {
         let sentences = [vec![5, 6, 7], vec![8], vec![2, 3], vec![9]];
         let batch = PackedBatch::new(&sentences, &config("bert"), Device::Cpu);
-        assert_eq!(values(&batch.restore_tokens(&batch.input_ids)), sentences.concat());
+        assert_eq!(values(&batch.restore_tokens(batch.input_ids.shallow_clone())), sentences.concat());
     }
 
     #[test]

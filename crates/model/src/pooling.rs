@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::packed::{PackedBatch, Run};
+use crate::packed::{PackedBatch, Packing, Run, Starts};
 
 /// How a sentence's token embeddings become one. Source: sentence-transformers, `Pooling`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,26 +21,32 @@ pub enum Pooling {
 impl Pooling {
     /// (tokens, hidden) in any number format to (sentences, hidden) in f32, in the caller's order.
     pub fn forward(self, hidden: &Tensor, batch: &PackedBatch) -> Tensor {
-        if let Some(starts) = batch.starts() {
-            let tokens = hidden.to_kind(Kind::Float);
-            let lengths = Some(&starts.lengths);
-            let reduce = |how, initial| Tensor::segment_reduce(&tokens, how, lengths, None, None, 0, true, initial);
-            return batch.restore_order(&match self {
-                Pooling::Mean => reduce("mean", 0.0),
-                Pooling::Cls => tokens.index_select(0, &starts.places.slice(0, 0, -1, 1)),
-                Pooling::Max => reduce("max", f64::NEG_INFINITY),
-            });
-        }
-        let pool = |run: &Run| {
-            let tokens = run.view(hidden); // (sentences, length, hidden)
-            match self {
-                Pooling::Mean => tokens.mean_dim(1, false, Kind::Float),
-                Pooling::Cls => tokens.select(1, 0).to_kind(Kind::Float),
-                Pooling::Max => tokens.amax(1, false).to_kind(Kind::Float),
+        batch.restore_order(match &batch.packing {
+            Packing::Runs { runs, .. } => {
+                Tensor::cat(&runs.iter().map(|run| self.pool_run(hidden, run)).collect::<Vec<_>>(), 0)
             }
-        };
-        let pooled = Tensor::cat(&batch.runs().iter().map(pool).collect::<Vec<_>>(), 0);
-        batch.restore_order(&pooled)
+            Packing::Starts(starts) => self.pool_packed(&hidden.to_kind(Kind::Float), starts),
+        })
+    }
+
+    /// Sentences of equal length within (tokens, hidden) to (sentences, hidden).
+    fn pool_run(self, hidden: &Tensor, run: &Run) -> Tensor {
+        let tokens = run.view(hidden); // (sentences, length, hidden)
+        match self {
+            Pooling::Mean => tokens.mean_dim(1, false, Kind::Float),
+            Pooling::Cls => tokens.select(1, 0).to_kind(Kind::Float),
+            Pooling::Max => tokens.amax(1, false).to_kind(Kind::Float),
+        }
+    }
+
+    /// All sentences of (tokens, hidden) to (sentences, hidden).
+    fn pool_packed(self, tokens: &Tensor, starts: &Starts) -> Tensor {
+        match self {
+            Pooling::Mean => Tensor::segment_reduce(tokens, "mean", Some(&starts.lengths), None, None, 0, true, 0.0),
+            Pooling::Cls => tokens.index_select(0, &starts.cu_seqlens.slice(0, 0, -1, 1)),
+            // Not `segment_reduce`, whose gradient gives each of several largest the whole.
+            Pooling::Max => starts.pad(tokens, f64::NEG_INFINITY).amax(1, false),
+        }
     }
 
     /// Adds to the gradient of one sentence's tokens, (tokens, hidden), what that of its embedding, (hidden), makes of it.

@@ -7,6 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
+pub use self::training::gradient;
 use crate::{
     atomic::replace_dir,
     config::{EncoderConfig, ModelType},

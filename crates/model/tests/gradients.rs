@@ -1,13 +1,16 @@
-//! The gradient that is written out by hand, beside the one that libtorch differentiates, and beside differences of the
-//! loss where dropout draws other masks than libtorch's.
+//! The gradient that is written out by hand, beside the one that libtorch differentiates, beside differences of the loss
+//! where dropout draws other masks than libtorch's, and beside a GPU's.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write};
 
 use common::fixture;
-use model::{EncoderConfig, Options, Pooling, Precision, SentenceEncoder};
+use model::{
+    EncoderConfig, Options, Pooling, Precision, SentenceEncoder,
+    runtime::{self, DeviceChoice},
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -38,7 +41,7 @@ fn sentences() -> Vec<Vec<i64>> {
 
 /// A function of all embeddings that treats no two numbers alike.
 fn loss(embeddings: &Tensor) -> Tensor {
-    let weights = (Tensor::arange(embeddings.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin();
+    let weights = (Tensor::arange(embeddings.numel() as i64, (Kind::Float, embeddings.device())) * 0.7).sin();
     (embeddings.tanh() * weights.view_as(embeddings)).sum(Kind::Float)
 }
 
@@ -96,6 +99,36 @@ fn gradients_with_dropout_are_the_slopes_of_the_loss() {
             let found = (above - below) / (2.0 * step);
             let apart = (found / slope - 1.0).abs();
             assert!(apart < 1e-2, "dropout {hidden} {attention}, {name}: {found}, expected {slope}");
+        }
+    }
+}
+
+/// On a GPU a packed batch takes another way through attention and pooling: one for heads that its kernel reads, and one for
+/// others.
+#[test]
+fn a_gpu_gives_the_gradients_of_a_processor() {
+    let device = runtime::init(DeviceChoice::Auto, None).unwrap();
+    if device == Device::Cpu {
+        let notice = "\n*** SKIPPED: no GPU: that it gives the gradients of a processor is NOT tested ***\n";
+        std::io::stderr().write_all(notice.as_bytes()).unwrap(); // past the capture of the test's output
+        return;
+    }
+    let (sentences, folder) = (sentences(), tempfile::tempdir().unwrap());
+    for heads in [2, 8] {
+        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+            let here = encoder(&[("num_attention_heads", heads.into())], pooling);
+            here.save(folder.path().join("model"), "").unwrap();
+            let options = Options { device, trainable: true, pooling: Some(pooling), ..Options::default() };
+            let there = SentenceEncoder::load(folder.path().join("model"), &options).unwrap();
+            let losses = [&here, &there].map(|encoder| encoder.backpropagate(&sentences, Precision::F32, None, loss));
+            assert!((losses[0] - losses[1]).abs() < 1e-4, "{heads} {pooling:?}: {losses:?}");
+            let expected = gradients(&here);
+            for (name, found) in gradients(&there) {
+                let (found, norm) = (found.to_device(Device::Cpu), expected[&name].norm().double_value(&[]));
+                let apart = (&found - &expected[&name]).norm().double_value(&[]);
+                let limit = if name.ends_with("key.bias") { 1e-3 } else { 1e-4 * norm };
+                assert!(apart <= limit, "{heads} {pooling:?} {name}: {apart} of {norm}");
+            }
         }
     }
 }

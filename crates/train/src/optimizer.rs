@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, ops::Range};
 use anyhow::{Context, ensure};
 use kernels::{AdamWStep, adamw, square_sum};
 use model::{
+    gradient,
     operators::{FusedStep, fused_adamw},
     slices,
 };
@@ -37,8 +38,8 @@ impl Default for AdamWConfig {
 
 /// AdamW over named variables. Source: `torch.optim.AdamW`, whose steps it repeats.
 ///
-/// Weights, gradients and moments lie in one tensor each, of which the encoder's variables are views: what is done to all of
-/// them is done in one go.
+/// Weights, gradients and moments lie in one tensor each, of whose first two the encoder's variables and their gradients are
+/// views: what is done to all of them is done in one go.
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
@@ -62,32 +63,36 @@ struct Variable {
 /// Neighbouring variables that learn alike.
 #[derive(Debug)]
 struct Group {
-    places: Range<i64>,
+    range: Range<i64>, // of the numbers
     weight_decay: f64,
     rate: f64, // its share of the learning rate
 }
 
 impl AdamW {
-    /// Optimizes `variables`, in f32 and on one device, whose memory and whose gradients' becomes this optimizer's.
+    /// Optimizes `variables`, which are in f32 and on one device, and moves them and their gradients into its own tensors.
+    ///
+    /// # Panics
+    /// If a variable requires no gradient.
     pub fn new(variables: BTreeMap<String, Tensor>, config: AdamWConfig) -> Self {
         let layers = variables.keys().filter_map(|name| layer(name)).max().map_or(0, |last| last + 1);
         let device = variables.values().next().map_or(Device::Cpu, Tensor::device);
         let mut alike: BTreeMap<(bool, i32), Vec<(String, Tensor)>> = BTreeMap::new();
         for (name, variable) in variables {
-            let group = (decays(&name), layers_above(&name, layers));
+            let above = if config.layerwise_decay == 1.0 { 0 } else { layers_above(&name, layers) };
+            let group = (decays(&name), above);
             alike.entry(group).or_default().push((name, variable));
         }
         let mut end = 0;
-        let (mut places, mut groups, mut tensors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut groups, mut held) = (Vec::new(), Vec::new(), Vec::new());
         for ((decays, above), variables) in alike {
             let first = end;
             for (name, variable) in variables {
                 places.push(Variable { name, start: end, shape: variable.size() });
                 end += variable.numel().next_multiple_of(ALIGNMENT) as i64;
-                tensors.push(variable);
+                held.push(variable);
             }
             let weight_decay = if decays { config.weight_decay } else { 0.0 };
-            groups.push(Group { places: first..end, weight_decay, rate: config.layerwise_decay.powi(above) });
+            groups.push(Group { range: first..end, weight_decay, rate: config.layerwise_decay.powi(above) });
         }
         let zeros = || Tensor::zeros([end], (Kind::Float, device));
         let optimizer = Self {
@@ -100,16 +105,14 @@ impl AdamW {
             exp_avg_sq: zeros(),
             steps: 0,
         };
-        for (place, mut variable) in optimizer.variables.iter().zip(tensors) {
+        for (place, mut variable) in optimizer.variables.iter().zip(held) {
             let (mut value, mut grad) = (place.of(&optimizer.values), place.of(&optimizer.grads));
-            if !variable.grad().defined() {
-                (&variable * 0.0).sum(Kind::Float).backward(); // the way to have libtorch make one
-            }
+            let mut own = gradient(&variable);
             tch::no_grad(|| {
                 value.copy_(&variable);
                 variable.set_data(&value);
-                grad.copy_(&variable.grad());
-                variable.grad().set_data(&grad);
+                grad.copy_(&own);
+                own.set_data(&grad);
             });
         }
         optimizer
@@ -142,20 +145,15 @@ impl AdamW {
     /// One step along the gradients times `grad_scale`, and sets them to zero.
     pub fn step(&mut self, learning_rate: f64, grad_scale: f64) {
         self.steps += 1;
-        for group in 0..self.groups.len() {
-            match self.values.device() {
-                Device::Cpu => self.step_here(group, learning_rate, grad_scale),
-                _ => self.step_fused(group, learning_rate, grad_scale),
-            }
-        }
-        if self.values.device() != Device::Cpu {
-            self.zero_grad();
+        match self.values.device() {
+            Device::Cpu => (0..self.groups.len()).for_each(|group| self.step_here(group, learning_rate, grad_scale)),
+            _ => self.step_fused(learning_rate, grad_scale),
         }
     }
 
     /// A step of one group by the processor's kernel, which sets the gradients to zero.
     fn step_here(&mut self, group: usize, learning_rate: f64, grad_scale: f64) {
-        let Group { ref places, weight_decay, rate } = self.groups[group];
+        let Group { ref range, weight_decay, rate } = self.groups[group];
         let (learning_rate, (beta1, beta2)) = (learning_rate * rate, self.config.betas);
         let step = AdamWStep {
             betas: (beta1 as f32, beta2 as f32),
@@ -165,28 +163,30 @@ impl AdamW {
             correction2: (1.0 - beta2.powi(self.steps)).sqrt() as f32,
             grad_scale: grad_scale as f32,
         };
-        let places = places.start as usize..places.end as usize;
+        let range = range.start as usize..range.end as usize;
         let [value, grad, exp_avg, exp_avg_sq] =
             [&mut self.values, &mut self.grads, &mut self.exp_avg, &mut self.exp_avg_sq]
-                .map(|tensor| &mut slices::values_mut(tensor)[places.clone()]);
+                .map(|tensor| &mut slices::values_mut(tensor)[range.clone()]);
         adamw(&step, value, grad, exp_avg, exp_avg_sq);
     }
 
-    /// A step of one group by libtorch's kernel.
-    fn step_fused(&mut self, group: usize, learning_rate: f64, grad_scale: f64) {
-        let Group { ref places, weight_decay, rate } = self.groups[group];
+    /// The step by libtorch's kernel, and the gradients to zero.
+    fn step_fused(&mut self, learning_rate: f64, grad_scale: f64) {
         let number = |number: f64| Tensor::from_slice(&[number as f32]).to_device(self.values.device()).squeeze();
         let (steps, grad_divisor) = (number(f64::from(self.steps)), number(1.0 / grad_scale));
-        let part = |tensor: &Tensor| tensor.narrow(0, places.start, places.end - places.start);
-        let step = FusedStep {
-            learning_rate: learning_rate * rate,
-            betas: self.config.betas,
-            weight_decay,
-            eps: self.config.eps,
-        };
-        let [value, grad, exp_avg, exp_avg_sq] = [&self.values, &self.grads, &self.exp_avg, &self.exp_avg_sq].map(part);
-        fused_adamw([&value, &grad, &exp_avg, &exp_avg_sq], &steps, &grad_divisor, step)
-            .expect("tensors of one size on one device");
+        for &Group { ref range, weight_decay, rate } in &self.groups {
+            let step = FusedStep {
+                learning_rate: learning_rate * rate,
+                betas: self.config.betas,
+                weight_decay,
+                eps: self.config.eps,
+            };
+            let [value, grad, exp_avg, exp_avg_sq] = [&self.values, &self.grads, &self.exp_avg, &self.exp_avg_sq]
+                .map(|tensor| tensor.narrow(0, range.start, range.end - range.start));
+            fused_adamw([&value, &grad, &exp_avg, &exp_avg_sq], &steps, &grad_divisor, step)
+                .expect("tensors of one size on one device");
+        }
+        self.zero_grad();
     }
 
     /// Sets every gradient to zero, in place.
@@ -290,7 +290,7 @@ mod tests {
         }
     }
 
-    /// The processor's kernel beside the one of libtorch that a GPU is given.
+    /// The processor's own kernel beside the operator that a GPU is given, here on a processor.
     #[test]
     fn both_kernels_take_the_same_steps() {
         tch::manual_seed(7);
@@ -311,8 +311,7 @@ mod tests {
             }
             ours.step(0.01, 0.3);
             theirs.steps += 1;
-            (0..theirs.groups.len()).for_each(|group| theirs.step_fused(group, 0.01, 0.3));
-            theirs.zero_grad();
+            theirs.step_fused(0.01, 0.3);
         }
         for ((name, drawn), (ours, theirs)) in drawn.iter().zip(our_variables.iter().zip(&their_variables)) {
             assert!(ours.allclose(theirs, 1e-5, 1e-6, false), "{name}: {ours} {theirs}");

@@ -17,22 +17,24 @@ template <typename Work> const char *caught(Work work) {
         return nullptr;
     } catch (const std::exception &exception) {
         error = exception.what();
-        return error.c_str();
+    } catch (...) {
+        error = "an exception of another kind";
     }
+    return error.c_str();
 }
 
 } // namespace
 
 extern "C" const char *ko_sts_packed_attention(
     at::Tensor **output, const at::Tensor *query, const at::Tensor *key, const at::Tensor *value,
-    const at::Tensor *starts, int64_t longest, double dropout
+    const at::Tensor *cu_seqlens, int64_t max_seqlen
 ) {
     return caught([&] {
         const int64_t no_mask = 0;
-        const bool is_differentiable = true;
+        const double no_dropout = 0.0; // scripts/reference/packed_attention.py says why
         auto outputs = at::_efficient_attention_forward(
-            query->unsqueeze(0), key->unsqueeze(0), value->unsqueeze(0), /*bias=*/{}, *starts, *starts, longest, longest,
-            dropout, no_mask, is_differentiable
+            query->unsqueeze(0), key->unsqueeze(0), value->unsqueeze(0), /*bias=*/{}, *cu_seqlens, *cu_seqlens, max_seqlen,
+            max_seqlen, no_dropout, no_mask, /*compute_log_sumexp=*/true
         );
         *output = new at::Tensor(std::get<0>(outputs).squeeze(0));
     });

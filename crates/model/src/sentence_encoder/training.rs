@@ -60,7 +60,8 @@ impl SentenceEncoder {
         })
     }
 
-    /// The same for a function of the embeddings of all tokens, one sentence after the other: (tokens, hidden). The loss may
+    /// The same for a function of the embeddings of all tokens, one sentence after the other: (tokens, hidden), in f32 or in
+    /// the number format of `precision`. The loss may
     /// read variables of its own and those of the encoder; their gradients grow by what it makes of them.
     ///
     /// # Panics
@@ -78,7 +79,7 @@ impl SentenceEncoder {
             runtime::manual_seed(dropout.unwrap_or_default());
             let batch = PackedBatch::new(sentences, &self.config, self.device);
             let hidden = encoder.forward(&batch, precision, dropout.is_some());
-            let loss = loss(&batch.restore_tokens(&hidden));
+            let loss = loss(&batch.restore_tokens(hidden));
             loss.backward();
             return loss.double_value(&[]);
         }
@@ -120,12 +121,15 @@ impl SentenceEncoder {
     pub(crate) fn encode_tokens(&self, sentences: &[Vec<i64>]) -> Tensor {
         let (encoder, _) = self.weights.trainable();
         let batch = PackedBatch::new(sentences, &self.config, self.device);
-        batch.restore_tokens(&tch::no_grad(|| encoder.forward(&batch, Precision::F32, false)))
+        batch.restore_tokens(tch::no_grad(|| encoder.forward(&batch, Precision::F32, false)))
     }
 }
 
 /// A variable's gradient, zero where nothing was added to it yet.
-fn gradient(variable: &Tensor) -> Tensor {
+///
+/// # Panics
+/// If the variable requires no gradient.
+pub fn gradient(variable: &Tensor) -> Tensor {
     if !variable.grad().defined() {
         (variable * 0.0).sum(Kind::Float).backward(); // the way to have libtorch make one
     }

@@ -22,13 +22,14 @@ pub(crate) struct StreamPlace {
 /// A block's sequences and its place.
 type Block = (BlockPlace, VecDeque<Vec<i64>>);
 
-/// Blocks that are tokenized ahead of the one in work, so that a GPU need not wait for the next.
+/// Blocks that wait, tokenized, for the one in work to end, so that a GPU need not wait for them. The thread that makes them
+/// shares rayon's with the kernels.
 const AHEAD: usize = 2;
 
 /// Paragraphs as sequences of tokens; one that is too long is cut into several, and no two share a sequence: a packed batch
 /// has no padding that running them together would save.
 pub(super) struct Sequences {
-    blocks: Receiver<anyhow::Result<Block>>, // from a thread that ends with this end of it
+    blocks: Receiver<anyhow::Result<Block>>, // its thread ends when this is dropped
     queue: VecDeque<Vec<i64>>,               // of the block in work
     place: StreamPlace,
     given: bool, // whether this pass over the text gave any
