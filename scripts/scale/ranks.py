@@ -6,7 +6,7 @@
 With KO_STS_BIN, the `train` of that folder is taken.
 
 `equal` trains the small encoder of configs/kor-klue-small.toml for an epoch, without dropout. `speed` takes steps of a
-base-shaped encoder with fresh weights, one thread to a process.
+base-shaped encoder with fresh weights, one thread to a process, at every size of the whole run's batch.
 """
 
 import argparse
