@@ -6,13 +6,14 @@ mod parquet;
 
 use std::{
     collections::BTreeSet,
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::UNIX_EPOCH,
 };
 
 use anyhow::{Context, bail, ensure};
@@ -50,6 +51,8 @@ pub struct Input {
     pub path: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
+    /// When it was written last, in nanoseconds since 1970; none where the system does not say.
+    pub modified: Option<u64>,
     format: Format,
     schema: SchemaRef,
 }
@@ -62,17 +65,19 @@ impl Input {
         let format = Format::of(&path);
         let shown = path.display();
         let format = format.ok_or_else(|| WrongUse(format!("{shown}: cannot tell its format: expected {EXPECTED}")))?;
-        let read = || -> anyhow::Result<(u64, SchemaRef)> {
+        let read = || -> anyhow::Result<(Metadata, SchemaRef)> {
             let file = File::open(&path)?;
             let schema = match format {
                 Format::Delimited { delimiter, quoting } => delimited::schema(&file, delimiter, quoting)?,
                 Format::JsonLines => json_lines::schema(&file)?,
                 Format::Parquet => parquet::schema(&file)?,
             };
-            Ok((file.metadata()?.len(), schema))
+            Ok((file.metadata()?, schema))
         };
-        let (bytes, schema) = read().with_context(|| shown.to_string())?;
-        Ok(Self { path, bytes, format, schema })
+        let (metadata, schema) = read().with_context(|| shown.to_string())?;
+        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
+        Ok(Self { path, bytes: metadata.len(), modified, format, schema })
     }
 
     /// Its rows, at most `rows` at once; `position` is kept at the bytes of the file that were read.

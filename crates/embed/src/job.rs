@@ -40,6 +40,8 @@ pub struct Outcome {
     pub rows: usize,
     /// Parts of this shard that were there already.
     pub there: usize,
+    /// Parts of all shards.
+    pub total: usize,
     /// Sentences encoded per second, reading and writing included.
     pub sentences_per_second: f64,
     /// The folder.
@@ -86,6 +88,7 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
         }
     }
     parts::note_counts(&job.output, &counts)?;
+    outcome.total = counts.iter().sum();
     progress.finish();
     outcome.sentences_per_second = progress.sentences_per_second();
     Ok(outcome)
@@ -124,7 +127,7 @@ impl Rows {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { parts, rows, there, sentences_per_second, output } = self;
+        let Self { parts, rows, there, total, sentences_per_second, output } = self;
         let s = if *parts == 1 { "" } else { "s" };
         write!(f, "{}: {parts} part{s} with {rows} rows written", output.display())?;
         if *parts > 0 {
@@ -132,6 +135,9 @@ impl fmt::Display for Outcome {
         }
         if *there > 0 {
             write!(f, "; there already: {there}")?;
+        }
+        if *parts + there == 0 && *total > 0 {
+            write!(f, ": none of {total} is this shard's (smaller ones: --rows-per-part)")?;
         }
         Ok(())
     }

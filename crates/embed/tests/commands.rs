@@ -291,6 +291,11 @@ fn what_cannot_be_embedded_is_one_clear_line() {
     embedded(path, &["--input", "a.csv", "--output", "made"]);
     let line = refusal(path, &["--input", "a.csv", "--output", "made", "--dtype", "f16"]);
     assert!(line.starts_with("made: its parts are of another job, which differs in its columns"), "{line}");
+    // As many bytes, written again.
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9);
+    fs::File::options().append(true).open(path.join("a.csv")).unwrap().set_modified(later).unwrap();
+    let line = refusal(path, &["--input", "a.csv", "--output", "made"]);
+    assert!(line.contains("which differs in the input: its path, size or time of writing"), "{line}");
 }
 
 #[test]

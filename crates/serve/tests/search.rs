@@ -82,7 +82,7 @@ fn a_filter_is_kept_and_what_does_not_serve_is_named() {
         (
             json!({"query": "비", "filter": {"number": "9"}}),
             422,
-            "`filter`: column \"number\" holds Int64, which \"9\" is not",
+            "`filter`: column \"number\" holds whole numbers (Int64), which \"9\" is not",
         ),
     ] {
         let answer = search(body);

@@ -39,8 +39,8 @@ pub enum FilterError {
     Kind {
         /// The column.
         name: String,
-        /// What it holds.
-        kind: DataType,
+        /// What it holds, in words.
+        kind: String,
         /// What was asked for.
         value: Value,
     },
@@ -63,7 +63,7 @@ impl Filter {
                 });
             };
             let kind = field.data_type();
-            let misfit = || FilterError::Kind { name: name.clone(), kind: kind.clone(), value: value.clone() };
+            let misfit = || FilterError::Kind { name: name.clone(), kind: in_words(kind), value: value.clone() };
             let value =
                 if value.is_null() { None } else { Some(Scalar::new(of_kind(value, kind).ok_or_else(misfit)?)) };
             Ok(Condition { column, value })
@@ -92,6 +92,18 @@ impl Filter {
             mask
         };
         Some(batches.par_iter().flat_map_iter(passes).collect())
+    }
+}
+
+fn in_words(kind: &DataType) -> String {
+    use DataType::{Boolean, Dictionary, LargeUtf8, Utf8, Utf8View};
+    match kind {
+        Dictionary(_, held) => in_words(held),
+        Utf8 | LargeUtf8 | Utf8View => "text".to_owned(),
+        Boolean => "true or false".to_owned(),
+        kind if kind.is_integer() => format!("whole numbers ({kind})"),
+        kind if kind.is_numeric() => format!("numbers ({kind})"),
+        kind => kind.to_string(),
     }
 }
 

@@ -115,9 +115,9 @@ fn a_filter_leaves_the_nearest_of_those_that_pass() {
         Filter::new(&conditions, corpus.schema().as_ref()).unwrap_err().to_string()
     };
     assert_eq!(refused(json!({"who": 1})), "no column is named \"who\"; there are text, kind, year");
-    assert_eq!(refused(json!({"year": 2.5})), "column \"year\" holds Int64, which 2.5 is not");
-    assert_eq!(refused(json!({"year": "2004"})), "column \"year\" holds Int64, which \"2004\" is not");
-    assert_eq!(refused(json!({"kind": 3})), "column \"kind\" holds Utf8, which 3 is not");
+    assert_eq!(refused(json!({"year": 2.5})), "column \"year\" holds whole numbers (Int64), which 2.5 is not");
+    assert_eq!(refused(json!({"year": "2004"})), "column \"year\" holds whole numbers (Int64), which \"2004\" is not");
+    assert_eq!(refused(json!({"kind": 3})), "column \"kind\" holds text, which 3 is not");
 }
 
 #[test]
