@@ -1,4 +1,4 @@
-//! Writing the two parts of a split as CSV.
+//! Writing scored pairs, and the two parts of a split, as CSV.
 
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,16 @@ pub fn write_split(dataset: &Dataset, split: &Split, folder: &Path, overwrite: b
         }
     })?;
     Ok(files)
+}
+
+/// Writes all pairs of a dataset as CSV with the columns `sentence1`, `sentence2` and `score`, in the place of a file that is
+/// there; it appears whole or not at all.
+///
+/// # Errors
+/// Where the pairs have no scores, and where the file cannot be written.
+pub fn write_pairs(dataset: &Dataset, path: &Path) -> Result<(), Error> {
+    let rows: Vec<usize> = (0..dataset.pairs.len()).collect();
+    stage(path, &dataset.pairs, &dataset.scores()?, &rows)?.commit(true)
 }
 
 fn stage(path: &Path, pairs: &[SentencePair], scores: &[f64], rows: &[usize]) -> Result<Staged, Error> {

@@ -55,5 +55,5 @@ pub use packed::PackedBatch;
 pub use pooling::Pooling;
 pub use precision::Precision;
 pub use sentence_encoder::{Options, SentenceEncoder, gradient};
-pub use similarity::{normalize, similarity, similarity_matrix};
+pub use similarity::{normalize, normalized, similarity, similarity_matrix};
 pub use tokenizer::{Tokenized, Tokenizer};

@@ -14,7 +14,7 @@ pub fn similarity_matrix(a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 /// Rows divided by their norms. Source: `torch.nn.functional.normalize`, with its `eps` of 1e-12.
-pub(crate) fn normalized(rows: &Tensor) -> Tensor {
+pub fn normalized(rows: &Tensor) -> Tensor {
     let norms = rows.norm_scalaropt_dim(2, [-1], true); // (rows, 1)
     rows / norms.clamp_min(1e-12)
 }

@@ -4,6 +4,7 @@ mod model_source;
 mod objective_keys;
 mod plan;
 mod raw;
+mod silver;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use model_source::{ModelSource, TokenEmbeddings};
 pub use plan::Plan;
 pub(crate) use raw::RawConfig;
+pub use silver::Silver;
 
 use crate::{loss::Loss, objective::Objective};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub dropout: Option<f64>,
     /// Training datasets, merged.
     pub train: Vec<String>,
+    /// Pairs that models score, to be learned beside the others.
+    pub silver: Option<Silver>,
     /// Share of the training pairs that is set aside as a dev set.
     pub dev_fraction: Option<f64>,
     /// The training datasets that share is drawn from; all of them if none is named.
@@ -144,6 +148,9 @@ impl Config {
         let model = model_source::read(&raw)?;
         let (data, train) = (&mut raw.data, &mut raw.train);
         objective_keys::check(raw.objective, data, train)?;
+        if let Some(silver) = &mut data.silver {
+            silver.check(&data.train)?;
+        }
         if let Some(fraction) = data.dev_fraction {
             ensure!(
                 fraction > 0.0 && fraction < 1.0,
@@ -219,6 +226,7 @@ impl Config {
             text_pairs: raw.data.text_pairs.unwrap_or_default(),
             steps_per_epoch: raw.train.steps_per_epoch.unwrap_or(1),
             train: raw.data.train.clone(),
+            silver: raw.data.silver.clone(),
             dev_fraction: raw.data.dev_fraction,
             dev_from: raw.data.dev_from.clone(),
             dev: raw.data.dev.clone(),

@@ -147,6 +147,28 @@ impl Datasets {
         Ok(Self { train: pairs, train_labels, train_origins: origins, dev, test: load_labelled(&config.test, dir)? })
     }
 
+    /// Adds training pairs, but for those that are there already or in a dev set.
+    pub(crate) fn add(&mut self, dataset: Dataset) {
+        let dev = self.dev.iter().flat_map(|dev| &dev.pairs);
+        let known: HashSet<_> = self.train.iter().chain(dev).map(SentencePair::unordered).collect();
+        let is_new: Vec<bool> = dataset.pairs.iter().map(|pair| !known.contains(&pair.unordered())).collect();
+        for (row, pair) in dataset.pairs.into_iter().enumerate().filter(|&(row, _)| is_new[row]) {
+            self.train_labels.extend(pair.score);
+            self.train_origins.push((dataset.name.clone(), row));
+            self.train.push(pair);
+        }
+    }
+
+    /// The training pairs of one set.
+    pub(crate) fn of(&self, name: &str) -> Dataset {
+        let pairs = self.train.iter().zip(&self.train_origins).filter(|(_, (origin, _))| origin == name);
+        Dataset {
+            name: name.to_owned(),
+            path: Default::default(),
+            pairs: pairs.map(|(pair, _)| pair.clone()).collect(),
+        }
+    }
+
     pub(crate) fn rows(&self) -> Rows {
         // The pairs of a set stand together.
         let mut start = 0;

@@ -21,6 +21,7 @@ mod ranks;
 mod report;
 mod run_dir;
 mod schedule;
+mod silver;
 mod stages;
 mod state;
 mod step;
@@ -30,7 +31,7 @@ mod trainer;
 mod trials;
 mod validation;
 
-pub use config::{Config, ExportWeights, ModelSource, Plan, SelectBy, TokenEmbeddings, Warmup};
+pub use config::{Config, ExportWeights, ModelSource, Plan, SelectBy, Silver, TokenEmbeddings, Warmup};
 pub use datasets::{Count, Rows, TextCount};
 pub use interrupt::Interrupt;
 pub use loss::Loss;

@@ -24,6 +24,14 @@ impl Progress {
         Self { bar, start: Instant::now(), first: step }
     }
 
+    /// Of what comes before the first step.
+    pub(crate) fn preparing() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg}").expect("a valid template");
+        let bar = ProgressBar::new_spinner().with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self { bar, start: Instant::now(), first: 0 }
+    }
+
     pub(crate) fn epoch(&self, epoch: u32, epochs: u32) {
         self.bar.set_prefix(format!("epoch {epoch}/{epochs}"));
     }

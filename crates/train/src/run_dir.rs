@@ -52,7 +52,9 @@ struct Records {
 }
 
 /// What a run owns in its directory; other files there are never touched.
-const FILES: [&str; 5] = ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg"];
+const FILES: [&str; 6] = ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg", SILVER];
+/// Pairs that models scored for the run.
+pub(crate) const SILVER: &str = "silver.csv";
 const CHECKPOINTS: [&str; 2] = ["best", "last"];
 const EVENTS: &str = "tensorboard";
 

@@ -82,7 +82,11 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     environment.ranks.check_alike(&format!("{step} {total_steps} {} {:?}", report.data_sha256(), config.raw))?;
     let is_first = environment.ranks.is_first();
     let (mut run, mut step) = match saved {
-        None if is_first => (RunDir::create(&config.output, &config.raw)?, 0),
+        None if is_first => {
+            let run = RunDir::create(&config.output, &config.raw)?;
+            task.write_data(&config.output)?;
+            (run, 0)
+        }
         None => (RunDir::of_another(&config.output), 0),
         Some(state) => {
             let same = state.data_sha256 == report.data_sha256();

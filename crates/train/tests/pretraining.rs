@@ -186,6 +186,21 @@ fn stages_go_on_from_one_another_and_are_not_run_twice() {
 }
 
 #[test]
+fn a_stage_may_go_on_from_any_before_it_begin_anew_or_learn_from_several() {
+    let similarity = "name = \"similarity\"";
+    let branches = STAGES
+        .replace("name = \"contrast\"", "name = \"contrast\"\nmodel.scratch.num_hidden_layers = 2")
+        .replace(similarity, &format!("{similarity}\nfrom = \"language\"\ndata.silver.teachers = [\"contrast\"]"));
+    let folder = folder(&branches);
+    folder.trained(&[]);
+    let layers = |stage: &str| json(&folder, &format!("run/{stage}/best/config.json"))["num_hidden_layers"].clone();
+    assert_eq!(["language", "contrast", "similarity"].map(layers), [1, 2, 1].map(Value::from));
+    let config = fs::read_to_string(folder.path("run/similarity/config.toml")).unwrap();
+    assert!(config.contains("init = \"run/language/best\"") && config.contains("\"run/contrast/best\""), "{config}");
+    assert!(folder.path("run/similarity/silver.csv").exists());
+}
+
+#[test]
 fn an_encoder_may_begin_from_the_text_of_a_contrastive_stage() {
     let (before, rest) = STAGES.split_once("[[stage]]").unwrap();
     let (_, after) = rest.split_once("[[stage]]").unwrap();
@@ -275,9 +290,19 @@ fn a_stage_that_cannot_be_is_named() {
     let bad = folder(&STAGES.replace("data.text_pairs = 30", "data.text_pairs = 0"));
     let line = only_line(&bad.train(&[]));
     assert!(line.contains("`contrast`") && line.contains("data.text_pairs is 0"), "{line}");
-    let misplaced = folder(&STAGES.replace("name = \"contrast\"", "name = \"contrast\"\nmodel.init = \"x\""));
-    let line = only_line(&misplaced.train(&[]));
-    assert!(line.contains("stage `contrast`: model.init does nothing here"), "{line}");
+    let contrast = |keys: &str| {
+        let config = STAGES.replace("name = \"contrast\"", &format!("name = \"contrast\"\n{keys}"));
+        only_line(&folder(&config).train(&[]))
+    };
+    for (keys, expected) in [
+        ("from = \"similarity\"", "from = \"similarity\" names no stage before this one; they are: language"),
+        ("from = 1", "from is 1, expected the name of a stage"),
+        ("from = \"language\"\nmodel.init = \"x\"", "from = \"language\" and model.init exclude each other"),
+        ("model.tokenizer = \"x\"", "model.tokenizer does nothing here"),
+    ] {
+        let line = contrast(keys);
+        assert!(line.contains("stage `contrast`") && line.contains(expected), "{line}");
+    }
     let no_dev = folder(&STAGES.replace("data.dev = [\"pairs.csv\"]", ""));
     assert!(only_line(&no_dev.train(&[])).contains("data.dev is empty"));
 }

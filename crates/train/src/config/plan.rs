@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::{
     Config,
@@ -35,17 +35,13 @@ impl Plan {
             raw.output = Some(member.of_several().map_or(folder.clone(), |own| folder.join(&own.name)));
             let place = member.of_several().map_or(String::new(), |own| format!(": {} `{}`", member.kind(), own.name));
             let failed = || format!("{}{place}", path.display());
-            if let Member::Stage(_) = member {
+            if let Member::Stage(own, from) = &member {
                 export = raw.export.take();
-                if let (Some(before), Member::Stage(own)) = (stages.last(), &member) {
-                    let key = own.keys.keys().find(|key| {
-                        ["model.init", "model.scratch", "model.tokenizer"].iter().any(|fixed| key.starts_with(fixed))
-                    });
-                    if let Some(key) = key {
-                        let why = format!("{key} does nothing here: a stage goes on from the model of the one before");
-                        return Err(anyhow::anyhow!(why)).with_context(failed);
-                    }
-                    raw.model.go_on_from(before.config.output.join("best"));
+                if let Some(silver) = &mut raw.data.silver {
+                    silver.name_stages(|name| stage(&stages, name).map(best));
+                }
+                if let Some(before) = before(&stages, own, from.as_deref()).with_context(failed)? {
+                    raw.model.go_on_from(best(before));
                 }
             } else if raw.export.is_some() {
                 return Err(anyhow::anyhow!("export goes with [[stage]]")).with_context(failed);
@@ -53,7 +49,7 @@ impl Plan {
             let config = Config::validate(raw).with_context(failed)?;
             match member {
                 Member::Trial(RawTrial { name, keys }) => trials.push(Trial { name, keys, config }),
-                Member::Stage(RawTrial { name, keys }) => stages.push(Trial { name, keys, config }),
+                Member::Stage(RawTrial { name, keys }, _) => stages.push(Trial { name, keys, config }),
                 Member::Alone => return Ok(Plan::Run(Box::new(config))),
             }
         }
@@ -62,5 +58,32 @@ impl Plan {
         }
         let export = export.map(|export| Export { path: export.path, weights: export.weights, card: export.card });
         Ok(Plan::Stages(Stages { output: folder, stages, export }))
+    }
+}
+
+fn stage<'a>(stages: &'a [Trial], name: &str) -> Option<&'a Trial> {
+    stages.iter().find(|stage| stage.name == name)
+}
+
+fn best(stage: &Trial) -> PathBuf {
+    stage.config.output.join("best")
+}
+
+/// The stage that another goes on from: the one that it names, else the one before. None for the first, and for one with a
+/// model of its own.
+fn before<'a>(stages: &'a [Trial], own: &RawTrial, from: Option<&str>) -> anyhow::Result<Option<&'a Trial>> {
+    let model = own.keys.keys().find(|key| ["model.init", "model.scratch"].iter().any(|model| key.starts_with(model)));
+    if model.is_none() && own.keys.keys().any(|key| key.starts_with("model.tokenizer")) {
+        bail!("model.tokenizer does nothing here: a stage goes on with the tokenizer of the one before");
+    }
+    match (from, model) {
+        (Some(from), Some(key)) => bail!("from = {from:?} and {key} exclude each other: a stage begins with one model"),
+        (Some(from), None) => {
+            let names = || stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>().join(", ");
+            let known = || format!("from = {from:?} names no stage before this one; they are: {}", names());
+            stage(stages, from).with_context(known).map(Some)
+        }
+        (None, Some(_)) => Ok(None),
+        (None, None) => Ok(stages.last()),
     }
 }

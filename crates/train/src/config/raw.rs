@@ -11,7 +11,7 @@ use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{ExportWeights, SelectBy, one_line};
+use super::{ExportWeights, SelectBy, Silver, one_line};
 use crate::{loss::Loss, objective::Objective};
 
 /// A configuration file.
@@ -62,6 +62,8 @@ pub(super) struct RawModel {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawData {
     pub(super) train: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) silver: Option<Silver>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dev_fraction: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -153,7 +155,8 @@ fn default_seed() -> u64 {
 pub(super) enum Member {
     Alone,
     Trial(RawTrial),
-    Stage(RawTrial),
+    /// With the name of the stage that it goes on from, where that is not the one before.
+    Stage(RawTrial, Option<String>),
 }
 
 impl Member {
@@ -161,14 +164,14 @@ impl Member {
         match self {
             Member::Alone => "run",
             Member::Trial(_) => "trial",
-            Member::Stage(_) => "stage",
+            Member::Stage(..) => "stage",
         }
     }
 
     pub(super) fn of_several(&self) -> Option<&RawTrial> {
         match self {
             Member::Alone => None,
-            Member::Trial(member) | Member::Stage(member) => Some(member),
+            Member::Trial(member) | Member::Stage(member, _) => Some(member),
         }
     }
 }
@@ -219,6 +222,12 @@ impl RawConfig {
         for mut trial in members {
             let name = trial_name(kind, trial.remove("name")).with_context(|| path.display().to_string())?;
             let place = format!("{}: {kind} `{name}`", path.display());
+            let from = match (kind, trial.remove("from")) {
+                ("stage", Some(Value::String(from))) => Some(from),
+                ("stage", Some(other)) => bail!("{place}: from is {other}, expected the name of a stage"),
+                (_, None) => None,
+                _ => bail!("{place}: from goes with [[stage]]"),
+            };
             let taken = named.iter().filter_map(|(other, _)| other.of_several()).any(|other| other.name == name);
             ensure!(!taken, "{place}: the name is taken twice");
             let mut merged = table.clone();
@@ -229,7 +238,7 @@ impl RawConfig {
             let raw =
                 from_table(merged).map_err(|error| WrongUse(format!("--set {}: {error}", overrides.join(" "))))?;
             let member = RawTrial { name, keys };
-            let member = if kind == "stage" { Member::Stage(member) } else { Member::Trial(member) };
+            let member = if kind == "stage" { Member::Stage(member, from) } else { Member::Trial(member) };
             named.push((member, raw));
         }
         Ok(named)

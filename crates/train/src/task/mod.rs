@@ -40,6 +40,11 @@ pub(crate) trait Task {
     /// Writes the files of a checkpoint into an empty directory.
     fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error>;
 
+    /// Writes data that were made for the run into its directory, from where a resumed run reads them.
+    fn write_data(&self, _run: &Path) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Where the reading of a text stands.
     fn stream_place(&self) -> Option<StreamPlace> {
         None

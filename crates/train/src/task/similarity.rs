@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use data::Dataset;
+use data::{Dataset, write_pairs};
 use model::SentenceEncoder;
 use tch::Tensor;
 
@@ -15,6 +15,8 @@ use crate::{
     pairs::{Batch, TokenizedPairs},
     progress::Progress,
     ranks::Ranks,
+    run_dir::SILVER,
+    silver::{self, saved_silver_pairs, silver_pairs},
     step::{StepConfig, training_step},
     trainer::Environment,
     validation::{DevFigures, validate},
@@ -32,7 +34,13 @@ pub(super) struct Similarity {
 
 impl Similarity {
     pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
-        let datasets = Datasets::load(config, &environment.data_dir)?;
+        let mut datasets = Datasets::load(config, &environment.data_dir)?;
+        if let Some(silver) = &config.silver {
+            datasets.add(match last {
+                Some(_) => saved_silver_pairs(&config.output)?,
+                None => silver_pairs(silver, config, environment)?,
+            });
+        }
         let encoder = match last {
             Some(last) => saved_encoder(last, environment, true)?,
             None => initial_encoder(config, || Ok(datasets.train_sentences()), environment)?,
@@ -64,6 +72,14 @@ impl Task for Similarity {
 
     fn origins(&mut self, place: &StepPlace) -> String {
         format!("its rows, counted from 0: {}", self.datasets.origins(&self.order.step(place)))
+    }
+
+    fn write_data(&self, run: &Path) -> anyhow::Result<()> {
+        let silver = self.datasets.of(silver::NAME);
+        if !silver.pairs.is_empty() {
+            write_pairs(&silver, &run.join(SILVER))?;
+        }
+        Ok(())
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {

@@ -1,0 +1,102 @@
+//! Pairs that models score, learned beside those of people.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod common;
+
+use std::{collections::HashSet, fs, process::Stdio, thread::sleep, time::Duration};
+
+use common::{Folder, assert_same, saved_step};
+use data::{DataDir, Dataset, SentencePair};
+use eval::score;
+use model::{Options, SentenceEncoder};
+use serde_json::Value;
+
+/// Two teachers, and a run that learns from them.
+const SILVER: [&str; 4] =
+    ["--set", "data.silver.teachers=[\"one/best\", \"two/best\"]", "--set", "data.silver.pairs=100"];
+
+fn with_teachers() -> Folder {
+    let folder = Folder::new();
+    folder.trained(&["--output", "one"]);
+    folder.trained(&["--output", "two", "--set", "seed=8"]);
+    folder
+}
+
+fn pairs(folder: &Folder, name: &str) -> Dataset {
+    Dataset::load(folder.path(name).to_str().unwrap(), &DataDir::new(None)).unwrap()
+}
+
+fn unordered(dataset: &Dataset) -> HashSet<(&str, &str)> {
+    dataset.pairs.iter().map(SentencePair::unordered).collect()
+}
+
+#[test]
+fn silver_pairs_are_new_pairs_of_the_sets_sentences_with_the_mean_score_of_the_teachers() {
+    let folder = with_teachers();
+    folder.trained(&SILVER);
+    let (gold, silver) = (pairs(&folder, "pairs.csv"), pairs(&folder, "run/silver.csv"));
+    let known: HashSet<&String> = gold.pairs.iter().flat_map(|pair| [&pair.sentence1, &pair.sentence2]).collect();
+    assert!(silver.pairs.iter().all(|pair| known.contains(&pair.sentence1) && known.contains(&pair.sentence2)));
+    assert!(unordered(&silver).is_disjoint(&unordered(&gold)));
+    assert_eq!(unordered(&silver).len(), silver.pairs.len());
+    assert!((60..=100).contains(&silver.pairs.len()), "{} pairs", silver.pairs.len()); // of 100, the gold ones are left out
+
+    let predictions = ["one/best", "two/best"].map(|teacher| {
+        let encoder = SentenceEncoder::load(folder.path(teacher), &Options::default()).unwrap();
+        score(&encoder, &silver, &mut |_| {}).unwrap().predictions
+    });
+    for (place, score) in silver.scores().unwrap().iter().enumerate() {
+        let mean = ((predictions[0][place] + predictions[1][place]) / 2.0).clamp(0.0, 5.0);
+        assert!((score - mean).abs() < 1e-4, "row {place}: {score}, expected {mean}");
+    }
+
+    let report: Value = serde_json::from_str(&fs::read_to_string(folder.path("run/report.json")).unwrap()).unwrap();
+    let sets = report["rows"]["train_sets"].as_array().unwrap();
+    assert_eq!((sets.len(), sets[1]["data"].as_str()), (2, Some("silver pairs")));
+    assert_eq!(sets[1]["pairs"], silver.pairs.len());
+}
+
+#[test]
+fn excluded_sentences_are_in_no_silver_pair() {
+    let folder = with_teachers();
+    let sentence = pairs(&folder, "pairs.csv").pairs[3].sentence1.clone();
+    fs::write(folder.path("held.csv"), format!("sentence1,sentence2\n\"{sentence}\",\"{sentence}\"\n")).unwrap();
+    folder.trained(&[&SILVER[..], &["--set", "data.exclude=[\"held.csv\"]"]].concat());
+    let silver = pairs(&folder, "run/silver.csv");
+    assert!(silver.pairs.iter().all(|pair| pair.sentence1 != sentence && pair.sentence2 != sentence));
+}
+
+#[test]
+fn a_killed_run_goes_on_with_the_silver_pairs_that_it_began_with() {
+    let folder = with_teachers();
+    let arguments = [&SILVER[..], &["--resume", "--set", "train.save_every_steps=1"]].concat();
+    folder.trained(&[&arguments[..], &["--output", "whole"]].concat());
+    let mut command = folder.command();
+    command.args(["--config", "config.toml"]).args(&arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    while saved_step(&folder, "run") < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it was killed");
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap(); // SIGKILL
+    child.wait().unwrap();
+    // What a teacher is meanwhile does not matter.
+    fs::remove_dir_all(folder.path("one")).unwrap();
+    folder.trained(&arguments);
+    assert_same(&folder, "run", "whole");
+}
+
+#[test]
+fn silver_pairs_that_cannot_be_are_refused_by_key() {
+    let folder = Folder::new();
+    let refused = |key: &str| folder.refusal(&["--set", key]);
+    assert!(refused("data.silver.pairs=9").contains("data.silver.teachers is empty"));
+    assert!(refused("data.silver={teachers=[\"x\"], pairs=0}").contains("data.silver.pairs is 0"));
+    assert!(refused("data.silver={teachers=[\"x\"], pears=1}").contains("pears"));
+    let line = refused("data.silver={teachers=[\"nowhere/best\"]}");
+    assert!(line.contains("data.silver.teachers nowhere/best"), "{line}");
+    let line = refused("data.silver={teachers=[\"x\"], sentences=[\"nowhere.csv\"]}");
+    assert!(line.contains("data.silver.sentences") && line.contains("nowhere.csv"), "{line}");
+    let contrastive = ["--set", "objective=contrastive", "--set", "data.silver.teachers=[\"x\"]"];
+    assert!(folder.refusal(&contrastive).contains("data.silver does nothing with objective = \"contrastive\""));
+}
