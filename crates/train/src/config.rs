@@ -203,14 +203,24 @@ impl Config {
             _ => bail!("train.warmup_epochs, train.warmup_ratio and train.warmup_steps exclude each other: give one"),
         };
         let output = raw.output.clone().context("output is missing")?;
-        if let ModelSource::Init(init) = &model {
-            // --overwrite would remove the very model that the run starts from.
+        let teachers = raw.data.silver.iter().flat_map(|silver| &silver.teachers);
+        let init = match &model {
+            ModelSource::Init(init) => Some(init),
+            ModelSource::Scratch { .. } => None,
+        };
+        // --overwrite would remove the very model that the run starts or learns from.
+        for (key, model) in init
+            .map(|init| ("model.init", init))
+            .into_iter()
+            .chain(teachers.map(|teacher| ("data.silver.teachers", teacher)))
+        {
             let within = |path: &Path| {
                 path.canonicalize().is_ok_and(|path| output.canonicalize().is_ok_and(|run| path.starts_with(run)))
             };
             ensure!(
-                !within(init),
-                "model.init lies in the run's own output {}: choose another output",
+                !within(model),
+                "{key} {} lies in the run's own output {}: choose another output",
+                model.display(),
                 output.display()
             );
         }
@@ -253,6 +263,15 @@ impl Config {
 }
 
 impl Config {
+    /// The models that the run begins with and learns from.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &PathBuf> {
+        let init = match &self.model {
+            ModelSource::Init(init) => Some(init),
+            ModelSource::Scratch { .. } => None,
+        };
+        init.into_iter().chain(self.silver.iter().flat_map(|silver| &silver.teachers))
+    }
+
     /// What training makes small, by its name in the literature.
     pub(crate) fn loss_name(&self) -> &'static str {
         match self.objective {

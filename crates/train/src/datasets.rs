@@ -147,12 +147,9 @@ impl Datasets {
         Ok(Self { train: pairs, train_labels, train_origins: origins, dev, test: load_labelled(&config.test, dir)? })
     }
 
-    /// Adds training pairs, but for those that are there already or in a dev set.
+    /// Adds training pairs.
     pub(crate) fn add(&mut self, dataset: Dataset) {
-        let dev = self.dev.iter().flat_map(|dev| &dev.pairs);
-        let known: HashSet<_> = self.train.iter().chain(dev).map(SentencePair::unordered).collect();
-        let is_new: Vec<bool> = dataset.pairs.iter().map(|pair| !known.contains(&pair.unordered())).collect();
-        for (row, pair) in dataset.pairs.into_iter().enumerate().filter(|&(row, _)| is_new[row]) {
+        for (row, pair) in dataset.pairs.into_iter().enumerate() {
             self.train_labels.extend(pair.score);
             self.train_origins.push((dataset.name.clone(), row));
             self.train.push(pair);

@@ -4,8 +4,8 @@
 //! sentence encoders, which knows more than any of them.
 
 use std::{
-    collections::{BTreeSet, HashSet},
-    path::Path,
+    collections::{BTreeSet, HashMap, HashSet},
+    path::{self, Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
@@ -22,6 +22,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     config::{Config, Silver},
+    datasets::Datasets,
     progress::Progress,
     run_dir::SILVER,
     trainer::Environment,
@@ -39,10 +40,59 @@ const ANY: f64 = 0.1;
 /// Sentences whose neighbours are looked for at once.
 const QUERIES: usize = 512;
 
-/// Pairs the sentences of the named sets and scores them: a function of the sentences, the teachers and the seed.
-pub(crate) fn silver_pairs(silver: &Silver, config: &Config, environment: &Environment) -> anyhow::Result<Dataset> {
+/// Pairs the sentences of the named sets and scores them: a function of the sentences, the teachers and the seed. No
+/// sentence of a dev set is among them, and no pair of `gold`.
+pub(crate) fn silver_pairs(
+    silver: &Silver,
+    gold: &Datasets,
+    config: &Config,
+    environment: &Environment,
+) -> anyhow::Result<Dataset> {
+    let distinct = distinct_sentences(silver, gold, config, environment)?;
+    let place: HashMap<&str, usize> = distinct.iter().enumerate().map(|(place, text)| (text.as_str(), place)).collect();
+    let known = gold.train.iter().filter_map(|pair| {
+        let (&first, &second) = (place.get(pair.sentence1.as_str())?, place.get(pair.sentence2.as_str())?);
+        Some((first.min(second), first.max(second)))
+    });
+    // The first rank's pairs are those of all: another machine may round otherwise.
+    let own = match environment.ranks.is_first() {
+        true => scored_pairs(silver, &distinct, &known.collect(), config.seed, environment)?,
+        false => Vec::new(),
+    };
+    let numbers: Vec<f64> =
+        own.iter().flat_map(|&(first, second, score)| [first as f64, second as f64, score]).collect();
+    let numbers = environment.ranks.gather(&numbers).concat();
+    let pair = |number: &[f64]| SentencePair {
+        sentence1: distinct[number[0] as usize].clone(),
+        sentence2: distinct[number[1] as usize].clone(),
+        score: Some(number[2]),
+    };
+    let pairs: Vec<SentencePair> = numbers.chunks_exact(3).map(pair).collect();
+    ensure!(!pairs.is_empty(), "data.silver.sentences: every pair of them is among the training pairs already");
+    let teachers = silver.teachers.iter().map(|teacher| teacher.display().to_string()).collect::<Vec<_>>().join(", ");
+    eprintln!("{NAME}: {} of {} sentences, scored by {teachers}", pairs.len(), distinct.len());
+    Ok(Dataset { name: NAME.to_owned(), path: Default::default(), pairs })
+}
+
+/// The pairs that a run keeps in its directory.
+pub(crate) fn saved_silver_pairs(run: &Path) -> anyhow::Result<Dataset> {
+    let path = path::absolute(run.join(SILVER))?; // which is no name of a dataset
+    let saved = Dataset::load(path.to_str().context("the run directory's path is not UTF-8")?, &DataDir::new(None))?;
+    saved.scores()?;
+    Ok(Dataset { name: NAME.to_owned(), ..saved })
+}
+
+fn distinct_sentences(
+    silver: &Silver,
+    gold: &Datasets,
+    config: &Config,
+    environment: &Environment,
+) -> anyhow::Result<Vec<String>> {
     let exclusion = Exclusion::load(&config.exclude, &environment.data_dir).context("data.exclude")?;
-    let (mut distinct, mut seen) = (Vec::new(), HashSet::new());
+    let dev = gold.dev.iter().flat_map(|dev| &dev.pairs);
+    let mut seen: HashSet<String> =
+        dev.flat_map(|pair| [&pair.sentence1, &pair.sentence2]).map(|sentence| sentence.to_owned()).collect();
+    let mut distinct = Vec::new();
     for spec in &silver.sentences {
         for sentence in sentences(spec, &environment.data_dir).context("data.silver.sentences")? {
             if !exclusion.is_within(&sentence) && seen.insert(sentence.clone()) {
@@ -51,38 +101,40 @@ pub(crate) fn silver_pairs(silver: &Silver, config: &Config, environment: &Envir
         }
     }
     ensure!(distinct.len() > 1, "data.silver.sentences: fewer than two sentences are left to pair");
-    let progress = Progress::preparing();
-    let mut embeddings = Vec::new();
-    for teacher in &silver.teachers {
-        let failed = || format!("data.silver.teachers {}", teacher.display());
-        let dir = Hub::from_env().resolve(teacher, &mut hub::on_stderr()).with_context(failed)?;
-        let options = Options { device: environment.device, ..Options::default() };
-        let encoder = SentenceEncoder::load(dir, &options).with_context(failed)?;
-        let mut told = progress.counting(&format!("encoding by {}", teacher.display()), distinct.len(), "sentences");
-        embeddings.push(normalized(&encoder.encode_with_progress(&distinct, &mut told).with_context(failed)?));
-    }
-    // The inner product of two rows is the mean of the teachers' cosines.
-    let embeddings = Tensor::cat(&embeddings, 1) / (silver.teachers.len() as f64).sqrt(); // (sentences, Σ hidden)
-    let neighbours = nearest(&embeddings, environment.device, &progress)?;
-    progress.finish();
-    let pairs = draw(&neighbours, silver.pairs, config.seed);
-    let pair = |(&(first, second), score): (&(usize, usize), f64)| SentencePair {
-        sentence1: distinct[first].clone(),
-        sentence2: distinct[second].clone(),
-        score: Some(score),
-    };
-    let scores = scores(&embeddings, &pairs)?;
-    let pairs: Vec<SentencePair> = pairs.iter().zip(scores).map(pair).collect();
-    eprintln!("{NAME}: {} of {} sentences, scored by {} teachers", pairs.len(), distinct.len(), silver.teachers.len());
-    Ok(Dataset { name: NAME.to_owned(), path: Default::default(), pairs })
+    Ok(distinct)
 }
 
-/// The pairs that a run keeps in its directory.
-pub(crate) fn saved_silver_pairs(run: &Path) -> anyhow::Result<Dataset> {
-    let path = run.join(SILVER);
-    let saved = Dataset::load(&path.to_string_lossy(), &DataDir::new(None))?;
-    saved.scores()?;
-    Ok(Dataset { name: NAME.to_owned(), ..saved })
+/// Pairs of places with their scores.
+fn scored_pairs(
+    silver: &Silver,
+    distinct: &[String],
+    known: &HashSet<(usize, usize)>,
+    seed: u64,
+    environment: &Environment,
+) -> anyhow::Result<Vec<(usize, usize, f64)>> {
+    let failed = |teacher: &Path| format!("data.silver.teachers {}", teacher.display());
+    // First all of them: one that is not there is told before hours of work.
+    let resolve =
+        |teacher: &PathBuf| Hub::from_env().resolve(teacher, &mut hub::on_stderr()).with_context(|| failed(teacher));
+    let dirs = silver.teachers.iter().map(resolve).collect::<anyhow::Result<Vec<_>>>()?;
+    let progress = Progress::preparing();
+    let (mut embeddings, share) = (Vec::new(), (dirs.len() as f64).sqrt());
+    for (teacher, dir) in silver.teachers.iter().zip(dirs) {
+        let options = Options { device: environment.device, ..Options::default() };
+        let encoder = SentenceEncoder::load(dir, &options).with_context(|| failed(teacher))?;
+        let mut told = progress.counting(&format!("encoding by {}", teacher.display()), distinct.len(), "sentences");
+        let encoded = encoder.encode_with_progress(distinct, &mut told).with_context(|| failed(teacher))?;
+        let is_finite = encoded.isfinite().all().int64_value(&[]) == 1;
+        ensure!(is_finite, "{}: its embeddings are not all finite", failed(teacher));
+        embeddings.push(normalized(&encoded).g_div_scalar_(share));
+    }
+    // The inner product of two rows is the mean of the teachers' cosines.
+    let embeddings = Tensor::cat(&embeddings, 1); // (sentences, Σ hidden)
+    let neighbours = nearest(&embeddings, environment.device, &progress)?;
+    progress.finish();
+    let pairs = draw(&neighbours, known, silver.pairs, seed);
+    let scores = scores(&embeddings, &pairs)?;
+    Ok(pairs.into_iter().zip(scores).map(|((first, second), score)| (first, second, score)).collect())
 }
 
 /// The sentences most alike to each, best first, itself left out.
@@ -106,8 +158,8 @@ fn nearest(embeddings: &Tensor, device: Device, progress: &Progress) -> anyhow::
     Ok(neighbours)
 }
 
-/// At most `count` distinct pairs: in each round every sentence draws a partner, in an order of the seed.
-fn draw(neighbours: &[Vec<usize>], count: usize, seed: u64) -> Vec<(usize, usize)> {
+/// At most `count` distinct pairs, none of them `known`: in each round every sentence draws a partner, in an order of the seed.
+fn draw(neighbours: &[Vec<usize>], known: &HashSet<(usize, usize)>, count: usize, seed: u64) -> Vec<(usize, usize)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..neighbours.len()).collect();
     let mut pairs = BTreeSet::new();
@@ -121,8 +173,9 @@ fn draw(neighbours: &[Vec<usize>], count: usize, seed: u64) -> Vec<(usize, usize
                 Some(&partner) if !is_any => partner,
                 _ => any,
             };
-            if partner != own {
-                pairs.insert((own.min(partner), own.max(partner)));
+            let pair = (own.min(partner), own.max(partner));
+            if partner != own && !known.contains(&pair) {
+                pairs.insert(pair);
             }
             if pairs.len() == count {
                 return pairs.into_iter().collect();
@@ -162,15 +215,17 @@ mod tests {
     fn pairs_are_distinct_as_many_as_asked_for_and_mostly_of_near_neighbours() {
         let around = |own: usize| (1..=NEIGHBOURS).map(|step| (own + step) % 1000).collect::<Vec<_>>();
         let neighbours: Vec<_> = (0..1000).map(around).collect();
-        let pairs = draw(&neighbours, 5000, 7);
+        let none = HashSet::new();
+        let pairs = draw(&neighbours, &none, 5000, 7);
         assert!(pairs.len() == 5000 && pairs.iter().all(|(first, second)| first < second));
-        assert_eq!(pairs, draw(&neighbours, 5000, 7));
-        assert_ne!(pairs, draw(&neighbours, 5000, 8));
+        assert_eq!(pairs, draw(&neighbours, &none, 5000, 7));
+        assert_ne!(pairs, draw(&neighbours, &none, 5000, 8));
         let distance = |&(first, second): &(usize, usize)| (second - first).min(1000 + first - second);
         let near = pairs.iter().filter(|pair| distance(pair) <= NEIGHBOURS).count();
         assert!((4000..4800).contains(&near), "{near}");
         // No more than there are.
-        assert_eq!(draw(&[vec![1], vec![0]], 10, 7), [(0, 1)]);
+        assert_eq!(draw(&[vec![1], vec![0]], &none, 10, 7), [(0, 1)]);
+        assert_eq!(draw(&[vec![1], vec![0]], &HashSet::from([(0, 1)]), 10, 7), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Runs one after the other, each from the best checkpoint of the one before.
+//! Runs one after the other, most of them from the best checkpoint of one before.
 
 use std::{
     fmt, fs,
@@ -114,8 +114,12 @@ fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> any
     // What came of this stage before is another model's.
     environment.ranks.wait(); // until all have seen it
     if environment.ranks.is_first() {
-        for stage in later {
-            RunDir::discard(&stage.config.output)?;
+        let mut anew = vec![config.output.join("best")];
+        for Trial { config, .. } in later {
+            if config.models().any(|model| anew.contains(model)) {
+                RunDir::discard(&config.output)?;
+                anew.push(config.output.join("best"));
+            }
         }
     }
     let report = train(config, &Environment { existing, ..environment.clone() })?;

@@ -198,6 +198,13 @@ fn a_stage_may_go_on_from_any_before_it_begin_anew_or_learn_from_several() {
     let config = fs::read_to_string(folder.path("run/similarity/config.toml")).unwrap();
     assert!(config.contains("init = \"run/language/best\"") && config.contains("\"run/contrast/best\""), "{config}");
     assert!(folder.path("run/similarity/silver.csv").exists());
+    // A stage that is run again takes with it what came of it, and nothing else.
+    fs::remove_dir_all(folder.path("run/language")).unwrap();
+    let again = stderr(&folder.trained(&[]));
+    assert!(again.contains("run/contrast is finished") && again.matches("is finished").count() == 1, "{again}");
+    fs::remove_dir_all(folder.path("run/contrast")).unwrap();
+    let again = stderr(&folder.trained(&[]));
+    assert!(again.contains("run/language is finished") && again.matches("is finished").count() == 1, "{again}");
 }
 
 #[test]
@@ -299,6 +306,10 @@ fn a_stage_that_cannot_be_is_named() {
         ("from = 1", "from is 1, expected the name of a stage"),
         ("from = \"language\"\nmodel.init = \"x\"", "from = \"language\" and model.init exclude each other"),
         ("model.tokenizer = \"x\"", "model.tokenizer does nothing here"),
+        (
+            "data.silver.teachers = [\"similarity\"]",
+            "\"similarity\" names no stage before this one; they are: language",
+        ),
     ] {
         let line = contrast(keys);
         assert!(line.contains("stage `contrast`") && line.contains(expected), "{line}");

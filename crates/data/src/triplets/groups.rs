@@ -5,16 +5,26 @@ use std::collections::HashMap;
 use super::Triplet;
 use crate::error::Problem;
 
+/// All sentences.
+pub(super) fn sentences(text: &str) -> Result<Vec<String>, (usize, Problem)> {
+    Ok(lines(text)?.into_iter().map(|(_, sentence)| sentence.to_owned()).collect())
+}
+
+/// Name of the group and sentence of each line.
+fn lines(text: &str) -> Result<Vec<(&str, &str)>, (usize, Problem)> {
+    let lines = text.trim_start_matches('\u{FEFF}').lines().enumerate();
+    let parts = lines.filter(|(_, line)| !line.trim().is_empty()).map(|(index, line)| {
+        let parts =
+            line.split_once('\t').filter(|(_, sentence)| !sentence.trim().is_empty() && !sentence.contains('\t'));
+        parts.ok_or((index + 1, Problem::GroupLine))
+    });
+    parts.collect()
+}
+
 /// One example for each sentence of a group of two or more: with the group's next sentence, the last with the first.
 pub(super) fn parse(text: &str) -> Result<Vec<Triplet>, (usize, Problem)> {
     let (mut places, mut groups) = (HashMap::<&str, usize>::new(), Vec::<Vec<&str>>::new());
-    for (index, line) in text.trim_start_matches('\u{FEFF}').lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let parts =
-            line.split_once('\t').filter(|(_, sentence)| !sentence.trim().is_empty() && !sentence.contains('\t'));
-        let (name, sentence) = parts.ok_or((index + 1, Problem::GroupLine))?;
+    for (name, sentence) in lines(text)? {
         let group = *places.entry(name).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1

@@ -103,6 +103,19 @@ impl TripletSet {
     }
 }
 
+/// Every sentence of a named set, in the order of its file.
+pub(crate) fn sentences(spec: &str, dir: &DataDir) -> Result<Vec<String>, Error> {
+    let (_, file) = NAMED.iter().find(|(name, _)| *name == spec).expect("the caller's spec is a name");
+    let path = dir.path().join(file);
+    if !path.is_file() {
+        return Err(Error::MissingTriplets { spec: spec.to_owned(), path });
+    }
+    let parse = if Format::of(&path) == Some(Format::Json) { nli::sentences } else { groups::sentences };
+    let mut sentences = parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path, line, problem })?;
+    sentences.retain(|sentence| !sentence.trim().is_empty());
+    Ok(sentences)
+}
+
 fn read_text(path: &Path) -> Result<String, Error> {
     let bytes = fs::read(path).map_err(|cause| Error::Io { path: path.to_owned(), action: "read the file", cause })?;
     String::from_utf8(bytes).map_err(|error| {

@@ -22,10 +22,19 @@ enum Label {
     Contradiction,
 }
 
+/// All premises and hypotheses, whatever their labels.
+pub(super) fn sentences(text: &str) -> Result<Vec<String>, (usize, Problem)> {
+    Ok(records(text)?.into_iter().flat_map(|record| [record.premise, record.hypothesis]).collect())
+}
+
+fn records(text: &str) -> Result<Vec<Record>, (usize, Problem)> {
+    serde_json::from_str(text.trim_start_matches('\u{FEFF}'))
+        .map_err(|error| (error.line().max(1), Problem::Nli { reason: error.to_string() }))
+}
+
 /// One example for each entailment; the contradictions of its premise, if there are any, are its negatives in turn.
 pub(super) fn parse(text: &str) -> Result<Vec<Triplet>, (usize, Problem)> {
-    let records: Vec<Record> = serde_json::from_str(text.trim_start_matches('\u{FEFF}'))
-        .map_err(|error| (error.line().max(1), Problem::Nli { reason: error.to_string() }))?;
+    let records = records(text)?;
     let mut groups: HashMap<&str, usize> = HashMap::new();
     let mut contradictions: Vec<Vec<&str>> = Vec::new();
     for record in &records {

@@ -29,7 +29,10 @@ impl Plan {
     pub fn load(path: &Path, overrides: &[String], output: Option<PathBuf>) -> anyhow::Result<Self> {
         let (mut trials, mut stages) = (Vec::new(), Vec::<Trial>::new());
         let (mut folder, mut export) = (PathBuf::new(), None);
-        for (member, mut raw) in RawConfig::load(path, overrides)? {
+        let members = RawConfig::load(path, overrides)?;
+        let names =
+            members.iter().filter_map(|(member, _)| Some(member.of_several()?.name.clone())).collect::<Vec<_>>();
+        for (member, mut raw) in members {
             let stem = path.file_stem().context("the configuration has no file name")?;
             folder = output.clone().or(raw.output).unwrap_or_else(|| Path::new("checkpoints").join(stem));
             raw.output = Some(member.of_several().map_or(folder.clone(), |own| folder.join(&own.name)));
@@ -38,7 +41,15 @@ impl Plan {
             if let Member::Stage(own, from) = &member {
                 export = raw.export.take();
                 if let Some(silver) = &mut raw.data.silver {
-                    silver.name_stages(|name| stage(&stages, name).map(best));
+                    silver
+                        .name_stages(|name| match stage(&stages, name) {
+                            Some(stage) => Ok(Some(best(stage))),
+                            None if names.iter().any(|other| other == name) => {
+                                bail!("data.silver.teachers: {name:?} {}", not_before(&stages))
+                            }
+                            None => Ok(None),
+                        })
+                        .with_context(failed)?;
                 }
                 if let Some(before) = before(&stages, own, from.as_deref()).with_context(failed)? {
                     raw.model.go_on_from(best(before));
@@ -65,6 +76,17 @@ fn stage<'a>(stages: &'a [Trial], name: &str) -> Option<&'a Trial> {
     stages.iter().find(|stage| stage.name == name)
 }
 
+/// What a name is not, and what it could be.
+fn not_before(stages: &[Trial]) -> String {
+    match stages {
+        [] => "names no stage before this one, which is the first".to_owned(),
+        _ => {
+            let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+            format!("names no stage before this one; they are: {}", names.join(", "))
+        }
+    }
+}
+
 fn best(stage: &Trial) -> PathBuf {
     stage.config.output.join("best")
 }
@@ -73,15 +95,13 @@ fn best(stage: &Trial) -> PathBuf {
 /// model of its own.
 fn before<'a>(stages: &'a [Trial], own: &RawTrial, from: Option<&str>) -> anyhow::Result<Option<&'a Trial>> {
     let model = own.keys.keys().find(|key| ["model.init", "model.scratch"].iter().any(|model| key.starts_with(model)));
-    if model.is_none() && own.keys.keys().any(|key| key.starts_with("model.tokenizer")) {
+    if model.is_none() && !stages.is_empty() && own.keys.keys().any(|key| key.starts_with("model.tokenizer")) {
         bail!("model.tokenizer does nothing here: a stage goes on with the tokenizer of the one before");
     }
     match (from, model) {
         (Some(from), Some(key)) => bail!("from = {from:?} and {key} exclude each other: a stage begins with one model"),
         (Some(from), None) => {
-            let names = || stages.iter().map(|stage| stage.name.as_str()).collect::<Vec<_>>().join(", ");
-            let known = || format!("from = {from:?} names no stage before this one; they are: {}", names());
-            stage(stages, from).with_context(known).map(Some)
+            stage(stages, from).with_context(|| format!("from = {from:?} {}", not_before(stages))).map(Some)
         }
         (None, Some(_)) => Ok(None),
         (None, None) => Ok(stages.last()),

@@ -38,7 +38,7 @@ impl Similarity {
         if let Some(silver) = &config.silver {
             datasets.add(match last {
                 Some(_) => saved_silver_pairs(&config.output)?,
-                None => silver_pairs(silver, config, environment)?,
+                None => silver_pairs(silver, &datasets, config, environment)?,
             });
         }
         let encoder = match last {
