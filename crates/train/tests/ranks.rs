@@ -164,3 +164,15 @@ fn an_error_of_all_is_told_once() {
     assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
     assert!(stderr.contains("missing.csv"), "{stderr}");
 }
+
+#[test]
+fn ranks_learn_from_the_same_silver_pairs() {
+    let folder = Folder::new();
+    folder.trained(&["--output", "teacher"]);
+    let silver = ["--set", "data.silver.teachers=[\"teacher/best\"]", "--set", "data.silver.pairs=40"];
+    trained(&folder, 1, &[&silver[..], &["--output", "alone"]].concat());
+    trained(&folder, 3, &[&silver[..], &["--output", "three"]].concat());
+    let pairs = |run: &str| fs::read_to_string(folder.path(run).join("silver.csv")).unwrap();
+    assert_eq!(pairs("three"), pairs("alone"));
+    assert_alike(&folder, "three", "alone", 1e-5);
+}
