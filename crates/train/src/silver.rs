@@ -90,12 +90,12 @@ fn distinct_sentences(
 ) -> anyhow::Result<Vec<String>> {
     let exclusion = Exclusion::load(&config.exclude, &environment.data_dir).context("data.exclude")?;
     let dev = gold.dev.iter().flat_map(|dev| &dev.pairs);
-    let mut seen: HashSet<String> =
-        dev.flat_map(|pair| [&pair.sentence1, &pair.sentence2]).map(|sentence| sentence.to_owned()).collect();
+    let plain = |sentence: &String| sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut seen: HashSet<String> = dev.flat_map(|pair| [&pair.sentence1, &pair.sentence2]).map(plain).collect();
     let mut distinct = Vec::new();
     for spec in &silver.sentences {
         for sentence in sentences(spec, &environment.data_dir).context("data.silver.sentences")? {
-            if !exclusion.is_within(&sentence) && seen.insert(sentence.clone()) {
+            if !exclusion.is_within(&sentence) && seen.insert(plain(&sentence)) {
                 distinct.push(sentence);
             }
         }
@@ -158,7 +158,8 @@ fn nearest(embeddings: &Tensor, device: Device, progress: &Progress) -> anyhow::
     Ok(neighbours)
 }
 
-/// At most `count` distinct pairs, none of them `known`: in each round every sentence draws a partner, in an order of the seed.
+/// At most `count` distinct pairs, none of them `known`: in each round every sentence draws a partner, in an order of the
+/// seed.
 fn draw(neighbours: &[Vec<usize>], known: &HashSet<(usize, usize)>, count: usize, seed: u64) -> Vec<(usize, usize)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..neighbours.len()).collect();

@@ -114,11 +114,12 @@ fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> any
     // What came of this stage before is another model's.
     environment.ranks.wait(); // until all have seen it
     if environment.ranks.is_first() {
-        let mut anew = vec![config.output.join("best")];
+        let mut anew = vec![path::absolute(&config.output)?];
         for Trial { config, .. } in later {
-            if config.models().any(|model| anew.contains(model)) {
+            let mut models = config.models().filter_map(|model| path::absolute(model).ok());
+            if models.any(|model| anew.iter().any(|output| model.starts_with(output))) {
                 RunDir::discard(&config.output)?;
-                anew.push(config.output.join("best"));
+                anew.push(path::absolute(&config.output)?);
             }
         }
     }

@@ -20,7 +20,7 @@ pub enum Plan {
     Run(Box<Config>),
     /// One run for each `[[trial]]`.
     Trials(Trials),
-    /// One run for each `[[stage]]`, each from the one before.
+    /// One run for each `[[stage]]`, each from one before it or anew.
     Stages(Stages),
 }
 
@@ -96,7 +96,9 @@ fn best(stage: &Trial) -> PathBuf {
 fn before<'a>(stages: &'a [Trial], own: &RawTrial, from: Option<&str>) -> anyhow::Result<Option<&'a Trial>> {
     let model = own.keys.keys().find(|key| ["model.init", "model.scratch"].iter().any(|model| key.starts_with(model)));
     if model.is_none() && !stages.is_empty() && own.keys.keys().any(|key| key.starts_with("model.tokenizer")) {
-        bail!("model.tokenizer does nothing here: a stage goes on with the tokenizer of the one before");
+        bail!(
+            "model.tokenizer does nothing here: a stage goes on with the tokenizer of the model that it goes on from"
+        );
     }
     match (from, model) {
         (Some(from), Some(key)) => bail!("from = {from:?} and {key} exclude each other: a stage begins with one model"),
