@@ -67,7 +67,8 @@ fn sorted(sentences: &HashSet<String>) -> Vec<&String> {
     sorted
 }
 
-fn plain(text: &str) -> String {
+/// A text with its white space brought to single spaces, by which sentences are told apart.
+pub fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -40,7 +40,7 @@ pub use csv_writer::{SplitFiles, write_pairs, write_split};
 pub use data_dir::DataDir;
 pub use dataset::Dataset;
 pub use error::{Error, Problem};
-pub use exclusion::Exclusion;
+pub use exclusion::{Exclusion, plain};
 pub use fetch::{Fetcher, Outcome};
 pub use histogram::Histogram;
 pub use pair::{MAX_SCORE, SentencePair};

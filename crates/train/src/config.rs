@@ -203,28 +203,7 @@ impl Config {
             _ => bail!("train.warmup_epochs, train.warmup_ratio and train.warmup_steps exclude each other: give one"),
         };
         let output = raw.output.clone().context("output is missing")?;
-        let teachers = raw.data.silver.iter().flat_map(|silver| &silver.teachers);
-        let init = match &model {
-            ModelSource::Init(init) => Some(init),
-            ModelSource::Scratch { .. } => None,
-        };
-        // --overwrite would remove the very model that the run starts or learns from.
-        for (key, model) in init
-            .map(|init| ("model.init", init))
-            .into_iter()
-            .chain(teachers.map(|teacher| ("data.silver.teachers", teacher)))
-        {
-            let within = |path: &Path| {
-                path.canonicalize().is_ok_and(|path| output.canonicalize().is_ok_and(|run| path.starts_with(run)))
-            };
-            ensure!(
-                !within(model),
-                "{key} {} lies in the run's own output {}: choose another output",
-                model.display(),
-                output.display()
-            );
-        }
-        Ok(Self {
+        let config = Self {
             seed: raw.seed,
             output,
             model,
@@ -258,7 +237,16 @@ impl Config {
             log_every_steps: raw.train.log_every_steps,
             save_every_steps: raw.train.save_every_steps,
             raw,
-        })
+        };
+        // --overwrite would remove the very model that the run starts or learns from.
+        let within = |path: &Path| {
+            path.canonicalize().is_ok_and(|path| config.output.canonicalize().is_ok_and(|run| path.starts_with(run)))
+        };
+        if let Some(model) = config.models().find(|model| within(model)) {
+            let (model, output) = (model.display(), config.output.display());
+            bail!("the model {model} lies in the run's own output {output}: choose another output");
+        }
+        Ok(config)
     }
 }
 

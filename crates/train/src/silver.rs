@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use data::{DataDir, Dataset, Exclusion, MAX_SCORE, SentencePair, sentences};
+use data::{DataDir, Dataset, Exclusion, MAX_SCORE, SentencePair, plain, sentences};
 use eval::LABEL_SCALE;
 use model::{
     Options, SentenceEncoder,
@@ -90,8 +90,8 @@ fn distinct_sentences(
 ) -> anyhow::Result<Vec<String>> {
     let exclusion = Exclusion::load(&config.exclude, &environment.data_dir).context("data.exclude")?;
     let dev = gold.dev.iter().flat_map(|dev| &dev.pairs);
-    let plain = |sentence: &String| sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut seen: HashSet<String> = dev.flat_map(|pair| [&pair.sentence1, &pair.sentence2]).map(plain).collect();
+    let mut seen: HashSet<String> =
+        dev.flat_map(|pair| [&pair.sentence1, &pair.sentence2]).map(|sentence| plain(sentence)).collect();
     let mut distinct = Vec::new();
     for spec in &silver.sentences {
         for sentence in sentences(spec, &environment.data_dir).context("data.silver.sentences")? {

@@ -108,7 +108,7 @@ fn silver_pairs_that_cannot_be_are_refused_by_key() {
     folder.trained(&["--output", "one"]);
     let own = ["--output", "one", "--overwrite", "--set", "data.silver.teachers=[\"one/best\"]"];
     let line = only_line(&folder.train(&own));
-    assert!(line.contains("data.silver.teachers one/best lies in the run's own output one"), "{line}");
+    assert!(line.contains("the model one/best lies in the run's own output one"), "{line}");
     let line = refused("data.silver={teachers=[\"x\"], sentences=[\"nowhere.csv\"]}");
     assert!(line.contains("data.silver.sentences") && line.contains("nowhere.csv"), "{line}");
     let contrastive = ["--set", "objective=contrastive", "--set", "data.silver.teachers=[\"x\"]"];
