@@ -79,7 +79,7 @@ pub enum Error {
 
     /// The spec names no set of examples and looks like no file.
     #[error(
-        "unknown set of examples {spec:?}: the known names are {KNOWN_TRIPLETS}, or give the path of a .json, .tsv, .txt or .txt.zst file"
+        "unknown set of examples {spec:?}: the known names are {KNOWN_TRIPLETS}, or give the path of a .json, .tsv, .csv, .txt or .txt.zst file"
     )]
     UnknownTriplets {
         /// The spec as asked for.
@@ -180,9 +180,13 @@ pub enum Problem {
         "no paragraph beside the first {skipped}, which are held out, and those with an excluded sentence: set a smaller data.held_out, or give more text"
     )]
     NoText { skipped: usize },
-    #[error("expected examples as .json (premise, hypothesis, gold_label), .tsv (group, sentence), .txt or .txt.zst")]
+    #[error(
+        "expected examples as .json (premise, hypothesis, gold_label), .tsv (group, sentence), .csv (sentence1, sentence2, score), .txt or .txt.zst"
+    )]
     TripletExtension,
-    #[error("no example: expected an entailment, a group of two sentences, or a paragraph of two")]
+    #[error(
+        "no example: expected an entailment, a group of two sentences, a pair that is scored 3 or more, or a paragraph of two sentences"
+    )]
     NoTriplets,
     #[error("{reason}: expected an array of records with premise, hypothesis and gold_label")]
     Nli { reason: String },

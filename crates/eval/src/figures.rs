@@ -1,11 +1,12 @@
 //! The figures of one evaluation: how well predictions agree with labels.
 
+use data::POSITIVE_SCORE;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::metrics::{Correlation, MetricError, PValue, Statistic, bootstrap_ci95, f1, mse, pearson, spearman};
 
 /// The question of F1, asked of label and prediction alike: is the score at least this?
-pub const THRESHOLD: f64 = 3.0;
+pub const THRESHOLD: f64 = POSITIVE_SCORE;
 
 const RESAMPLES: usize = 1_000;
 const BOOTSTRAP_SEED: u64 = 42; // fixed, so that an evaluation repeated gives the same interval

@@ -1,5 +1,6 @@
 //! The configuration of a run: a TOML file with overrides, validated once.
 
+mod hard_negatives;
 mod model_source;
 mod objective_keys;
 mod plan;
@@ -12,6 +13,7 @@ use anyhow::{Context, bail, ensure};
 use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 
+pub use hard_negatives::HardNegatives;
 pub use model_source::{ModelSource, TokenEmbeddings};
 pub use plan::Plan;
 pub(crate) use raw::RawConfig;
@@ -40,6 +42,8 @@ pub struct Config {
     pub dropout: Option<f64>,
     /// Training datasets, merged.
     pub train: Vec<String>,
+    /// Hard negatives to be found for every example; of contrastive training.
+    pub hard_negatives: Option<HardNegatives>,
     /// Pairs that models score, to be learned beside the others.
     pub silver: Option<Silver>,
     /// Share of the training pairs that is set aside as a dev set.
@@ -215,6 +219,7 @@ impl Config {
             text_pairs: raw.data.text_pairs.unwrap_or_default(),
             steps_per_epoch: raw.train.steps_per_epoch.unwrap_or(1),
             train: raw.data.train.clone(),
+            hard_negatives: raw.data.hard_negatives.clone(),
             silver: raw.data.silver.clone(),
             dev_fraction: raw.data.dev_fraction,
             dev_from: raw.data.dev_from.clone(),
@@ -257,7 +262,8 @@ impl Config {
             ModelSource::Init(init) => Some(init),
             ModelSource::Scratch { .. } => None,
         };
-        init.into_iter().chain(self.silver.iter().flat_map(|silver| &silver.teachers))
+        let miner = self.hard_negatives.iter().flat_map(|negatives| &negatives.model);
+        init.into_iter().chain(miner).chain(self.silver.iter().flat_map(|silver| &silver.teachers))
     }
 
     /// What training makes small, by its name in the literature.

@@ -1,6 +1,9 @@
 //! The datasets of a run: training pairs merged, dev sets drawn or named, test sets.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    path::{self, Path},
+};
 
 use anyhow::{Context, ensure};
 use data::{DataDir, Dataset, Exclusion, Histogram, SentencePair, stratified_split};
@@ -81,6 +84,14 @@ pub(crate) fn load_labelled(specs: &[String], dir: &DataDir) -> anyhow::Result<V
         dataset.scores()?;
     }
     Ok(datasets)
+}
+
+/// Scored pairs that a run made and keeps in its directory.
+pub(crate) fn saved_pairs(path: &Path, name: &str) -> anyhow::Result<Dataset> {
+    let path = path::absolute(path)?; // which is no name of a dataset
+    let saved = Dataset::load(path.to_str().context("the run directory's path is not UTF-8")?, &DataDir::new(None))?;
+    saved.scores()?;
+    Ok(Dataset { name: name.to_owned(), ..saved })
 }
 
 /// The rows of a training set that are not excluded, with their numbers; says how many are.

@@ -52,9 +52,12 @@ struct Records {
 }
 
 /// What a run owns in its directory; other files there are never touched.
-const FILES: [&str; 6] = ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg", SILVER];
+const FILES: [&str; 7] =
+    ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg", SILVER, HARD_NEGATIVES];
 /// Pairs that models scored for the run.
 pub(crate) const SILVER: &str = "silver.csv";
+/// Anchors with the hard negatives that were found for them.
+pub(crate) const HARD_NEGATIVES: &str = "hard_negatives.csv";
 const CHECKPOINTS: [&str; 2] = ["best", "last"];
 const EVENTS: &str = "tensorboard";
 

@@ -5,12 +5,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    path::{self, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
-use data::{DataDir, Dataset, Exclusion, MAX_SCORE, SentencePair, plain, sentences};
-use eval::LABEL_SCALE;
+use data::{Dataset, Exclusion, SentencePair, plain, sentences};
 use model::{
     Options, SentenceEncoder,
     hub::{self, Hub},
@@ -18,27 +17,23 @@ use model::{
 };
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::{
     config::{Config, Silver},
     datasets::Datasets,
+    neighbours::{NEIGHBOURS, nearest, scores},
     progress::Progress,
-    run_dir::SILVER,
     trainer::Environment,
 };
 
 /// Name of the set in reports and messages.
 pub(crate) const NAME: &str = "silver pairs";
 
-/// Neighbours of a sentence that its partners are drawn from.
-const NEIGHBOURS: usize = 64;
 /// Mean rank of a partner among them, counted from 0: most pairs are alike enough to be hard to tell, as those of people are.
 const MEAN_RANK: f64 = 8.0;
 /// Share of the partners that are drawn from all sentences, since few of those are alike.
 const ANY: f64 = 0.1;
-/// Sentences whose neighbours are looked for at once.
-const QUERIES: usize = 512;
 
 /// Pairs the sentences of the named sets and scores them: a function of the sentences, the teachers and the seed. No
 /// sentence of a dev set is among them, and no pair of `gold`.
@@ -72,14 +67,6 @@ pub(crate) fn silver_pairs(
     let teachers = silver.teachers.iter().map(|teacher| teacher.display().to_string()).collect::<Vec<_>>().join(", ");
     eprintln!("{NAME}: {} of {} sentences, scored by {teachers}", pairs.len(), distinct.len());
     Ok(Dataset { name: NAME.to_owned(), path: Default::default(), pairs })
-}
-
-/// The pairs that a run keeps in its directory.
-pub(crate) fn saved_silver_pairs(run: &Path) -> anyhow::Result<Dataset> {
-    let path = path::absolute(run.join(SILVER))?; // which is no name of a dataset
-    let saved = Dataset::load(path.to_str().context("the run directory's path is not UTF-8")?, &DataDir::new(None))?;
-    saved.scores()?;
-    Ok(Dataset { name: NAME.to_owned(), ..saved })
 }
 
 fn distinct_sentences(
@@ -137,27 +124,6 @@ fn scored_pairs(
     Ok(pairs.into_iter().zip(scores).map(|((first, second), score)| (first, second, score)).collect())
 }
 
-/// The sentences most alike to each, best first, itself left out.
-fn nearest(embeddings: &Tensor, device: Device, progress: &Progress) -> anyhow::Result<Vec<Vec<usize>>> {
-    let count = embeddings.size()[0];
-    let embeddings = embeddings.to_device(device);
-    let most = (NEIGHBOURS as i64 + 1).min(count);
-    let mut told = progress.counting("looking for neighbours", count as usize, "sentences");
-    let mut neighbours = Vec::with_capacity(count as usize);
-    for start in (0..count).step_by(QUERIES) {
-        let queries = embeddings.narrow(0, start, (QUERIES as i64).min(count - start));
-        let (_, places) = queries.matmul(&embeddings.tr()).topk(most, 1, true, true); // (queries, most)
-        let places = Vec::<i64>::try_from(places.to_device(Device::Cpu).flatten(0, -1))?;
-        neighbours.extend(places.chunks(most as usize).enumerate().map(|(query, places)| {
-            let own = start as usize + query;
-            let others = places.iter().map(|&place| place as usize).filter(|&place| place != own);
-            others.take(NEIGHBOURS).collect::<Vec<_>>()
-        }));
-        told(queries.size()[0] as usize);
-    }
-    Ok(neighbours)
-}
-
 /// At most `count` distinct pairs, none of them `known`: in each round every sentence draws a partner, in an order of the
 /// seed.
 fn draw(neighbours: &[Vec<usize>], known: &HashSet<(usize, usize)>, count: usize, seed: u64) -> Vec<(usize, usize)> {
@@ -186,31 +152,9 @@ fn draw(neighbours: &[Vec<usize>], known: &HashSet<(usize, usize)>, count: usize
     pairs.into_iter().collect()
 }
 
-/// The score of each pair on the labels' scale, to four decimals.
-fn scores(embeddings: &Tensor, pairs: &[(usize, usize)]) -> anyhow::Result<Vec<f64>> {
-    let mut scores = Vec::with_capacity(pairs.len());
-    for pairs in pairs.chunks(1 << 14) {
-        let side = |place: fn(&(usize, usize)) -> usize| {
-            let rows: Vec<i64> = pairs.iter().map(|pair| place(pair) as i64).collect();
-            embeddings.index_select(0, &Tensor::from_slice(&rows))
-        };
-        let cosines = (side(|pair| pair.0) * side(|pair| pair.1)).sum_dim_intlist(1, false, Kind::Double);
-        scores.extend(Vec::<f64>::try_from(cosines)?);
-    }
-    let scale = |cosine: f64| ((LABEL_SCALE * cosine).clamp(0.0, MAX_SCORE) * 1e4).round() / 1e4;
-    Ok(scores.into_iter().map(scale).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn neighbours_are_the_most_alike_without_the_sentence_itself() {
-        let embeddings = Tensor::from_slice2(&[[1.0f32, 0.0], [0.8, 0.6], [0.0, 1.0], [-1.0, 0.0]]);
-        let neighbours = nearest(&embeddings, Device::Cpu, &Progress::preparing()).unwrap();
-        assert_eq!(neighbours, [vec![1, 2, 3], vec![0, 2, 3], vec![1, 0, 3], vec![2, 1, 0]]);
-    }
 
     #[test]
     fn pairs_are_distinct_as_many_as_asked_for_and_mostly_of_near_neighbours() {
@@ -227,11 +171,5 @@ mod tests {
         // No more than there are.
         assert_eq!(draw(&[vec![1], vec![0]], &none, 10, 7), [(0, 1)]);
         assert_eq!(draw(&[vec![1], vec![0]], &HashSet::from([(0, 1)]), 10, 7), []);
-    }
-
-    #[test]
-    fn a_score_is_five_times_the_mean_cosine_within_the_labels_scale() {
-        let embeddings = Tensor::from_slice2(&[[1.0f32, 0.0], [0.8, 0.6], [-1.0, 0.0]]);
-        assert_eq!(scores(&embeddings, &[(0, 1), (0, 2), (0, 0)]).unwrap(), [4.0, 0.0, 5.0]);
     }
 }

@@ -3,14 +3,9 @@
 
 mod common;
 
-use std::{
-    fs,
-    process::{Output, Stdio},
-    thread::sleep,
-    time::Duration,
-};
+use std::{fs, process::Output};
 
-use common::{Folder, assert_same, only_line, saved_step};
+use common::{Folder, assert_same, only_line};
 use model::{Options, SentenceEncoder};
 use serde_json::Value;
 
@@ -144,15 +139,7 @@ fn a_language_model_that_was_killed_ends_as_one_that_never_was() {
     let arguments = ["--resume", "--set", "train.save_every_steps=1"];
     // Within each of the epochs, of 60 steps, and within a later pass over the text.
     for step in [3, 70, 115, 160] {
-        let mut command = folder.command();
-        command.args(["--config", "config.toml"]).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        while saved_step(&folder, "run") < step {
-            assert!(child.try_wait().unwrap().is_none(), "the run ended before it was killed");
-            sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap(); // SIGKILL
-        child.wait().unwrap();
+        folder.killed_after(step, &arguments);
     }
     folder.trained(&arguments);
     assert_same(&folder, "run", "whole");
@@ -308,7 +295,11 @@ fn a_stage_that_cannot_be_is_named() {
         ("model.tokenizer = \"x\"", "model.tokenizer does nothing here"),
         (
             "data.silver.teachers = [\"similarity\"]",
-            "\"similarity\" names no stage before this one; they are: language",
+            "data.silver.teachers: \"similarity\" names no stage before this one; they are: language",
+        ),
+        (
+            "data.hard_negatives.model = \"contrast\"",
+            "data.hard_negatives.model: \"contrast\" names no stage before this one; they are: language",
         ),
     ] {
         let line = contrast(keys);

@@ -3,10 +3,10 @@
 
 mod common;
 
-use std::{collections::HashSet, fs, process::Stdio, thread::sleep, time::Duration};
+use std::{collections::HashSet, fs};
 
-use common::{Folder, assert_same, fixture, only_line, saved_step};
-use data::{DataDir, Dataset, SentencePair};
+use common::{Folder, assert_same, fixture, holds, only_line, pairs};
+use data::{Dataset, SentencePair};
 use eval::score;
 use model::{Options, SentenceEncoder};
 use serde_json::Value;
@@ -20,10 +20,6 @@ fn with_teachers() -> Folder {
     folder.trained(&["--output", "one"]);
     folder.trained(&["--output", "two", "--set", "seed=8"]);
     folder
-}
-
-fn pairs(folder: &Folder, name: &str) -> Dataset {
-    Dataset::load(folder.path(name).to_str().unwrap(), &DataDir::new(None)).unwrap()
 }
 
 fn unordered(dataset: &Dataset) -> HashSet<(&str, &str)> {
@@ -59,10 +55,6 @@ fn silver_pairs_are_new_pairs_of_the_sets_sentences_with_the_mean_score_of_the_t
     assert_eq!(sets[1]["pairs"], silver.pairs.len());
 }
 
-fn holds(dataset: &Dataset, sentence: &str) -> bool {
-    dataset.pairs.iter().any(|pair| pair.sentence1 == sentence || pair.sentence2 == sentence)
-}
-
 #[test]
 fn excluded_sentences_are_in_no_silver_pair() {
     let folder = with_teachers();
@@ -79,15 +71,7 @@ fn a_killed_run_goes_on_with_the_silver_pairs_that_it_began_with() {
     let folder = with_teachers();
     let arguments = [&SILVER[..], &["--resume", "--set", "train.save_every_steps=1"]].concat();
     folder.trained(&[&arguments[..], &["--output", "whole"]].concat());
-    let mut command = folder.command();
-    command.args(["--config", "config.toml"]).args(&arguments).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    while saved_step(&folder, "run") < 3 {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it was killed");
-        sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap(); // SIGKILL
-    child.wait().unwrap();
+    folder.killed_after(3, &arguments);
     // What a teacher is meanwhile does not matter.
     fs::remove_dir_all(folder.path("one")).unwrap();
     folder.trained(&arguments);

@@ -66,8 +66,13 @@ fn count(spec: &str, dir: &DataDir, test: &Exclusion, exclude: &Exclusion) -> Re
             rows.add(exclude.is_within(&paragraph), test.is_within(&paragraph));
         }
     } else if TripletSet::is_named(spec) {
-        for triplet in &TripletSet::load(spec, dir, usize::MAX)?.triplets {
+        let TripletSet { triplets, others, .. } = TripletSet::load(spec, dir, usize::MAX)?;
+        for triplet in &triplets {
             rows.add(triplet.holds(exclude), triplet.holds(test));
+        }
+        // A hard negative may be any of their sentences.
+        for other in &others {
+            rows.add(other.holds(exclude), other.holds(test));
         }
     } else {
         for pair in &Dataset::load(spec, dir)?.pairs {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Triplet;
+use super::{Parsed, Triplet};
 use crate::error::Problem;
 
 /// All sentences.
@@ -22,7 +22,7 @@ fn lines(text: &str) -> Result<Vec<(&str, &str)>, (usize, Problem)> {
 }
 
 /// One example for each sentence of a group of two or more: with the group's next sentence, the last with the first.
-pub(super) fn parse(text: &str) -> Result<Vec<Triplet>, (usize, Problem)> {
+pub(super) fn parse(text: &str) -> Result<Parsed, (usize, Problem)> {
     let (mut places, mut groups) = (HashMap::<&str, usize>::new(), Vec::<Vec<&str>>::new());
     for (name, sentence) in lines(text)? {
         let group = *places.entry(name).or_insert_with(|| {
@@ -39,11 +39,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Triplet>, (usize, Problem)> {
             sentences.iter().zip(next).take(count).map(move |(&anchor, &positive)| Triplet {
                 anchor: anchor.to_owned(),
                 positive: positive.to_owned(),
-                negative: None,
+                negatives: Vec::new(),
                 group,
             })
         });
-    Ok(triplets.collect())
+    Ok((triplets.collect(), Vec::new()))
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_sentences_of_a_group_stand_in_a_ring() {
-        let triplets = parse("3\t가\n3\t나\n4\t혼자\n3\t다\n5\t라\n5\t마\n").unwrap();
+        let (triplets, _) = parse("3\t가\n3\t나\n4\t혼자\n3\t다\n5\t라\n5\t마\n").unwrap();
         let pairs: Vec<_> =
             triplets.iter().map(|triplet| (&*triplet.anchor, &*triplet.positive, triplet.group)).collect();
         assert_eq!(pairs, [("가", "나", 0), ("나", "다", 0), ("다", "가", 0), ("라", "마", 2)]);

@@ -3,11 +3,15 @@
 mod groups;
 mod neighbours;
 mod nli;
+mod scored;
 
 use std::{fs, path::Path};
 
+pub use scored::POSITIVE_SCORE;
+
 use crate::{
     data_dir::DataDir,
+    dataset::Dataset,
     error::{Error, Problem},
     exclusion::Exclusion,
     reader::Format,
@@ -15,15 +19,15 @@ use crate::{
     text::TextFile,
 };
 
-/// An anchor with its positive and, where there is one, a hard negative.
+/// An anchor with its positive and hard negatives, if there are any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Triplet {
     /// The sentence that the others are compared with.
     pub anchor: String,
     /// A sentence that should be close to it.
     pub positive: String,
-    /// A sentence that looks alike and should be far.
-    pub negative: Option<String>,
+    /// Sentences that look alike and should be far.
+    pub negatives: Vec<String>,
     /// Examples of one group are no negatives of each other; counted from 0 within a set.
     pub group: usize,
 }
@@ -31,8 +35,26 @@ pub struct Triplet {
 impl Triplet {
     /// Whether an excluded sentence stands in one of its sentences.
     pub fn holds(&self, exclusion: &Exclusion) -> bool {
-        let sentences = [&self.anchor, &self.positive].into_iter().chain(&self.negative);
+        let sentences = [&self.anchor, &self.positive].into_iter().chain(&self.negatives);
         sentences.into_iter().any(|sentence| exclusion.is_within(sentence))
+    }
+}
+
+/// Two sentences that are no example, because they do not mean the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherPair {
+    /// A sentence.
+    pub first: String,
+    /// Another.
+    pub second: String,
+    /// Whether they are too alike for one to be a hard negative of the other.
+    pub is_alike: bool,
+}
+
+impl OtherPair {
+    /// Whether an excluded sentence stands in one of its sentences.
+    pub fn holds(&self, exclusion: &Exclusion) -> bool {
+        [&self.first, &self.second].into_iter().any(|sentence| exclusion.is_within(sentence))
     }
 }
 
@@ -43,13 +65,17 @@ pub struct TripletSet {
     pub name: String,
     /// The examples, in the order of the file; at least one.
     pub triplets: Vec<Triplet>,
+    /// What else the file holds.
+    pub others: Vec<OtherPair>,
 }
 
-/// Reads the examples of a text; a problem has the line that it was found on.
-type Parse = fn(&str) -> Result<Vec<Triplet>, (usize, Problem)>;
+/// Examples and what else there is.
+type Parsed = (Vec<Triplet>, Vec<OtherPair>);
+/// Reads a text; a problem has the line that it was found on.
+type Parse = fn(&str) -> Result<Parsed, (usize, Problem)>;
 
 /// The names that messages offer.
-pub(crate) const KNOWN_TRIPLETS: &str = "klue-nli:{train,dev} and para-kqc:train";
+pub(crate) const KNOWN_TRIPLETS: &str = "klue-nli:{train,dev}, para-kqc:train and those of scored pairs";
 
 /// The file of each named set below the data directory.
 const NAMED: [(&str, &str); 3] = [
@@ -64,42 +90,42 @@ impl TripletSet {
         NAMED.iter().any(|(name, _)| *name == spec)
     }
 
-    /// Reads the set that `spec` names: `klue-nli:{train,dev}`, `para-kqc:train`, or a file. A `.json` holds records with
-    /// `premise`, `hypothesis` and `gold_label`, as KLUE-NLI has them: an entailment is a premise's positive, a contradiction
-    /// its negative. A `.tsv` holds lines of `group<TAB>sentence`: sentences of a group mean the same. Of a text (`.txt`,
-    /// `.txt.zst`) neighbouring sentences of a paragraph are taken, one pair of each of the first `text_pairs` paragraphs
-    /// that have two.
+    /// Reads the set that `spec` names: `klue-nli:{train,dev}`, `para-kqc:train`, a name of scored pairs as
+    /// [`Dataset::load`] knows them, or a file. A `.json` holds records with `premise`, `hypothesis` and `gold_label`, as
+    /// KLUE-NLI has them: an entailment is a premise's positive, a contradiction its negative. A `.tsv` holds lines of
+    /// `group<TAB>sentence`: sentences of a group mean the same. A `.csv` holds scored pairs: those that are scored
+    /// [`POSITIVE_SCORE`] or more are examples. Of a text (`.txt`, `.txt.zst`) neighbouring sentences of a paragraph are
+    /// taken, one pair of each of the first `text_pairs` paragraphs that have two.
     ///
     /// # Errors
     /// Where there is no such file, a record cannot be used, or there is no example.
     pub fn load(spec: &str, dir: &DataDir, text_pairs: usize) -> Result<TripletSet, Error> {
         let named = NAMED.iter().find(|(name, _)| *name == spec);
         let path = named.map_or_else(|| dir.resolve(spec), |(_, file)| dir.path().join(file));
-        if spec::is_named(spec) {
-            return Err(Error::OtherKind { spec: spec.to_owned(), kind: "scored pairs", objective: "sts" });
-        }
-        if !path.is_file() {
+        if !path.is_file() && !spec::is_named(spec) {
             return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
                 true => Error::MissingTriplets { spec: spec.to_owned(), path },
                 false => Error::UnknownTriplets { spec: spec.to_owned() },
             });
         }
         let failed = |problem| Error::File { path: path.clone(), problem };
-        let triplets = if TextFile::is_text(&path) {
-            neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?
-        } else {
-            let parse: Parse = match Format::of(&path) {
-                Some(Format::Json) => nli::parse,
-                Some(Format::Tsv) => groups::parse,
-                _ => return Err(failed(Problem::TripletExtension)),
-            };
-            let text = read_text(&path)?;
-            parse(&text).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })?
+        let parse = |parse: Parse| {
+            parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })
+        };
+        let (triplets, others) = match Format::of(&path) {
+            _ if spec::is_named(spec) => scored::read(&Dataset::load(spec, dir)?)?,
+            _ if TextFile::is_text(&path) => {
+                (neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?, Vec::new())
+            }
+            Some(Format::Csv) => scored::read(&Dataset::load(spec, dir)?)?,
+            Some(Format::Json) => parse(nli::parse)?,
+            Some(Format::Tsv) => parse(groups::parse)?,
+            None => return Err(failed(Problem::TripletExtension)),
         };
         if triplets.is_empty() {
             return Err(failed(Problem::NoTriplets));
         }
-        Ok(TripletSet { name: spec.to_owned(), triplets })
+        Ok(TripletSet { name: spec.to_owned(), triplets, others })
     }
 }
 
@@ -137,10 +163,12 @@ mod tests {
         let message = |spec: &str| TripletSet::load(spec, &dir, 10).unwrap_err().to_string();
         assert!(message("klue-nli:train").contains("klue-nli/klue-nli-v1.1_train.json is missing"));
         assert!(message("nowhere/x.tsv").contains("nowhere/x.tsv is missing"));
-        assert!(message("kor-sts:train").contains("holds scored pairs: train on it with objective = \"sts\""));
+        assert!(message("kor-sts:train").contains("kor-sts/sts-train.tsv"));
         assert!(message("nothing").contains("klue-nli:{train,dev}"));
-        fs::write(folder.path().join("x.csv"), "a,b\n").unwrap();
-        assert!(message("data:x.csv").contains("x.csv: expected"), "{}", message("data:x.csv"));
+        fs::write(folder.path().join("x.md"), "a,b\n").unwrap();
+        assert!(message("data:x.md").contains("x.md: expected"), "{}", message("data:x.md"));
+        fs::write(folder.path().join("x.csv"), "sentence1,sentence2,score\n하나,둘,2.9\n").unwrap();
+        assert!(message("data:x.csv").contains("x.csv: no example"), "{}", message("data:x.csv"));
         fs::write(folder.path().join("x.tsv"), "1\t하나뿐이다.\n").unwrap();
         assert!(message("data:x.tsv").contains("x.tsv: no example"), "{}", message("data:x.tsv"));
     }
@@ -156,6 +184,8 @@ mod tests {
         let nli = TripletSet::load("klue-nli:train", &dir, 10).unwrap().triplets;
         // Python: json.load, group by premise; entailments counted, and those of premises that have a contradiction.
         assert_eq!(nli.len(), 8_561);
-        assert!(nli.iter().filter(|triplet| triplet.negative.is_some()).count() > 8_000);
+        let klue = TripletSet::load("klue-sts:train", &dir, 10).unwrap();
+        assert_eq!((klue.triplets.len(), klue.others.len()), (5_602, 6_066));
+        assert!(nli.iter().filter(|triplet| !triplet.negatives.is_empty()).count() > 8_000);
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn read(file: &TextFile, count: usize) -> Result<Vec<Triplet>, Error>
         triplets.extend(pair(&paragraph, number).map(|(anchor, positive)| Triplet {
             anchor: anchor.to_owned(),
             positive: positive.to_owned(),
-            negative: None,
+            negatives: Vec::new(),
             group,
         }));
     }

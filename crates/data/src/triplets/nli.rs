@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::Triplet;
+use super::{OtherPair, Parsed, Triplet};
 use crate::error::Problem;
 
 #[derive(Deserialize)]
@@ -33,7 +33,8 @@ fn records(text: &str) -> Result<Vec<Record>, (usize, Problem)> {
 }
 
 /// One example for each entailment; the contradictions of its premise, if there are any, are its negatives in turn.
-pub(super) fn parse(text: &str) -> Result<Vec<Triplet>, (usize, Problem)> {
+/// What does not follow from it is no example; what does not contradict it either is too alike for a hard negative.
+pub(super) fn parse(text: &str) -> Result<Parsed, (usize, Problem)> {
     let records = records(text)?;
     let mut groups: HashMap<&str, usize> = HashMap::new();
     let mut contradictions: Vec<Vec<&str>> = Vec::new();
@@ -52,10 +53,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Triplet>, (usize, Problem)> {
         let group = groups[premise.as_str()];
         let turn = taken[group] % contradictions[group].len().max(1);
         taken[group] += 1;
-        let negative = contradictions[group].get(turn).map(|&text| text.to_owned());
-        Triplet { anchor: premise.clone(), positive: hypothesis.clone(), negative, group }
+        let negatives = contradictions[group].get(turn).map(|&text| text.to_owned()).into_iter().collect();
+        Triplet { anchor: premise.clone(), positive: hypothesis.clone(), negatives, group }
     });
-    Ok(triplets.collect())
+    let others = records.iter().filter(|record| record.gold_label != Label::Entailment).map(|record| OtherPair {
+        first: record.premise.clone(),
+        second: record.hypothesis.clone(),
+        is_alike: record.gold_label == Label::Neutral,
+    });
+    Ok((triplets.collect(), others.collect()))
 }
 
 #[cfg(test)]
@@ -73,11 +79,18 @@ mod tests {
             record("비가 온다.", "바람이 분다.", "neutral"),
             record("눈이 온다.", "하얗다.", "entailment"),
         ];
-        let triplets = parse(&format!("[{}]", records.join(","))).unwrap();
-        let parts: Vec<_> =
-            triplets.iter().map(|t| (&*t.anchor, &*t.positive, t.negative.as_deref(), t.group)).collect();
-        let expected = [("비가 온다.", "날씨가 궂다.", Some("날씨가 맑다."), 0), ("눈이 온다.", "하얗다.", None, 1)];
-        assert_eq!(parts, expected);
+        let (triplets, others) = parse(&format!("[{}]", records.join(","))).unwrap();
+        let triplet = |anchor: &str, positive: &str, negatives: &[&str], group| Triplet {
+            anchor: anchor.to_owned(),
+            positive: positive.to_owned(),
+            negatives: negatives.iter().map(|&negative| negative.to_owned()).collect(),
+            group,
+        };
+        let expected =
+            [triplet("비가 온다.", "날씨가 궂다.", &["날씨가 맑다."], 0), triplet("눈이 온다.", "하얗다.", &[], 1)];
+        assert_eq!(triplets, expected);
+        let others: Vec<_> = others.iter().map(|other| (&*other.second, other.is_alike)).collect();
+        assert_eq!(others, [("날씨가 맑다.", false), ("바람이 분다.", true)]);
     }
 
     #[test]

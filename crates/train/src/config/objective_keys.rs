@@ -20,6 +20,7 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
     let misplaced = [
         ("train.loss", train.loss.is_some() && !is_sts),
         ("data.silver", data.silver.is_some() && !is_sts),
+        ("data.hard_negatives", data.hard_negatives.is_some() && objective != Objective::Contrastive),
         ("data.dev_fraction", data.dev_fraction.is_some() && !is_sts),
         ("data.dev_from", !data.dev_from.is_empty() && !is_sts),
         ("data.dev", !data.dev.is_empty() && is_mlm),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::{
     Config,
@@ -40,22 +40,21 @@ impl Plan {
             let failed = || format!("{}{place}", path.display());
             if let Member::Stage(own, from) = &member {
                 export = raw.export.take();
-                if let Some(silver) = &mut raw.data.silver {
-                    silver
-                        .name_stages(|name| match stage(&stages, name) {
-                            Some(stage) => Ok(Some(best(stage))),
-                            None if names.iter().any(|other| other == name) => {
-                                bail!("data.silver.teachers: {name:?} {}", not_before(&stages))
-                            }
-                            None => Ok(None),
-                        })
-                        .with_context(failed)?;
+                // The directory of a stage in the place of its name.
+                for (key, model) in raw.data.models_mut() {
+                    match stages.iter().find(|stage| *model == Path::new(&stage.name)) {
+                        Some(stage) => *model = best(stage),
+                        None if names.iter().any(|name| *model == Path::new(name)) => {
+                            return Err(anyhow!("{key}: {model:?} {}", not_before(&stages))).with_context(failed);
+                        }
+                        None => {}
+                    }
                 }
                 if let Some(before) = before(&stages, own, from.as_deref()).with_context(failed)? {
                     raw.model.go_on_from(best(before));
                 }
             } else if raw.export.is_some() {
-                return Err(anyhow::anyhow!("export goes with [[stage]]")).with_context(failed);
+                return Err(anyhow!("export goes with [[stage]]")).with_context(failed);
             }
             let config = Config::validate(raw).with_context(failed)?;
             match member {

@@ -11,7 +11,7 @@ use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{ExportWeights, SelectBy, Silver, one_line};
+use super::{ExportWeights, HardNegatives, SelectBy, Silver, one_line};
 use crate::{loss::Loss, objective::Objective};
 
 /// A configuration file.
@@ -64,6 +64,8 @@ pub(super) struct RawData {
     pub(super) train: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) silver: Option<Silver>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hard_negatives: Option<HardNegatives>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dev_fraction: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -181,6 +183,16 @@ pub(super) struct RawTrial {
     pub(super) name: String,
     /// The keys that it replaces, dotted, with the values that they have in the end.
     pub(super) keys: Table,
+}
+
+impl RawData {
+    /// The models that are named here, each by its key.
+    pub(super) fn models_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+        let teachers = self.silver.iter_mut().flat_map(|silver| &mut silver.teachers);
+        let miner = self.hard_negatives.iter_mut().flat_map(|negatives| &mut negatives.model);
+        let teachers = teachers.map(|teacher| ("data.silver.teachers", teacher));
+        teachers.chain(miner.map(|miner| ("data.hard_negatives.model", miner)))
+    }
 }
 
 impl RawModel {

@@ -25,21 +25,6 @@ fn default_pairs() -> usize {
 }
 
 impl Silver {
-    /// Puts the directory of a stage in the place of its name.
-    pub(super) fn name_stages(
-        &mut self,
-        stage: impl Fn(&str) -> anyhow::Result<Option<PathBuf>>,
-    ) -> anyhow::Result<()> {
-        for teacher in &mut self.teachers {
-            if let Some(name) = teacher.to_str()
-                && let Some(dir) = stage(name)?
-            {
-                *teacher = dir;
-            }
-        }
-        Ok(())
-    }
-
     /// Refuses what cannot be, and fills in what is not said.
     pub(super) fn check(&mut self, train: &[String]) -> anyhow::Result<()> {
         ensure!(

@@ -3,19 +3,25 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
-use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet};
-use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
+use data::{Dataset, Exclusion, OtherPair, SentencePair, TextFile, Triplet, TripletSet, write_pairs};
+use model::{
+    Options, Precision, SentenceEncoder, Tokenizer,
+    hub::{self, Hub},
+    similarity_matrix,
+};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
 use super::{Amount, EpochOrder, Step, StepPlace, Task};
 use crate::{
-    config::{Config, TokenEmbeddings},
-    datasets::{Count, Rows, digest_pairs, hex, leave_out, load_labelled},
+    config::{Config, HardNegatives, TokenEmbeddings},
+    datasets::{Count, Rows, digest_pairs, hex, leave_out, load_labelled, saved_pairs},
+    hard_negatives::{self, hard_negatives},
     initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
     optimizer::AdamW,
     progress::Progress,
     ranks::Ranks,
+    run_dir::HARD_NEGATIVES,
     step::finish_step,
     trainer::Environment,
     validation::{DevFigures, validate},
@@ -47,6 +53,7 @@ pub(super) struct Contrastive {
     encoder: SentenceEncoder,
     examples: Vec<Example>,
     sets: Vec<Count>,
+    mined: Option<Dataset>,
     sha256: String,
     dev: Vec<Dataset>,
     test: Vec<Dataset>,
@@ -57,11 +64,18 @@ pub(super) struct Contrastive {
     ranks: Ranks,
 }
 
+/// The examples of a dataset, with their rows, and what else it holds.
+pub(crate) struct ExampleSet {
+    pub(crate) name: String,
+    pub(crate) triplets: Vec<(usize, Triplet)>,
+    pub(crate) others: Vec<OtherPair>,
+}
+
 /// A triplet as token ids.
 struct Example {
     anchor: Vec<i64>,
     positive: Vec<i64>,
-    negative: Option<Vec<i64>>,
+    negatives: Vec<Vec<i64>>,
     group: i64, // told apart over all sets
     set: usize,
     row: usize, // of its set
@@ -71,14 +85,13 @@ impl Contrastive {
     pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
         let dir = &environment.data_dir;
         let exclusion = Arc::new(Exclusion::load(&config.exclude, dir).context("data.exclude")?);
-        let mut sets = Vec::<(String, Vec<(usize, Triplet)>)>::new();
+        let mut sets = Vec::new();
         for spec in &config.train {
-            let TripletSet { name, triplets } = TripletSet::load(spec, dir, config.text_pairs)?;
-            let kept = leave_out(triplets, &name, |triplet| triplet.holds(&exclusion));
-            sets.push((name, kept));
+            let TripletSet { name, triplets, others } = TripletSet::load(spec, dir, config.text_pairs)?;
+            let triplets = leave_out(triplets, &name, |triplet| triplet.holds(&exclusion));
+            sets.push(ExampleSet { name, triplets, others });
         }
-        let triplets = || sets.iter().flat_map(|(_, triplets)| triplets).map(|(_, triplet)| triplet);
-        ensure!(triplets().next().is_some(), "data.exclude leaves no example to train on");
+        ensure!(triplets(&sets).next().is_some(), "data.exclude leaves no example to train on");
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
         let encoder = match last {
             Some(last) => saved_encoder(last, environment, true)?,
@@ -88,26 +101,43 @@ impl Contrastive {
                 let text = Text { files: &files, exclusion: &exclusion, held_out: 0 };
                 initial_encoder_of_text(config, &text, environment)?
             }
-            None => initial_encoder(config, || Ok(triplets().flat_map(texts).collect()), environment)?,
+            None => initial_encoder(config, || Ok(triplets(&sets).flat_map(texts).collect()), environment)?,
         };
+        let mined = match &config.hard_negatives {
+            Some(_) if last.is_some() => Some(saved_pairs(&config.output.join(HARD_NEGATIVES), hard_negatives::NAME)?),
+            Some(HardNegatives { model: Some(model) }) => {
+                let failed = || format!("data.hard_negatives.model {}", model.display());
+                let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).with_context(failed)?;
+                let options = Options { device: environment.device, ..Options::default() };
+                let miner = SentenceEncoder::load(dir, &options).with_context(failed)?;
+                Some(hard_negatives(&sets, &exclusion, &miner, config.seed, environment).with_context(failed)?)
+            }
+            Some(_) => Some(hard_negatives(&sets, &exclusion, &encoder, config.seed, environment)?),
+            None => None,
+        };
+        let negatives = mined.iter().flat_map(|mined| &mined.pairs);
+        let all = sets.iter_mut().flat_map(|set| &mut set.triplets);
+        for ((_, triplet), SentencePair { sentence2, .. }) in all.zip(negatives) {
+            triplet.negatives.push(sentence2.clone());
+        }
         let mut examples = Vec::new();
-        for (set, (_, triplets)) in sets.iter().enumerate() {
+        for (set, ExampleSet { triplets, .. }) in sets.iter().enumerate() {
             let first_group = examples.iter().map(|example: &Example| example.group + 1).max().unwrap_or(0);
             examples.extend(tokenize(triplets, encoder.tokenizer(), set, first_group)?);
         }
         let mut hash = Sha256::new();
-        for text in triplets().flat_map(texts) {
+        for text in triplets(&sets).flat_map(texts) {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
         dev.iter().chain(&test).for_each(|dataset| digest_pairs(&mut hash, &dataset.pairs));
-        let count =
-            |(name, triplets): &(String, Vec<_>)| Count { data: name.clone(), pairs: triplets.len(), scores: None };
+        let count = |set: &ExampleSet| Count { data: set.name.clone(), pairs: set.triplets.len(), scores: None };
         Ok(Self {
             encoder,
             order: EpochOrder::new(examples.len(), config.batch_size * config.gradient_accumulation, config.seed),
             examples,
             sets: sets.iter().map(count).collect(),
+            mined,
             sha256: hex(hash),
             dev,
             test,
@@ -119,8 +149,12 @@ impl Contrastive {
     }
 }
 
+fn triplets(sets: &[ExampleSet]) -> impl Iterator<Item = &Triplet> {
+    sets.iter().flat_map(|set| &set.triplets).map(|(_, triplet)| triplet)
+}
+
 fn texts(triplet: &Triplet) -> impl Iterator<Item = &str> {
-    [triplet.anchor.as_str(), &triplet.positive].into_iter().chain(triplet.negative.as_deref())
+    [&triplet.anchor, &triplet.positive].into_iter().chain(&triplet.negatives).map(String::as_str)
 }
 
 fn tokenize(
@@ -131,12 +165,12 @@ fn tokenize(
 ) -> Result<Vec<Example>, model::Error> {
     let anchors = tokenizer.encode(&triplets.iter().map(|(_, triplet)| &triplet.anchor).collect::<Vec<_>>())?;
     let positives = tokenizer.encode(&triplets.iter().map(|(_, triplet)| &triplet.positive).collect::<Vec<_>>())?;
-    let negatives: Vec<&str> = triplets.iter().filter_map(|(_, triplet)| triplet.negative.as_deref()).collect();
+    let negatives: Vec<&String> = triplets.iter().flat_map(|(_, triplet)| &triplet.negatives).collect();
     let mut negatives = tokenizer.encode(&negatives)?.into_iter();
     let example = |((&(row, ref triplet), anchor), positive): ((&(usize, Triplet), _), _)| Example {
         anchor,
         positive,
-        negative: triplet.negative.as_ref().and_then(|_| negatives.next()),
+        negatives: negatives.by_ref().take(triplet.negatives.len()).collect(),
         group: first_group + triplet.group as i64,
         set,
         row,
@@ -163,7 +197,7 @@ impl Task for Contrastive {
             let examples: Vec<&Example> = rows.iter().map(|&row| &self.examples[row]).collect();
             let anchors = examples.iter().map(|example| &example.anchor);
             let positives = examples.iter().map(|example| &example.positive);
-            let negatives = examples.iter().filter_map(|example| example.negative.as_ref());
+            let negatives = examples.iter().flat_map(|example| &example.negatives);
             let sentences: Vec<Vec<i64>> = anchors.chain(positives).chain(negatives).cloned().collect();
             let share = batch.len() as f64 / count as f64;
             let seed = Some(self.ranks.seed(place.seed.wrapping_add(index as u64)));
@@ -194,6 +228,13 @@ impl Task for Contrastive {
             format!("{} {row}", self.sets[set].data)
         };
         format!("its examples, counted from 0: {}", rows.into_iter().map(name).collect::<Vec<_>>().join(", "))
+    }
+
+    fn write_data(&self, run: &Path) -> anyhow::Result<()> {
+        if let Some(mined) = &self.mined {
+            write_pairs(mined, &run.join(HARD_NEGATIVES))?;
+        }
+        Ok(())
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {

@@ -9,14 +9,14 @@ use tch::Tensor;
 use super::{Amount, EpochOrder, Step, StepPlace, Task};
 use crate::{
     config::Config,
-    datasets::{Datasets, Rows},
+    datasets::{Datasets, Rows, saved_pairs},
     initial::{initial_encoder, saved_encoder},
     optimizer::AdamW,
     pairs::{Batch, TokenizedPairs},
     progress::Progress,
     ranks::Ranks,
     run_dir::SILVER,
-    silver::{self, saved_silver_pairs, silver_pairs},
+    silver::{self, silver_pairs},
     step::{StepConfig, training_step},
     trainer::Environment,
     validation::{DevFigures, validate},
@@ -37,7 +37,7 @@ impl Similarity {
         let mut datasets = Datasets::load(config, &environment.data_dir)?;
         if let Some(silver) = &config.silver {
             datasets.add(match last {
-                Some(_) => saved_silver_pairs(&config.output)?,
+                Some(_) => saved_pairs(&config.output.join(SILVER), silver::NAME)?,
                 None => silver_pairs(silver, &datasets, config, environment)?,
             });
         }

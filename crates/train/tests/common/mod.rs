@@ -4,7 +4,9 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output},
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -80,6 +82,19 @@ impl Folder {
         output
     }
 
+    /// Trains until a step is saved, and kills the command there.
+    pub(crate) fn killed_after(&self, step: u64, arguments: &[&str]) {
+        let mut command = self.command();
+        command.args(["--config", "config.toml"]).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        while saved_step(self, "run") < step {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before it was killed");
+            sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+    }
+
     /// The single line with which training is refused, after which the run directory must not be there.
     pub(crate) fn refusal(&self, arguments: &[&str]) -> String {
         let line = only_line(&self.train(arguments));
@@ -127,6 +142,16 @@ pub(crate) fn assert_same(folder: &Folder, run: &str, reference: &str) {
         (epochs, report["best"].clone(), report["test"][0]["pearson"].clone())
     };
     assert_eq!(report(run), report(reference));
+}
+
+/// The pairs of a file in the folder.
+pub(crate) fn pairs(folder: &Folder, name: &str) -> data::Dataset {
+    data::Dataset::load(folder.path(name).to_str().unwrap(), &data::DataDir::new(None)).unwrap()
+}
+
+/// Whether a sentence stands in one of the pairs.
+pub(crate) fn holds(pairs: &data::Dataset, sentence: &str) -> bool {
+    pairs.pairs.iter().any(|pair| pair.sentence1 == sentence || pair.sentence2 == sentence)
 }
 
 /// Sends a signal by its name, such as `INT`.

@@ -1,0 +1,102 @@
+//! Hard negatives that a model finds for the examples of contrastive training.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod common;
+
+use std::{collections::HashMap, fs};
+
+use common::{Folder, assert_same, fixture, holds, only_line, pairs};
+use eval::score;
+use model::{Options, SentenceEncoder};
+use serde_json::Value;
+
+/// A folder whose configuration trains contrastively.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    let config = common::CONFIG.replace("dev_fraction = 0.2", "dev = [\"pairs.csv\"]\nhard_negatives = {}");
+    fs::write(folder.path("config.toml"), format!("objective = \"contrastive\"\n{config}")).unwrap();
+    folder
+}
+
+#[test]
+fn every_example_has_a_hard_negative_that_no_one_scored_alike_with_the_score_of_the_model() {
+    let folder = folder();
+    folder.trained(&["--output", "begin", "--set", "train.max_steps=1"]);
+    folder.trained(&["--set", "data.hard_negatives.model=begin/best"]);
+    let (scored, found) = (pairs(&folder, "pairs.csv"), pairs(&folder, "run/hard_negatives.csv"));
+    let scores: HashMap<_, f64> = scored.pairs.iter().map(|pair| (pair.unordered(), pair.score.unwrap())).collect();
+    let positives: Vec<&String> =
+        scored.pairs.iter().filter(|pair| pair.score.unwrap() >= 3.0).map(|pair| &pair.sentence1).collect();
+    assert_eq!(found.pairs.iter().map(|pair| &pair.sentence1).collect::<Vec<_>>(), positives);
+    for pair in &found.pairs {
+        assert!(holds(&scored, &pair.sentence2), "{}", pair.sentence2);
+        assert!(scores.get(&pair.unordered()).is_none_or(|&score| score < 2.0), "{pair:?}");
+        assert_ne!(pair.sentence1, pair.sentence2);
+    }
+    let encoder = SentenceEncoder::load(folder.path("begin/best"), &Options::default()).unwrap();
+    let predictions = score(&encoder, &found, &mut |_| {}).unwrap().predictions;
+    for (prediction, score) in predictions.iter().zip(found.scores().unwrap()) {
+        assert!((prediction.clamp(0.0, 5.0) - score).abs() < 1e-4, "{score}, expected {prediction}");
+    }
+    // They are learned from: without them the loss is that of fewer candidates.
+    folder.trained(&["--output", "without", "--set", "data.hard_negatives={}", "--set", "train.max_steps=1"]);
+    let loss = |run: &str| {
+        let report: Value =
+            serde_json::from_str(&fs::read_to_string(folder.path(run).join("report.json")).unwrap()).unwrap();
+        report["epochs"][0]["train_loss"].as_f64().unwrap()
+    };
+    fs::write(
+        folder.path("config.toml"),
+        fs::read_to_string(folder.path("config.toml")).unwrap().replace("hard_negatives = {}", ""),
+    )
+    .unwrap();
+    folder.trained(&["--output", "fewer", "--set", "train.max_steps=1"]);
+    assert!(loss("without") > loss("fewer") + 0.1, "{} {}", loss("without"), loss("fewer"));
+    assert!(!folder.path("fewer/hard_negatives.csv").exists());
+}
+
+#[test]
+fn excluded_sentences_are_no_hard_negatives() {
+    let folder = folder();
+    let negatives = |run: &str| pairs(&folder, &format!("{run}/hard_negatives.csv"));
+    folder.trained(&["--output", "whole"]);
+    // One of a pair that is no example: only the search could bring it in.
+    let apart = pairs(&folder, "pairs.csv").pairs.into_iter().filter(|pair| pair.score.unwrap() < 2.0);
+    let sentence = apart.map(|pair| pair.sentence2).find(|sentence| holds(&negatives("whole"), sentence)).unwrap();
+    fs::write(folder.path("held.csv"), format!("sentence1,sentence2\n\"{sentence}\",\"{sentence}\"\n")).unwrap();
+    folder.trained(&["--set", "data.exclude=[\"held.csv\"]"]);
+    assert!(!holds(&negatives("run"), &sentence));
+}
+
+#[test]
+fn a_killed_run_goes_on_with_the_hard_negatives_that_it_began_with() {
+    let folder = folder();
+    folder.trained(&["--output", "begin", "--set", "train.max_steps=1"]);
+    let arguments = ["--set", "data.hard_negatives.model=begin/best", "--resume", "--set", "train.save_every_steps=1"];
+    folder.trained(&[&arguments[..], &["--output", "whole"]].concat());
+    folder.killed_after(3, &arguments);
+    // Who found them is not asked again.
+    fs::remove_dir_all(folder.path("begin")).unwrap();
+    folder.trained(&arguments);
+    assert_same(&folder, "run", "whole");
+}
+
+#[test]
+fn hard_negatives_that_cannot_be_are_refused_by_key() {
+    let folder = folder();
+    let refused = |key: &str| folder.refusal(&["--set", key]);
+    assert!(refused("data.hard_negatives={modell=\"x\"}").contains("unknown field `modell`"));
+    let line = refused("data.hard_negatives={model=\"nowhere/best\"}");
+    assert!(line.contains("data.hard_negatives.model nowhere/best"), "{line}");
+    // A model without a sentence encoder's weights is no reason to begin a run.
+    fs::create_dir(folder.path("empty")).unwrap();
+    assert!(refused("data.hard_negatives={model=\"empty\"}").contains("data.hard_negatives.model empty"));
+    folder.trained(&["--output", "one"]);
+    let own = ["--output", "one", "--overwrite", "--set", "data.hard_negatives.model=one/best"];
+    let line = only_line(&folder.train(&own));
+    assert!(line.contains("the model one/best lies in the run's own output one"), "{line}");
+    let sts = Folder::new();
+    let model = fixture("roberta-tiny");
+    let line = sts.refusal(&["--set", &format!("data.hard_negatives.model={model:?}")]);
+    assert!(line.contains("data.hard_negatives does nothing with objective = \"sts\""), "{line}");
+}
