@@ -79,7 +79,7 @@ pub enum Error {
 
     /// The spec names no set of examples and looks like no file.
     #[error(
-        "unknown set of examples {spec:?}: the known names are {KNOWN_TRIPLETS}, or give the path of a .json, .tsv, .csv, .txt or .txt.zst file"
+        "unknown set of examples {spec:?}: the known names are {KNOWN_TRIPLETS}, {KNOWN_NAMES}, or give the path of a .json, .tsv, .csv, .txt or .txt.zst file"
     )]
     UnknownTriplets {
         /// The spec as asked for.
@@ -188,9 +188,11 @@ pub enum Problem {
         "no example: expected an entailment, a group of two sentences, a pair that is scored 3 or more, or a paragraph of two sentences"
     )]
     NoTriplets,
-    #[error("{reason}: expected an array of records with premise, hypothesis and gold_label")]
+    #[error(
+        "{reason}: expected an array of records with premise, hypothesis and gold_label; scored pairs go in a .csv here"
+    )]
     Nli { reason: String },
-    #[error("expected a group and a sentence with one tab between them")]
+    #[error("expected a group and a sentence with one tab between them; scored pairs go in a .csv here")]
     GroupLine,
     #[error("byte 0x{byte:02X} is not valid UTF-8, expected a file saved as UTF-8")]
     InvalidUtf8 { byte: u8 },

@@ -51,4 +51,4 @@ pub use split::{Split, stratified_split};
 pub use staged::Staged;
 pub use statistics::{Lengths, ScoreStatistics, Statistics};
 pub use text::{BlockPlace, TextBlocks, TextFile};
-pub use triplets::{OtherPair, POSITIVE_SCORE, Triplet, TripletSet};
+pub use triplets::{POSITIVE_SCORE, Triplet, TripletSet, UnmatchedPair};

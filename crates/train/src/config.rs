@@ -256,7 +256,7 @@ impl Config {
 }
 
 impl Config {
-    /// The models that the run begins with and learns from.
+    /// The models that the run reads.
     pub(crate) fn models(&self) -> impl Iterator<Item = &PathBuf> {
         let init = match &self.model {
             ModelSource::Init(init) => Some(init),

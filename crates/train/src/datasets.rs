@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use data::{DataDir, Dataset, Exclusion, Histogram, SentencePair, stratified_split};
+use data::{DataDir, Dataset, Exclusion, Histogram, SentencePair, Triplet, UnmatchedPair, stratified_split};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -84,6 +84,13 @@ pub(crate) fn load_labelled(specs: &[String], dir: &DataDir) -> anyhow::Result<V
         dataset.scores()?;
     }
     Ok(datasets)
+}
+
+/// The examples of a dataset, with their rows, and the pairs that are none.
+pub(crate) struct ExampleSet {
+    pub(crate) name: String,
+    pub(crate) triplets: Vec<(usize, Triplet)>,
+    pub(crate) unmatched: Vec<UnmatchedPair>,
 }
 
 /// Scored pairs that a run made and keeps in its directory.

@@ -2,48 +2,63 @@
 //!
 //! Source: sentence-transformers, `mine_hard_negatives`, with one negative drawn from the nearest five.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
 
-use anyhow::{Context, ensure};
-use data::{Dataset, Exclusion, SentencePair};
-use model::{SentenceEncoder, normalized};
-use rand::{RngExt, SeedableRng, seq::IndexedRandom};
+use anyhow::Context;
+use data::{Dataset, Exclusion, SentencePair, plain};
+use model::SentenceEncoder;
+use rand::{
+    SeedableRng,
+    seq::{IndexedRandom, IteratorRandom},
+};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    neighbours::{nearest, scores},
+    config::Config,
+    datasets::ExampleSet,
+    initial::NamedModel,
+    nearest::{nearest, scores, unit_embeddings},
     progress::Progress,
-    task::ExampleSet,
     trainer::Environment,
 };
 
+/// Where they are asked for.
+const KEY: &str = "data.hard_negatives";
 /// Name of the set in messages.
 pub(crate) const NAME: &str = "hard negatives";
 
-/// Neighbours that a hard negative is drawn from: the very nearest is too often one that means the same.
+/// Neighbours that one is drawn from: always the nearest would too often be one that means the same.
 const NEAREST: usize = 5;
-/// Sentences that are tried where all neighbours are known to be alike.
-const TRIES: usize = 1000;
 
-/// The anchor of each example with its hard negative and the score that `encoder` gives the two: a function of the sets, the
-/// encoder and the seed. Any sentence of the sets may be a hard negative, but for those with an excluded one.
+/// The anchor of each example with its hard negative, and the score that the model gives the two: a function of the sets, the
+/// model and the seed. Any sentence of the sets may be a hard negative but the excluded ones and those of a dev set. The model
+/// is the one that is named, or else `own`.
 pub(crate) fn hard_negatives(
     sets: &[ExampleSet],
+    dev: &[Dataset],
     exclusion: &Exclusion,
-    encoder: &SentenceEncoder,
-    seed: u64,
+    model: Option<&PathBuf>,
+    own: &SentenceEncoder,
+    config: &Config,
     environment: &Environment,
 ) -> anyhow::Result<Dataset> {
-    let pool = Pool::new(sets, exclusion);
+    let dev = dev.iter().flat_map(|dev| &dev.pairs).flat_map(|pair| [&pair.sentence1, &pair.sentence2]);
+    let pool = Pool::new(sets, exclusion, &dev.map(|sentence| plain(sentence)).collect());
     // The first rank's are those of all: another machine may round otherwise.
-    let own = match environment.ranks.is_first() {
-        true => pool.mine(encoder, seed, environment)?,
-        false => Vec::new(),
-    };
-    let numbers: Vec<f64> = own.iter().flat_map(|&(negative, score)| [negative as f64, score]).collect();
-    let numbers = environment.ranks.gather(&numbers).concat();
-    let pair = |(&(anchor, _), number): (&(usize, usize), &[f64])| SentencePair {
-        sentence1: pool.sentences[anchor].to_owned(),
+    let numbers = environment.ranks.of_first(|| {
+        let found = match model.map(|model| NamedModel::find("data.hard_negatives.model", model)).transpose()? {
+            Some(model) => {
+                pool.mine(&model.load(environment)?, config.seed, environment).with_context(|| model.place())
+            }
+            None => pool.mine(own, config.seed, environment).context(KEY),
+        };
+        Ok(found?.into_iter().flat_map(|(negative, score)| [negative as f64, score]).collect())
+    })?;
+    let pair = |(example, number): (&Example, &[f64])| SentencePair {
+        sentence1: pool.sentences[example.anchor].to_owned(),
         sentence2: pool.sentences[number[0] as usize].to_owned(),
         score: Some(number[1]),
     };
@@ -56,38 +71,50 @@ pub(crate) fn hard_negatives(
 #[derive(Default)]
 struct Pool<'a> {
     sentences: Vec<&'a str>,
-    places: HashMap<&'a str, usize>,
+    places: HashMap<String, usize>,
     /// Of each sentence, the lists of sentences alike that it stands in.
     alike: Vec<Vec<usize>>,
     lists: usize,
-    /// Anchor and positive of each example.
-    examples: Vec<(usize, usize)>,
+    examples: Vec<Example>,
+    /// Sentences of examples that are of a dev set too.
+    dev: HashSet<usize>,
+}
+
+/// Places of an example's sentences.
+struct Example {
+    anchor: usize,
+    positive: usize,
+    negatives: Vec<usize>,
 }
 
 impl<'a> Pool<'a> {
-    fn new(sets: &'a [ExampleSet], exclusion: &Exclusion) -> Self {
+    /// `dev` holds sentences as [`plain`] has them.
+    fn new(sets: &'a [ExampleSet], exclusion: &Exclusion, dev: &HashSet<String>) -> Self {
         let mut pool = Self::default();
-        for ExampleSet { triplets, others, .. } in sets {
+        for ExampleSet { triplets, unmatched, .. } in sets {
             let first = pool.lists;
             for (_, triplet) in triplets {
                 let list = Some(first + triplet.group);
-                let example = (pool.add(&triplet.anchor, list), pool.add(&triplet.positive, list));
+                let example = Example {
+                    anchor: pool.add(&triplet.anchor, list),
+                    positive: pool.add(&triplet.positive, list),
+                    negatives: triplet.negatives.iter().map(|negative| pool.add(negative, None)).collect(),
+                };
                 pool.examples.push(example);
-                for negative in &triplet.negatives {
-                    pool.add(negative, None);
+            }
+            for pair in unmatched.iter().filter(|pair| !pair.holds(exclusion)) {
+                let list = pair.is_alike.then_some(pool.lists);
+                for sentence in [&pair.first, &pair.second].into_iter().filter(|sentence| !sentence.trim().is_empty()) {
+                    pool.add(sentence, list);
                 }
             }
-            for other in others.iter().filter(|other| !other.holds(exclusion)) {
-                let list = other.is_alike.then_some(pool.lists);
-                pool.add(&other.first, list);
-                pool.add(&other.second, list);
-            }
         }
+        pool.dev = dev.iter().filter_map(|sentence| pool.places.get(sentence).copied()).collect();
         pool
     }
 
     fn add(&mut self, sentence: &'a str, list: Option<usize>) -> usize {
-        let place = *self.places.entry(sentence).or_insert_with(|| {
+        let place = *self.places.entry(plain(sentence)).or_insert_with(|| {
             self.sentences.push(sentence);
             self.alike.push(Vec::new());
             self.sentences.len() - 1
@@ -109,28 +136,38 @@ impl<'a> Pool<'a> {
         environment: &Environment,
     ) -> anyhow::Result<Vec<(usize, f64)>> {
         let progress = Progress::preparing();
-        let mut told = progress.counting("encoding, to find hard negatives", self.sentences.len(), "sentences");
-        let embeddings = normalized(&encoder.encode_with_progress(&self.sentences, &mut told)?);
-        ensure!(embeddings.isfinite().all().int64_value(&[]) == 1, "the embeddings are not all finite");
+        let embeddings = unit_embeddings(encoder, &self.sentences, "encoding, to find hard negatives", &progress)?;
         let neighbours = nearest(&embeddings, environment.device, &progress)?;
         progress.finish();
         let negatives = self.draw(&neighbours, seed)?;
-        let pairs: Vec<_> =
-            self.examples.iter().zip(&negatives).map(|(&(anchor, _), &negative)| (anchor, negative)).collect();
+        let pairs: Vec<_> = self.examples.iter().map(|example| example.anchor).zip(negatives.iter().copied()).collect();
         Ok(negatives.into_iter().zip(scores(&embeddings, &pairs)?).collect())
     }
 
     /// A place for each example.
     fn draw(&self, neighbours: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<usize>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let negative = |&(anchor, positive): &(usize, usize)| {
-            let shares = |other: usize, own: usize| self.alike[other].iter().any(|list| self.alike[own].contains(list));
-            let may_be = |&place: &usize| ![anchor, positive].into_iter().any(|own| place == own || shares(place, own));
+        let negative = |&Example { anchor, positive, ref negatives }: &Example| {
+            let is_alike = |place: usize, own: usize| {
+                place == own || self.alike[place].iter().any(|list| self.alike[own].contains(list))
+            };
+            let may_be = |&place: &usize| {
+                !is_alike(place, anchor)
+                    && !is_alike(place, positive)
+                    && !negatives.contains(&place)
+                    && !self.dev.contains(&place)
+            };
             let nearest: Vec<usize> = neighbours[anchor].iter().copied().filter(may_be).take(NEAREST).collect();
-            let any = |rng: &mut ChaCha8Rng| (0..TRIES).map(|_| rng.random_range(0..self.sentences.len())).find(may_be);
-            nearest.choose(&mut rng).copied().or_else(|| any(&mut rng)).with_context(|| {
-                let anchor = self.sentences[anchor];
-                format!("data.hard_negatives: every sentence is known to be like the anchor {anchor:?}")
+            let found = match nearest.choose(&mut rng) {
+                Some(&place) => Some(place),
+                None => (0..self.sentences.len()).filter(may_be).choose(&mut rng),
+            };
+            found.with_context(|| {
+                let (anchor, positive) = (self.sentences[anchor], self.sentences[positive]);
+                format!(
+                    "no sentence can be one for {anchor:?} and {positive:?}: \
+                         all others are known to be like these, are its hard negatives already or stand in a dev set"
+                )
             })
         };
         self.examples.iter().map(negative).collect()
@@ -140,31 +177,39 @@ impl<'a> Pool<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use data::{OtherPair, Triplet};
+    use data::{DataDir, Triplet, UnmatchedPair};
 
     fn triplet(anchor: &str, positive: &str, group: usize) -> (usize, Triplet) {
         let (anchor, positive) = (anchor.to_owned(), positive.to_owned());
         (0, Triplet { anchor, positive, negatives: Vec::new(), group })
     }
 
-    fn other(first: &str, second: &str, is_alike: bool) -> OtherPair {
-        OtherPair { first: first.to_owned(), second: second.to_owned(), is_alike }
+    fn pair(first: &str, second: &str, is_alike: bool) -> UnmatchedPair {
+        UnmatchedPair { first: first.to_owned(), second: second.to_owned(), is_alike }
     }
 
-    fn set(triplets: Vec<(usize, Triplet)>, others: Vec<OtherPair>) -> ExampleSet {
-        ExampleSet { name: String::new(), triplets, others }
+    fn set(triplets: Vec<(usize, Triplet)>, unmatched: Vec<UnmatchedPair>) -> ExampleSet {
+        ExampleSet { name: String::new(), triplets, unmatched }
+    }
+
+    fn pool<'a>(sets: &'a [ExampleSet], dev: &[&str]) -> Pool<'a> {
+        let exclusion = Exclusion::load(&[], &DataDir::new(None)).unwrap();
+        Pool::new(sets, &exclusion, &dev.iter().map(|&sentence| sentence.to_owned()).collect())
     }
 
     #[test]
     fn a_hard_negative_is_a_near_sentence_that_is_not_known_to_be_alike() {
+        let mut with_negative = triplet("d", "e", 1);
+        with_negative.1.negatives.push("f".to_owned());
         let sets = [
-            set(vec![triplet("a", "b", 0), triplet("b", "c", 0), triplet("d", "e", 1)], vec![]),
-            set(vec![triplet("f", "g", 0)], vec![other("a", "h", true), other("a", "i", false)]),
+            set(vec![triplet("a", "b", 0), triplet("b", "c", 0), with_negative], vec![]),
+            set(vec![triplet("f", "g", 0)], vec![pair("a", "h", true), pair("a", "i", false), pair("b", "j", true)]),
+            set(vec![triplet("k", "l", 0)], vec![pair("m", " ", true)]),
         ];
-        let pool = Pool::new(&sets, &Exclusion::load(&[], &data::DataDir::new(None)).unwrap());
-        assert_eq!(pool.sentences, ["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+        let pool = pool(&sets, &["g"]);
+        assert_eq!(pool.sentences, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"]);
         // All are each other's neighbours, in the order of the alphabet.
-        let neighbours: Vec<Vec<usize>> = (0..9).map(|own| (0..9).filter(|&place| place != own).collect()).collect();
+        let neighbours: Vec<Vec<usize>> = (0..13).map(|own| (0..13).filter(|&place| place != own).collect()).collect();
         let drawn = |seed| pool.draw(&neighbours, seed).unwrap();
         let seen = |example: usize| {
             let mut seen: Vec<&str> = (0..200).map(|seed| pool.sentences[drawn(seed)[example]]).collect();
@@ -172,21 +217,26 @@ mod tests {
             seen.dedup();
             seen.concat()
         };
-        // Of a: neither its group (b, c) nor what is scored alike (h), but what is scored apart (i).
-        assert_eq!(seen(0), "defgi");
-        // The nearest five, not all.
-        assert_eq!(seen(2), "abcfg");
+        // For a and b: neither their group (c) nor what is scored alike (h, j) nor a dev set's (g), but what is scored apart
+        // (i); and the nearest five, not all.
+        assert_eq!(seen(0), "defik");
+        // For d and e: not the hard negative that they have (f).
+        assert_eq!(seen(2), "abchi");
         assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
+    }
+
+    #[test]
+    fn a_copy_with_other_spaces_is_the_same_sentence() {
+        let sets = [set(vec![triplet("a b", "c", 0)], vec![pair("a  b", "d", false)])];
+        assert_eq!(pool(&sets, &[]).sentences, ["a b", "c", "d"]);
     }
 
     #[test]
     fn where_all_neighbours_are_alike_any_other_sentence_is_taken_and_none_is_an_error() {
-        let sets = [set(vec![triplet("a", "b", 0)], vec![other("c", "c", false)])];
-        let exclusion = Exclusion::load(&[], &data::DataDir::new(None)).unwrap();
-        let pool = Pool::new(&sets, &exclusion);
-        assert_eq!(pool.draw(&[vec![1], vec![0], vec![]], 1).unwrap(), [2]);
-        let sets = [set(vec![triplet("a", "b", 0)], vec![])];
-        let error = Pool::new(&sets, &exclusion).draw(&[vec![1], vec![0]], 1).unwrap_err().to_string();
-        assert!(error.contains("data.hard_negatives") && error.contains("\"a\""), "{error}");
+        let sets = [set(vec![triplet("a", "b", 0)], vec![pair("c", "c", false)])];
+        assert_eq!(pool(&sets, &[]).draw(&[vec![1], vec![0], vec![]], 1).unwrap(), [2]);
+        let error = pool(&sets, &["c"]).draw(&[vec![1], vec![0], vec![]], 1).unwrap_err().to_string();
+        assert!(error.contains("\"a\"") && error.contains("\"b\""), "{error}");
     }
 }

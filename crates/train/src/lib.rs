@@ -14,7 +14,7 @@ mod log;
 mod loss;
 mod machine;
 mod meter;
-mod neighbours;
+mod nearest;
 mod objective;
 mod optimizer;
 mod pairs;

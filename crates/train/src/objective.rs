@@ -9,7 +9,7 @@ pub enum Objective {
     /// Semantic textual similarity: the scores of labelled pairs.
     #[default]
     Sts,
-    /// Which sentence belongs to which, among all of a batch.
+    /// Which sentence belongs to which, among all of a batch and hard negatives.
     Contrastive,
     /// Masked language modelling: the tokens that were hidden in a text.
     Mlm,

@@ -137,6 +137,12 @@ impl Ranks {
         vec![own.to_vec()]
     }
 
+    /// Gives every rank the numbers that the first one makes.
+    pub(crate) fn of_first(&self, make: impl FnOnce() -> anyhow::Result<Vec<f64>>) -> anyhow::Result<Vec<f64>> {
+        let own = if self.is_first() { make()? } else { Vec::new() };
+        Ok(self.gather(&own).concat())
+    }
+
     /// Gives every rank the first one's numbers.
     pub(crate) fn broadcast(&self, values: &mut [f32]) {
         #[cfg(feature = "mpi")]

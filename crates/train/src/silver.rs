@@ -3,18 +3,10 @@
 //! Source: Thakur et al. 2021, «Augmented SBERT», whose teacher is a cross-encoder; here it is the mean of any number of
 //! sentence encoders, which knows more than any of them.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::{Context, ensure};
 use data::{Dataset, Exclusion, SentencePair, plain, sentences};
-use model::{
-    Options, SentenceEncoder,
-    hub::{self, Hub},
-    normalized,
-};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
@@ -22,11 +14,14 @@ use tch::Tensor;
 use crate::{
     config::{Config, Silver},
     datasets::Datasets,
-    neighbours::{NEIGHBOURS, nearest, scores},
+    initial::NamedModel,
+    nearest::{NEIGHBOURS, nearest, scores, unit_embeddings},
     progress::Progress,
     trainer::Environment,
 };
 
+/// Where the teachers are named.
+const KEY: &str = "data.silver.teachers";
 /// Name of the set in reports and messages.
 pub(crate) const NAME: &str = "silver pairs";
 
@@ -50,13 +45,10 @@ pub(crate) fn silver_pairs(
         Some((first.min(second), first.max(second)))
     });
     // The first rank's pairs are those of all: another machine may round otherwise.
-    let own = match environment.ranks.is_first() {
-        true => scored_pairs(silver, &distinct, &known.collect(), config.seed, environment)?,
-        false => Vec::new(),
-    };
-    let numbers: Vec<f64> =
-        own.iter().flat_map(|&(first, second, score)| [first as f64, second as f64, score]).collect();
-    let numbers = environment.ranks.gather(&numbers).concat();
+    let numbers = environment.ranks.of_first(|| {
+        let pairs = scored_pairs(silver, &distinct, &known.collect(), config.seed, environment)?;
+        Ok(pairs.into_iter().flat_map(|(first, second, score)| [first as f64, second as f64, score]).collect())
+    })?;
     let pair = |number: &[f64]| SentencePair {
         sentence1: distinct[number[0] as usize].clone(),
         sentence2: distinct[number[1] as usize].clone(),
@@ -99,21 +91,16 @@ fn scored_pairs(
     seed: u64,
     environment: &Environment,
 ) -> anyhow::Result<Vec<(usize, usize, f64)>> {
-    let failed = |teacher: &Path| format!("data.silver.teachers {}", teacher.display());
     // First all of them: one that is not there is told before hours of work.
-    let resolve =
-        |teacher: &PathBuf| Hub::from_env().resolve(teacher, &mut hub::on_stderr()).with_context(|| failed(teacher));
-    let dirs = silver.teachers.iter().map(resolve).collect::<anyhow::Result<Vec<_>>>()?;
+    let named = |teacher| NamedModel::find(KEY, teacher);
+    let teachers = silver.teachers.iter().map(named).collect::<anyhow::Result<Vec<_>>>()?;
     let progress = Progress::preparing();
-    let (mut embeddings, share) = (Vec::new(), (dirs.len() as f64).sqrt());
-    for (teacher, dir) in silver.teachers.iter().zip(dirs) {
-        let options = Options { device: environment.device, ..Options::default() };
-        let encoder = SentenceEncoder::load(dir, &options).with_context(|| failed(teacher))?;
-        let mut told = progress.counting(&format!("encoding by {}", teacher.display()), distinct.len(), "sentences");
-        let encoded = encoder.encode_with_progress(distinct, &mut told).with_context(|| failed(teacher))?;
-        let is_finite = encoded.isfinite().all().int64_value(&[]) == 1;
-        ensure!(is_finite, "{}: its embeddings are not all finite", failed(teacher));
-        embeddings.push(normalized(&encoded).g_div_scalar_(share));
+    let (mut embeddings, share) = (Vec::new(), (teachers.len() as f64).sqrt());
+    for teacher in teachers {
+        let encoder = teacher.load(environment)?;
+        let task = format!("encoding by {}", teacher.model.display());
+        let encoded = unit_embeddings(&encoder, distinct, &task, &progress).with_context(|| teacher.place())?;
+        embeddings.push(encoded / share);
     }
     // The inner product of two rows is the mean of the teachers' cosines.
     let embeddings = Tensor::cat(&embeddings, 1); // (sentences, Σ hidden)

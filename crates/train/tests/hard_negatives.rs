@@ -10,17 +10,9 @@ use eval::score;
 use model::{Options, SentenceEncoder};
 use serde_json::Value;
 
-/// A folder whose configuration trains contrastively.
-fn folder() -> Folder {
-    let folder = Folder::new();
-    let config = common::CONFIG.replace("dev_fraction = 0.2", "dev = [\"pairs.csv\"]\nhard_negatives = {}");
-    fs::write(folder.path("config.toml"), format!("objective = \"contrastive\"\n{config}")).unwrap();
-    folder
-}
-
 #[test]
 fn every_example_has_a_hard_negative_that_no_one_scored_alike_with_the_score_of_the_model() {
-    let folder = folder();
+    let folder = Folder::with_hard_negatives();
     folder.trained(&["--output", "begin", "--set", "train.max_steps=1"]);
     folder.trained(&["--set", "data.hard_negatives.model=begin/best"]);
     let (scored, found) = (pairs(&folder, "pairs.csv"), pairs(&folder, "run/hard_negatives.csv"));
@@ -38,52 +30,85 @@ fn every_example_has_a_hard_negative_that_no_one_scored_alike_with_the_score_of_
     for (prediction, score) in predictions.iter().zip(found.scores().unwrap()) {
         assert!((prediction.clamp(0.0, 5.0) - score).abs() < 1e-4, "{score}, expected {prediction}");
     }
-    // They are learned from: without them the loss is that of fewer candidates.
-    folder.trained(&["--output", "without", "--set", "data.hard_negatives={}", "--set", "train.max_steps=1"]);
+}
+
+#[test]
+fn hard_negatives_are_learned_from() {
+    let folder = Folder::with_hard_negatives();
+    folder.trained(&["--output", "with", "--set", "train.max_steps=1"]);
+    let config = fs::read_to_string(folder.path("config.toml")).unwrap();
+    fs::write(folder.path("config.toml"), config.replace("hard_negatives = {}", "")).unwrap();
+    folder.trained(&["--output", "none", "--set", "train.max_steps=1"]);
     let loss = |run: &str| {
-        let report: Value =
-            serde_json::from_str(&fs::read_to_string(folder.path(run).join("report.json")).unwrap()).unwrap();
+        let report = fs::read_to_string(folder.path(run).join("report.json")).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
         report["epochs"][0]["train_loss"].as_f64().unwrap()
     };
-    fs::write(
-        folder.path("config.toml"),
-        fs::read_to_string(folder.path("config.toml")).unwrap().replace("hard_negatives = {}", ""),
-    )
-    .unwrap();
-    folder.trained(&["--output", "fewer", "--set", "train.max_steps=1"]);
-    assert!(loss("without") > loss("fewer") + 0.1, "{} {}", loss("without"), loss("fewer"));
-    assert!(!folder.path("fewer/hard_negatives.csv").exists());
+    // More candidates to tell from the positive.
+    assert!(loss("with") > loss("none") + 0.1, "{} {}", loss("with"), loss("none"));
+    assert!(!folder.path("none/hard_negatives.csv").exists());
+    // A run in the place of one that had them has none.
+    folder.trained(&["--output", "with", "--overwrite", "--set", "train.max_steps=1"]);
+    assert!(!folder.path("with/hard_negatives.csv").exists());
 }
 
 #[test]
 fn excluded_sentences_are_no_hard_negatives() {
-    let folder = folder();
+    let folder = Folder::with_hard_negatives();
     let negatives = |run: &str| pairs(&folder, &format!("{run}/hard_negatives.csv"));
     folder.trained(&["--output", "whole"]);
     // One of a pair that is no example: only the search could bring it in.
     let apart = pairs(&folder, "pairs.csv").pairs.into_iter().filter(|pair| pair.score.unwrap() < 2.0);
-    let sentence = apart.map(|pair| pair.sentence2).find(|sentence| holds(&negatives("whole"), sentence)).unwrap();
+    let sentence = apart
+        .map(|pair| pair.sentence2)
+        .filter(|sentence| !sentence.contains('"'))
+        .find(|sentence| holds(&negatives("whole"), sentence))
+        .unwrap();
     fs::write(folder.path("held.csv"), format!("sentence1,sentence2\n\"{sentence}\",\"{sentence}\"\n")).unwrap();
     folder.trained(&["--set", "data.exclude=[\"held.csv\"]"]);
     assert!(!holds(&negatives("run"), &sentence));
+    // Nor is a sentence of a dev set.
+    fs::write(folder.path("held.csv"), format!("sentence1,sentence2,score\n\"{sentence}\",\"{sentence}\",5\n"))
+        .unwrap();
+    folder.trained(&["--output", "dev", "--set", "data.dev=[\"dev.csv\", \"held.csv\"]"]);
+    assert!(!holds(&negatives("dev"), &sentence));
 }
 
 #[test]
 fn a_killed_run_goes_on_with_the_hard_negatives_that_it_began_with() {
-    let folder = folder();
-    folder.trained(&["--output", "begin", "--set", "train.max_steps=1"]);
-    let arguments = ["--set", "data.hard_negatives.model=begin/best", "--resume", "--set", "train.save_every_steps=1"];
-    folder.trained(&[&arguments[..], &["--output", "whole"]].concat());
+    // Who found them is not asked again: a model that is gone, and the run's own as it began.
+    for model in ["data.hard_negatives.model=begin/best", "data.hard_negatives={}"] {
+        let folder = Folder::with_hard_negatives();
+        folder.trained(&["--output", "begin", "--set", "train.max_steps=1"]);
+        let arguments = ["--set", model, "--resume", "--set", "train.save_every_steps=1"];
+        folder.trained(&[&arguments[..], &["--output", "whole"]].concat());
+        folder.killed_after(3, &arguments);
+        fs::remove_dir_all(folder.path("begin")).unwrap();
+        folder.trained(&arguments);
+        assert_same(&folder, "run", "whole");
+    }
+}
+
+#[test]
+fn hard_negatives_that_were_tampered_with_are_told() {
+    let folder = Folder::with_hard_negatives();
+    let arguments = ["--resume", "--set", "train.save_every_steps=1"];
     folder.killed_after(3, &arguments);
-    // Who found them is not asked again.
-    fs::remove_dir_all(folder.path("begin")).unwrap();
-    folder.trained(&arguments);
-    assert_same(&folder, "run", "whole");
+    let path = folder.path("run/hard_negatives.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    let (kept, _) = text.trim_end().rsplit_once('\n').unwrap();
+    fs::write(&path, format!("{kept}\n")).unwrap();
+    let output = folder.train(&arguments);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && told.contains("hard_negatives.csv: ") && told.contains(" rows, expected "),
+        "{told}"
+    );
 }
 
 #[test]
 fn hard_negatives_that_cannot_be_are_refused_by_key() {
-    let folder = folder();
+    let folder = Folder::with_hard_negatives();
     let refused = |key: &str| folder.refusal(&["--set", key]);
     assert!(refused("data.hard_negatives={modell=\"x\"}").contains("unknown field `modell`"));
     let line = refused("data.hard_negatives={model=\"nowhere/best\"}");

@@ -195,6 +195,27 @@ fn a_stage_may_go_on_from_any_before_it_begin_anew_or_learn_from_several() {
 }
 
 #[test]
+fn a_stage_before_may_find_the_hard_negatives_and_is_run_again_with_what_came_of_it() {
+    let contrast = "name = \"contrast\"";
+    let words = STAGES.replace(
+        &format!("[[stage]]\n{contrast}"),
+        &format!(
+            "[[stage]]\nname = \"words\"\nmodel.scratch.num_hidden_layers = 2\nobjective = \"contrastive\"\n\
+                  data.train = [\"text.txt\"]\ndata.dev = [\"pairs.csv\"]\n\n\
+                  [[stage]]\n{contrast}\nfrom = \"language\"\ndata.hard_negatives.model = \"words\""
+        ),
+    );
+    let folder = folder(&words);
+    folder.trained(&[]);
+    let config = fs::read_to_string(folder.path("run/contrast/config.toml")).unwrap();
+    assert!(config.contains("run/words/best") && config.contains("run/language/best"), "{config}");
+    assert!(folder.path("run/contrast/hard_negatives.csv").exists());
+    fs::remove_dir_all(folder.path("run/words")).unwrap();
+    let again = stderr(&folder.trained(&[]));
+    assert!(again.contains("run/language is finished") && again.matches("is finished").count() == 1, "{again}");
+}
+
+#[test]
 fn an_encoder_may_begin_from_the_text_of_a_contrastive_stage() {
     let (before, rest) = STAGES.split_once("[[stage]]").unwrap();
     let (_, after) = rest.split_once("[[stage]]").unwrap();

@@ -176,3 +176,13 @@ fn ranks_learn_from_the_same_silver_pairs() {
     assert_eq!(pairs("three"), pairs("alone"));
     assert_alike(&folder, "three", "alone", 1e-5);
 }
+
+#[test]
+fn ranks_learn_from_the_same_hard_negatives() {
+    let folder = Folder::with_hard_negatives();
+    trained(&folder, 1, &["--output", "alone"]);
+    trained(&folder, 3, &["--output", "three"]);
+    let negatives = |run: &str| fs::read_to_string(folder.path(run).join("hard_negatives.csv")).unwrap();
+    assert_eq!(negatives("three"), negatives("alone"));
+    assert_alike(&folder, "three", "alone", 1e-5);
+}

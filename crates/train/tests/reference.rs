@@ -207,7 +207,8 @@ fn multiple_negatives_equals_sentence_transformers() {
         let columns: Vec<Tensor> =
             case["embeddings"].as_array().unwrap().iter().map(|rows| matrix(rows).set_requires_grad(true)).collect();
         let groups: Vec<i64> = (0..columns[0].size()[0]).collect();
-        let loss = multiple_negatives_loss(&columns[0], &Tensor::cat(&columns[1..], 0), &groups);
+        let negatives = vec![Vec::new(); groups.len() * (columns.len() - 2)];
+        let loss = multiple_negatives_loss(&columns[0], &Tensor::cat(&columns[1..], 0), &groups, &negatives);
         loss.backward();
         let expected = case["loss"].as_f64().unwrap();
         assert!((loss.double_value(&[]) - expected).abs() < 1e-5 * expected, "{loss:?} and {expected}");
@@ -220,9 +221,19 @@ fn multiple_negatives_equals_sentence_transformers() {
 #[test]
 fn positives_of_the_same_group_are_no_wrong_answers() {
     let anchors = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 1.0, 0.1]).view((3, 2));
-    let loss = |groups: &[i64]| multiple_negatives_loss(&anchors, &anchors, groups).double_value(&[]);
+    let loss = |groups: &[i64]| multiple_negatives_loss(&anchors, &anchors, groups, &[]).double_value(&[]);
     // The third is nearly the first: as a wrong answer it costs, as one of the same group it does not.
     assert!(loss(&[0, 1, 2]) > 0.3 && loss(&[0, 1, 0]) < 1e-5, "{} {}", loss(&[0, 1, 2]), loss(&[0, 1, 0]));
+}
+
+#[test]
+fn a_hard_negative_is_no_wrong_answer_within_a_group_that_it_stands_in() {
+    let anchors = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0]).view((2, 2));
+    let candidates = Tensor::cat(&[&anchors, &anchors.narrow(0, 0, 1)], 0); // the hard negative is the first anchor
+    let loss =
+        |groups: &[i64]| multiple_negatives_loss(&anchors, &candidates, &[0, 1], &[groups.to_vec()]).double_value(&[]);
+    assert!(loss(&[]) > 0.3 && loss(&[1]) > 0.3, "{} {}", loss(&[]), loss(&[1]));
+    assert!(loss(&[0]) < 1e-5 && loss(&[5, 0]) < 1e-5, "{} {}", loss(&[0]), loss(&[5, 0]));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use data::{DataDir, Dataset, Exclusion, TextFile, TripletSet};
 
 use super::{DataDirArgument, grouped};
 
-/// Count the rows of training sets that hold a sentence of test sets; exit with 1 if there is one
+/// Count the rows of training sets that hold a sentence of test sets; exit with 1 if there is one. Rows of inferences are
+/// their examples and the pairs that are none
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Training sets: scored pairs, klue-nli:{train,dev}, para-kqc:train, or texts (.txt, .txt.zst)
@@ -66,13 +67,13 @@ fn count(spec: &str, dir: &DataDir, test: &Exclusion, exclude: &Exclusion) -> Re
             rows.add(exclude.is_within(&paragraph), test.is_within(&paragraph));
         }
     } else if TripletSet::is_named(spec) {
-        let TripletSet { triplets, others, .. } = TripletSet::load(spec, dir, usize::MAX)?;
+        let TripletSet { triplets, unmatched, .. } = TripletSet::load(spec, dir, usize::MAX)?;
         for triplet in &triplets {
             rows.add(triplet.holds(exclude), triplet.holds(test));
         }
-        // A hard negative may be any of their sentences.
-        for other in &others {
-            rows.add(other.holds(exclude), other.holds(test));
+        // Any of their sentences may be found as a hard negative.
+        for pair in &unmatched {
+            rows.add(pair.holds(exclude), pair.holds(test));
         }
     } else {
         for pair in &Dataset::load(spec, dir)?.pairs {

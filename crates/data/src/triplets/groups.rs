@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, (usize, Problem)> {
                 group,
             })
         });
-    Ok((triplets.collect(), Vec::new()))
+    Ok(Parsed { triplets: triplets.collect(), ..Parsed::default() })
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_sentences_of_a_group_stand_in_a_ring() {
-        let (triplets, _) = parse("3\t가\n3\t나\n4\t혼자\n3\t다\n5\t라\n5\t마\n").unwrap();
+        let triplets = parse("3\t가\n3\t나\n4\t혼자\n3\t다\n5\t라\n5\t마\n").unwrap().triplets;
         let pairs: Vec<_> =
             triplets.iter().map(|triplet| (&*triplet.anchor, &*triplet.positive, triplet.group)).collect();
         assert_eq!(pairs, [("가", "나", 0), ("나", "다", 0), ("다", "가", 0), ("라", "마", 2)]);

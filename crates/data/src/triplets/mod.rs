@@ -19,7 +19,7 @@ use crate::{
     text::TextFile,
 };
 
-/// An anchor with its positive and hard negatives, if there are any.
+/// An anchor with its positive, and with the hard negatives that its file gives or that are found for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Triplet {
     /// The sentence that the others are compared with.
@@ -40,9 +40,9 @@ impl Triplet {
     }
 }
 
-/// Two sentences that are no example, because they do not mean the same.
+/// Two sentences that are no example, since they do not mean the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherPair {
+pub struct UnmatchedPair {
     /// A sentence.
     pub first: String,
     /// Another.
@@ -51,7 +51,7 @@ pub struct OtherPair {
     pub is_alike: bool,
 }
 
-impl OtherPair {
+impl UnmatchedPair {
     /// Whether an excluded sentence stands in one of its sentences.
     pub fn holds(&self, exclusion: &Exclusion) -> bool {
         [&self.first, &self.second].into_iter().any(|sentence| exclusion.is_within(sentence))
@@ -65,17 +65,22 @@ pub struct TripletSet {
     pub name: String,
     /// The examples, in the order of the file; at least one.
     pub triplets: Vec<Triplet>,
-    /// What else the file holds.
-    pub others: Vec<OtherPair>,
+    /// The pairs of the file that are no example.
+    pub unmatched: Vec<UnmatchedPair>,
 }
 
-/// Examples and what else there is.
-type Parsed = (Vec<Triplet>, Vec<OtherPair>);
+/// What a file holds.
+#[derive(Debug, Default)]
+struct Parsed {
+    triplets: Vec<Triplet>,
+    unmatched: Vec<UnmatchedPair>,
+}
+
 /// Reads a text; a problem has the line that it was found on.
 type Parse = fn(&str) -> Result<Parsed, (usize, Problem)>;
 
 /// The names that messages offer.
-pub(crate) const KNOWN_TRIPLETS: &str = "klue-nli:{train,dev}, para-kqc:train and those of scored pairs";
+pub(crate) const KNOWN_TRIPLETS: &str = "klue-nli:{train,dev}, para-kqc:train";
 
 /// The file of each named set below the data directory.
 const NAMED: [(&str, &str); 3] = [
@@ -94,15 +99,19 @@ impl TripletSet {
     /// [`Dataset::load`] knows them, or a file. A `.json` holds records with `premise`, `hypothesis` and `gold_label`, as
     /// KLUE-NLI has them: an entailment is a premise's positive, a contradiction its negative. A `.tsv` holds lines of
     /// `group<TAB>sentence`: sentences of a group mean the same. A `.csv` holds scored pairs: those that are scored
-    /// [`POSITIVE_SCORE`] or more are examples. Of a text (`.txt`, `.txt.zst`) neighbouring sentences of a paragraph are
+    /// [`POSITIVE_SCORE`] or more are examples, as they are of a name. Of a text (`.txt`, `.txt.zst`) neighbouring sentences of a paragraph are
     /// taken, one pair of each of the first `text_pairs` paragraphs that have two.
     ///
     /// # Errors
     /// Where there is no such file, a record cannot be used, or there is no example.
     pub fn load(spec: &str, dir: &DataDir, text_pairs: usize) -> Result<TripletSet, Error> {
         let named = NAMED.iter().find(|(name, _)| *name == spec);
-        let path = named.map_or_else(|| dir.resolve(spec), |(_, file)| dir.path().join(file));
-        if !path.is_file() && !spec::is_named(spec) {
+        let path = match named {
+            Some((_, file)) => dir.path().join(file),
+            None if spec::is_named(spec) => spec::locate(spec, dir)?,
+            None => dir.resolve(spec),
+        };
+        if !path.is_file() {
             return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
                 true => Error::MissingTriplets { spec: spec.to_owned(), path },
                 false => Error::UnknownTriplets { spec: spec.to_owned() },
@@ -112,20 +121,21 @@ impl TripletSet {
         let parse = |parse: Parse| {
             parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })
         };
-        let (triplets, others) = match Format::of(&path) {
+        let parsed = match Format::of(&path) {
             _ if spec::is_named(spec) => scored::read(&Dataset::load(spec, dir)?)?,
             _ if TextFile::is_text(&path) => {
-                (neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?, Vec::new())
+                let triplets = neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?;
+                Parsed { triplets, ..Parsed::default() }
             }
             Some(Format::Csv) => scored::read(&Dataset::load(spec, dir)?)?,
             Some(Format::Json) => parse(nli::parse)?,
             Some(Format::Tsv) => parse(groups::parse)?,
             None => return Err(failed(Problem::TripletExtension)),
         };
-        if triplets.is_empty() {
+        if parsed.triplets.is_empty() {
             return Err(failed(Problem::NoTriplets));
         }
-        Ok(TripletSet { name: spec.to_owned(), triplets, others })
+        Ok(TripletSet { name: spec.to_owned(), triplets: parsed.triplets, unmatched: parsed.unmatched })
     }
 }
 
@@ -184,8 +194,9 @@ mod tests {
         let nli = TripletSet::load("klue-nli:train", &dir, 10).unwrap().triplets;
         // Python: json.load, group by premise; entailments counted, and those of premises that have a contradiction.
         assert_eq!(nli.len(), 8_561);
-        let klue = TripletSet::load("klue-sts:train", &dir, 10).unwrap();
-        assert_eq!((klue.triplets.len(), klue.others.len()), (5_602, 6_066));
         assert!(nli.iter().filter(|triplet| !triplet.negatives.is_empty()).count() > 8_000);
+        // Python: csv.DictReader, labels of 3 and more, and the rest.
+        let klue = TripletSet::load("klue-sts:train", &dir, 10).unwrap();
+        assert_eq!((klue.triplets.len(), klue.unmatched.len()), (5_602, 6_066));
     }
 }

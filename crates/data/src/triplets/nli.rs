@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{OtherPair, Parsed, Triplet};
+use super::{Parsed, Triplet, UnmatchedPair};
 use crate::error::Problem;
 
 #[derive(Deserialize)]
@@ -56,12 +56,13 @@ pub(super) fn parse(text: &str) -> Result<Parsed, (usize, Problem)> {
         let negatives = contradictions[group].get(turn).map(|&text| text.to_owned()).into_iter().collect();
         Triplet { anchor: premise.clone(), positive: hypothesis.clone(), negatives, group }
     });
-    let others = records.iter().filter(|record| record.gold_label != Label::Entailment).map(|record| OtherPair {
-        first: record.premise.clone(),
-        second: record.hypothesis.clone(),
-        is_alike: record.gold_label == Label::Neutral,
-    });
-    Ok((triplets.collect(), others.collect()))
+    let unmatched =
+        records.iter().filter(|record| record.gold_label != Label::Entailment).map(|record| UnmatchedPair {
+            first: record.premise.clone(),
+            second: record.hypothesis.clone(),
+            is_alike: record.gold_label == Label::Neutral,
+        });
+    Ok(Parsed { triplets: triplets.collect(), unmatched: unmatched.collect() })
 }
 
 #[cfg(test)]
@@ -79,7 +80,7 @@ mod tests {
             record("비가 온다.", "바람이 분다.", "neutral"),
             record("눈이 온다.", "하얗다.", "entailment"),
         ];
-        let (triplets, others) = parse(&format!("[{}]", records.join(","))).unwrap();
+        let Parsed { triplets, unmatched } = parse(&format!("[{}]", records.join(","))).unwrap();
         let triplet = |anchor: &str, positive: &str, negatives: &[&str], group| Triplet {
             anchor: anchor.to_owned(),
             positive: positive.to_owned(),
@@ -89,8 +90,8 @@ mod tests {
         let expected =
             [triplet("비가 온다.", "날씨가 궂다.", &["날씨가 맑다."], 0), triplet("눈이 온다.", "하얗다.", &[], 1)];
         assert_eq!(triplets, expected);
-        let others: Vec<_> = others.iter().map(|other| (&*other.second, other.is_alike)).collect();
-        assert_eq!(others, [("날씨가 맑다.", false), ("바람이 분다.", true)]);
+        let unmatched: Vec<_> = unmatched.iter().map(|pair| (&*pair.second, pair.is_alike)).collect();
+        assert_eq!(unmatched, [("날씨가 맑다.", false), ("바람이 분다.", true)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{OtherPair, Parsed, Triplet};
+use super::{Parsed, Triplet, UnmatchedPair};
 use crate::{dataset::Dataset, error::Error};
 
 /// Score from which on two sentences mean the same, as KLUE-STS's binary label has it; the threshold of F1 too.
@@ -13,7 +13,7 @@ const ALIKE_SCORE: f64 = 2.0;
 
 /// One example for each pair that means the same; those of one first sentence are a group.
 pub(super) fn read(dataset: &Dataset) -> Result<Parsed, Error> {
-    let (mut groups, mut triplets, mut others) = (HashMap::<&str, usize>::new(), Vec::new(), Vec::new());
+    let (mut groups, mut triplets, mut unmatched) = (HashMap::<&str, usize>::new(), Vec::new(), Vec::new());
     for (pair, score) in dataset.pairs.iter().zip(dataset.scores()?) {
         let (first, second) = (pair.sentence1.clone(), pair.sentence2.clone());
         if score >= POSITIVE_SCORE {
@@ -21,10 +21,10 @@ pub(super) fn read(dataset: &Dataset) -> Result<Parsed, Error> {
             let group = *groups.entry(&pair.sentence1).or_insert(next);
             triplets.push(Triplet { anchor: first, positive: second, negatives: Vec::new(), group });
         } else {
-            others.push(OtherPair { first, second, is_alike: score >= ALIKE_SCORE });
+            unmatched.push(UnmatchedPair { first, second, is_alike: score >= ALIKE_SCORE });
         }
     }
-    Ok((triplets, others))
+    Ok(Parsed { triplets, unmatched })
 }
 
 #[cfg(test)]
@@ -46,11 +46,12 @@ mod tests {
             pair("가", "바", 4.0),
             pair("사", "아", 1.9),
         ];
-        let (triplets, others) = read(&Dataset { name: String::new(), path: Default::default(), pairs }).unwrap();
+        let Parsed { triplets, unmatched } =
+            read(&Dataset { name: String::new(), path: Default::default(), pairs }).unwrap();
         let triplets: Vec<_> =
             triplets.iter().map(|triplet| (&*triplet.anchor, &*triplet.positive, triplet.group)).collect();
         assert_eq!(triplets, [("가", "나", 0), ("라", "마", 1), ("가", "바", 0)]);
-        let others: Vec<_> = others.iter().map(|other| (&*other.first, &*other.second, other.is_alike)).collect();
-        assert_eq!(others, [("가", "다", true), ("사", "아", false)]);
+        let unmatched: Vec<_> = unmatched.iter().map(|pair| (&*pair.first, &*pair.second, pair.is_alike)).collect();
+        assert_eq!(unmatched, [("가", "다", true), ("사", "아", false)]);
     }
 }

@@ -44,8 +44,7 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
             train.loss.get_or_insert_default();
         }
         Objective::Contrastive => {
-            let what = "data.dev is empty: contrastive examples have no scores, so name a scored set that picks the best epoch, \
-                        such as \"kor-sts:dev\"";
+            let what = "data.dev is empty: name a scored set that picks the best epoch, such as \"kor-sts:dev\"";
             ensure!(!data.dev.is_empty(), "{what}");
             positive("data.text_pairs", *data.text_pairs.get_or_insert(200_000))?;
             ensure!(train.batch_size > 1, "train.batch_size is 1: an anchor is told from the others of its batch");

@@ -42,9 +42,9 @@ impl Plan {
                 export = raw.export.take();
                 // The directory of a stage in the place of its name.
                 for (key, model) in raw.data.models_mut() {
-                    match stages.iter().find(|stage| *model == Path::new(&stage.name)) {
+                    match stages.iter().find(|stage| model.as_os_str() == stage.name.as_str()) {
                         Some(stage) => *model = best(stage),
-                        None if names.iter().any(|name| *model == Path::new(name)) => {
+                        None if names.iter().any(|name| model.as_os_str() == name.as_str()) => {
                             return Err(anyhow!("{key}: {model:?} {}", not_before(&stages))).with_context(failed);
                         }
                         None => {}

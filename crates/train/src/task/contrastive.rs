@@ -1,21 +1,21 @@
 //! Contrastive training: every anchor is to find its positive among all positives and hard negatives of its batch.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::{Context, ensure};
-use data::{Dataset, Exclusion, OtherPair, SentencePair, TextFile, Triplet, TripletSet, write_pairs};
-use model::{
-    Options, Precision, SentenceEncoder, Tokenizer,
-    hub::{self, Hub},
-    similarity_matrix,
-};
+use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, write_pairs};
+use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
 use super::{Amount, EpochOrder, Step, StepPlace, Task};
 use crate::{
     config::{Config, HardNegatives, TokenEmbeddings},
-    datasets::{Count, Rows, digest_pairs, hex, leave_out, load_labelled, saved_pairs},
+    datasets::{Count, ExampleSet, Rows, digest_pairs, hex, leave_out, load_labelled, saved_pairs},
     hard_negatives::{self, hard_negatives},
     initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
     optimizer::AdamW,
@@ -33,17 +33,24 @@ const SCALE: f64 = 20.0;
 /// Multiple-negatives ranking loss: the cross-entropy with which an anchor's positive is picked among all candidates of the
 /// batch, by cosines times 20.
 ///
-/// `anchors` is (n, hidden); `candidates` is (n + m, hidden), the n positives in the order of their anchors and any number of
-/// hard negatives. `groups` holds a number for each anchor: the positive of another example of the same group is no wrong
-/// answer, and left out. Where every group is another, this is sentence-transformers' `MultipleNegativesRankingLoss`.
-pub fn multiple_negatives_loss(anchors: &Tensor, candidates: &Tensor, groups: &[i64]) -> Tensor {
+/// `anchors` is (n, hidden); `candidates` is (n + m, hidden), the n positives in the order of their anchors and m hard
+/// negatives. `groups` holds a number for each anchor, `negative_groups` any of these numbers for each hard negative: the
+/// positive of another example of an anchor's group is no wrong answer, nor is a hard negative that is of its group, and both
+/// are left out. Where every group is another, this is sentence-transformers' `MultipleNegativesRankingLoss`.
+pub fn multiple_negatives_loss(
+    anchors: &Tensor,
+    candidates: &Tensor,
+    groups: &[i64],
+    negative_groups: &[Vec<i64>],
+) -> Tensor {
     let device = anchors.device();
     let count = groups.len() as i64;
     let scores = similarity_matrix(anchors, candidates) * SCALE; // (n, n + m)
-    let groups = Tensor::from_slice(groups).to_device(device);
-    let same = groups.unsqueeze(1).eq_tensor(&groups.unsqueeze(0)); // (n, n)
-    let own = Tensor::eye(count, (Kind::Bool, device));
-    let left_out = same.logical_xor(&own).constant_pad_nd([0, candidates.size()[0] - count, 0, 0]); // (n, n + m)
+    let left_out = groups.iter().enumerate().flat_map(|(own, group)| {
+        let positives = groups.iter().enumerate().map(move |(place, other)| place != own && other == group);
+        positives.chain(negative_groups.iter().map(move |groups| groups.contains(group)))
+    });
+    let left_out = Tensor::from_slice(&left_out.collect::<Vec<bool>>()).view_as(&scores).to_device(device);
     let scores = scores.masked_fill(&left_out, f64::NEG_INFINITY);
     let labels = Tensor::arange(count, (Kind::Int64, device));
     scores.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, 0.0)
@@ -64,19 +71,13 @@ pub(super) struct Contrastive {
     ranks: Ranks,
 }
 
-/// The examples of a dataset, with their rows, and what else it holds.
-pub(crate) struct ExampleSet {
-    pub(crate) name: String,
-    pub(crate) triplets: Vec<(usize, Triplet)>,
-    pub(crate) others: Vec<OtherPair>,
-}
-
 /// A triplet as token ids.
 struct Example {
     anchor: Vec<i64>,
     positive: Vec<i64>,
     negatives: Vec<Vec<i64>>,
-    group: i64, // told apart over all sets
+    group: i64,                     // told apart over all sets
+    negative_groups: Vec<Vec<i64>>, // of each negative, those that its sentence stands in
     set: usize,
     row: usize, // of its set
 }
@@ -87,9 +88,9 @@ impl Contrastive {
         let exclusion = Arc::new(Exclusion::load(&config.exclude, dir).context("data.exclude")?);
         let mut sets = Vec::new();
         for spec in &config.train {
-            let TripletSet { name, triplets, others } = TripletSet::load(spec, dir, config.text_pairs)?;
+            let TripletSet { name, triplets, unmatched } = TripletSet::load(spec, dir, config.text_pairs)?;
             let triplets = leave_out(triplets, &name, |triplet| triplet.holds(&exclusion));
-            sets.push(ExampleSet { name, triplets, others });
+            sets.push(ExampleSet { name, triplets, unmatched });
         }
         ensure!(triplets(&sets).next().is_some(), "data.exclude leaves no example to train on");
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
@@ -103,28 +104,13 @@ impl Contrastive {
             }
             None => initial_encoder(config, || Ok(triplets(&sets).flat_map(texts).collect()), environment)?,
         };
-        let mined = match &config.hard_negatives {
-            Some(_) if last.is_some() => Some(saved_pairs(&config.output.join(HARD_NEGATIVES), hard_negatives::NAME)?),
-            Some(HardNegatives { model: Some(model) }) => {
-                let failed = || format!("data.hard_negatives.model {}", model.display());
-                let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).with_context(failed)?;
-                let options = Options { device: environment.device, ..Options::default() };
-                let miner = SentenceEncoder::load(dir, &options).with_context(failed)?;
-                Some(hard_negatives(&sets, &exclusion, &miner, config.seed, environment).with_context(failed)?)
-            }
-            Some(_) => Some(hard_negatives(&sets, &exclusion, &encoder, config.seed, environment)?),
-            None => None,
-        };
-        let negatives = mined.iter().flat_map(|mined| &mined.pairs);
-        let all = sets.iter_mut().flat_map(|set| &mut set.triplets);
-        for ((_, triplet), SentencePair { sentence2, .. }) in all.zip(negatives) {
-            triplet.negatives.push(sentence2.clone());
+        let mined = mined(&sets, &dev, &exclusion, &encoder, config, environment, last)?;
+        for ((_, triplet), pair) in
+            sets.iter_mut().flat_map(|set| &mut set.triplets).zip(mined.iter().flat_map(|mined| &mined.pairs))
+        {
+            triplet.negatives.push(pair.sentence2.clone());
         }
-        let mut examples = Vec::new();
-        for (set, ExampleSet { triplets, .. }) in sets.iter().enumerate() {
-            let first_group = examples.iter().map(|example: &Example| example.group + 1).max().unwrap_or(0);
-            examples.extend(tokenize(triplets, encoder.tokenizer(), set, first_group)?);
-        }
+        let examples = tokenize(&sets, encoder.tokenizer())?;
         let mut hash = Sha256::new();
         for text in triplets(&sets).flat_map(texts) {
             hash.update((text.len() as u64).to_le_bytes());
@@ -157,25 +143,57 @@ fn texts(triplet: &Triplet) -> impl Iterator<Item = &str> {
     [&triplet.anchor, &triplet.positive].into_iter().chain(&triplet.negatives).map(String::as_str)
 }
 
-fn tokenize(
-    triplets: &[(usize, Triplet)],
-    tokenizer: &Tokenizer,
-    set: usize,
-    first_group: i64,
-) -> Result<Vec<Example>, model::Error> {
-    let anchors = tokenizer.encode(&triplets.iter().map(|(_, triplet)| &triplet.anchor).collect::<Vec<_>>())?;
-    let positives = tokenizer.encode(&triplets.iter().map(|(_, triplet)| &triplet.positive).collect::<Vec<_>>())?;
-    let negatives: Vec<&String> = triplets.iter().flat_map(|(_, triplet)| &triplet.negatives).collect();
-    let mut negatives = tokenizer.encode(&negatives)?.into_iter();
-    let example = |((&(row, ref triplet), anchor), positive): ((&(usize, Triplet), _), _)| Example {
-        anchor,
-        positive,
-        negatives: negatives.by_ref().take(triplet.negatives.len()).collect(),
-        group: first_group + triplet.group as i64,
-        set,
-        row,
-    };
-    Ok(triplets.iter().zip(anchors).zip(positives).map(example).collect())
+/// Hard negatives for all examples, if the configuration asks for them: a resumed run's are those that it began with.
+fn mined(
+    sets: &[ExampleSet],
+    dev: &[Dataset],
+    exclusion: &Exclusion,
+    encoder: &SentenceEncoder,
+    config: &Config,
+    environment: &Environment,
+    last: Option<&Path>,
+) -> anyhow::Result<Option<Dataset>> {
+    let Some(HardNegatives { model }) = &config.hard_negatives else { return Ok(None) };
+    if last.is_none() {
+        return hard_negatives(sets, dev, exclusion, model.as_ref(), encoder, config, environment).map(Some);
+    }
+    let path = config.output.join(HARD_NEGATIVES);
+    let saved = saved_pairs(&path, hard_negatives::NAME)?;
+    let (found, expected) = (saved.pairs.len(), triplets(sets).count());
+    ensure!(found == expected, "{}: {found} rows, expected {expected}, one for each example", path.display());
+    Ok(Some(saved))
+}
+
+fn tokenize(sets: &[ExampleSet], tokenizer: &Tokenizer) -> Result<Vec<Example>, model::Error> {
+    let encode = |sentences: Vec<&String>| tokenizer.encode(&sentences).map(Vec::into_iter);
+    let mut anchors = encode(triplets(sets).map(|triplet| &triplet.anchor).collect())?;
+    let mut positives = encode(triplets(sets).map(|triplet| &triplet.positive).collect())?;
+    let mut negatives = encode(triplets(sets).flat_map(|triplet| &triplet.negatives).collect())?;
+    let (mut examples, mut first_group) = (Vec::new(), 0);
+    let mut groups = HashMap::<&str, Vec<i64>>::new(); // that a sentence is an anchor or a positive of
+    for (set, ExampleSet { triplets, .. }) in sets.iter().enumerate() {
+        for (row, triplet) in triplets {
+            let group = first_group + triplet.group as i64;
+            for sentence in [&triplet.anchor, &triplet.positive] {
+                groups.entry(sentence).or_default().push(group);
+            }
+            examples.push(Example {
+                anchor: anchors.next().unwrap_or_default(),
+                positive: positives.next().unwrap_or_default(),
+                negatives: negatives.by_ref().take(triplet.negatives.len()).collect(),
+                group,
+                negative_groups: Vec::new(),
+                set,
+                row: *row,
+            });
+        }
+        first_group += triplets.iter().map(|(_, triplet)| triplet.group as i64 + 1).max().unwrap_or(0);
+    }
+    for (example, triplet) in examples.iter_mut().zip(triplets(sets)) {
+        let groups = |negative: &String| groups.get(negative.as_str()).cloned().unwrap_or_default();
+        example.negative_groups = triplet.negatives.iter().map(groups).collect();
+    }
+    Ok(examples)
 }
 
 impl Task for Contrastive {
@@ -192,7 +210,9 @@ impl Task for Contrastive {
         let (count, mut total) = (rows.len(), 0.0);
         // An anchor is compared within its batch alone, so accumulation is not the same as a larger batch.
         for (index, batch) in rows.chunks(self.batch_size).enumerate() {
-            let groups: Vec<i64> = batch.iter().map(|&row| self.examples[row].group).collect();
+            let all = || batch.iter().map(|&row| &self.examples[row]);
+            let groups: Vec<i64> = all().map(|example| example.group).collect();
+            let negative_groups: Vec<_> = all().flat_map(|example| &example.negative_groups).cloned().collect();
             let rows = &batch[self.ranks.share(batch.len())];
             let examples: Vec<&Example> = rows.iter().map(|&row| &self.examples[row]).collect();
             let anchors = examples.iter().map(|example| &example.anchor);
@@ -207,7 +227,8 @@ impl Task for Contrastive {
                 let part = |start: i64, count: i64| self.ranks.complete(&embeddings.narrow(0, start, count));
                 let (anchors, positives) = (part(0, split), part(split, split));
                 let negatives = part(2 * split, embeddings.size()[0] - 2 * split);
-                multiple_negatives_loss(&anchors, &Tensor::cat(&[positives, negatives], 0), &groups) * share
+                let candidates = Tensor::cat(&[positives, negatives], 0);
+                multiple_negatives_loss(&anchors, &candidates, &groups, &negative_groups) * share
             };
             if rows.is_empty() {
                 let width = self.encoder.config().hidden_size;

@@ -11,7 +11,6 @@ use std::{collections::BTreeMap, path::Path};
 use data::Dataset;
 use tch::Tensor;
 
-pub(crate) use self::contrastive::ExampleSet;
 pub(crate) use self::masked::StreamPlace;
 pub(crate) use self::speed::Amount;
 use self::{contrastive::Contrastive, masked::Masked, order::EpochOrder, similarity::Similarity};

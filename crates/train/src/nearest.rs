@@ -1,7 +1,9 @@
-//! Which sentences are most alike to each, and how much, by their embeddings.
+//! Which sentences are most alike, by their embeddings.
 
+use anyhow::ensure;
 use data::MAX_SCORE;
 use eval::LABEL_SCALE;
+use model::{SentenceEncoder, normalized};
 use tch::{Device, Kind, Tensor};
 
 use crate::progress::Progress;
@@ -11,6 +13,19 @@ pub(crate) const NEIGHBOURS: usize = 64;
 
 /// Sentences whose neighbours are looked for at once.
 const QUERIES: usize = 512;
+
+/// The embeddings of some sentences, (sentences, hidden), each of length 1; `task` is what the progress calls it.
+pub(crate) fn unit_embeddings(
+    encoder: &SentenceEncoder,
+    sentences: &[impl AsRef<str>],
+    task: &str,
+    progress: &Progress,
+) -> anyhow::Result<Tensor> {
+    let mut told = progress.counting(task, sentences.len(), "sentences");
+    let embeddings = encoder.encode_with_progress(sentences, &mut told)?;
+    ensure!(embeddings.isfinite().all().int64_value(&[]) == 1, "its embeddings are not all finite");
+    Ok(normalized(&embeddings))
+}
 
 /// The sentences most alike to each, best first, itself left out.
 pub(crate) fn nearest(embeddings: &Tensor, device: Device, progress: &Progress) -> anyhow::Result<Vec<Vec<usize>>> {
@@ -61,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_score_is_five_times_the_mean_cosine_within_the_labels_scale() {
+    fn a_score_is_five_times_the_cosine_within_the_labels_scale() {
         let embeddings = Tensor::from_slice2(&[[1.0f32, 0.0], [0.8, 0.6], [-1.0, 0.0]]);
         assert_eq!(scores(&embeddings, &[(0, 1), (0, 2), (0, 0)]).unwrap(), [4.0, 0.0, 5.0]);
     }
