@@ -2,10 +2,7 @@
 //!
 //! Source: sentence-transformers, `mine_hard_negatives`, with one negative drawn from the nearest five.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
-};
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
 use data::{Dataset, Exclusion, SentencePair, plain};
@@ -15,11 +12,12 @@ use rand::{
     seq::{IndexedRandom, IteratorRandom},
 };
 use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
 
 use crate::{
-    config::Config,
+    config::{Config, HardNegatives},
     datasets::ExampleSet,
-    initial::NamedModel,
+    named_model::NamedModel,
     nearest::{nearest, scores, unit_embeddings},
     progress::Progress,
     trainer::Environment,
@@ -35,12 +33,12 @@ const NEAREST: usize = 5;
 
 /// The anchor of each example with its hard negative, and the score that the model gives the two: a function of the sets, the
 /// model and the seed. Any sentence of the sets may be a hard negative but the excluded ones and those of a dev set. The model
-/// is the one that is named, or else `own`.
+/// is the one that `asked` names, or else `own`.
 pub(crate) fn hard_negatives(
     sets: &[ExampleSet],
     dev: &[Dataset],
     exclusion: &Exclusion,
-    model: Option<&PathBuf>,
+    asked: &HardNegatives,
     own: &SentenceEncoder,
     config: &Config,
     environment: &Environment,
@@ -49,13 +47,15 @@ pub(crate) fn hard_negatives(
     let pool = Pool::new(sets, exclusion, &dev.map(|sentence| plain(sentence)).collect());
     // The first rank's are those of all: another machine may round otherwise.
     let numbers = environment.ranks.of_first(|| {
-        let found = match model.map(|model| NamedModel::find("data.hard_negatives.model", model)).transpose()? {
+        let embeddings = match &asked.model {
             Some(model) => {
-                pool.mine(&model.load(environment)?, config.seed, environment).with_context(|| model.place())
+                let model = NamedModel::find("data.hard_negatives.model", model)?;
+                pool.embeddings(&model.load(environment)?).with_context(|| model.place())?
             }
-            None => pool.mine(own, config.seed, environment).context(KEY),
+            None => pool.embeddings(own).context(KEY)?,
         };
-        Ok(found?.into_iter().flat_map(|(negative, score)| [negative as f64, score]).collect())
+        let found = pool.mine(&embeddings, config.seed, environment).context(KEY)?;
+        Ok(found.into_iter().flat_map(|(negative, score)| [negative as f64, score]).collect())
     })?;
     let pair = |(example, number): (&Example, &[f64])| SentencePair {
         sentence1: pool.sentences[example.anchor].to_owned(),
@@ -76,7 +76,7 @@ struct Pool<'a> {
     alike: Vec<Vec<usize>>,
     lists: usize,
     examples: Vec<Example>,
-    /// Sentences of examples that are of a dev set too.
+    /// Places of sentences that are a dev set's too.
     dev: HashSet<usize>,
 }
 
@@ -104,9 +104,8 @@ impl<'a> Pool<'a> {
             }
             for pair in unmatched.iter().filter(|pair| !pair.holds(exclusion)) {
                 let list = pair.is_alike.then_some(pool.lists);
-                for sentence in [&pair.first, &pair.second].into_iter().filter(|sentence| !sentence.trim().is_empty()) {
-                    pool.add(sentence, list);
-                }
+                pool.add(&pair.first, list);
+                pool.add(&pair.second, list);
             }
         }
         pool.dev = dev.iter().filter_map(|sentence| pool.places.get(sentence).copied()).collect();
@@ -128,20 +127,22 @@ impl<'a> Pool<'a> {
         place
     }
 
-    /// The place of each example's hard negative, and its score beside the anchor.
-    fn mine(
-        &self,
-        encoder: &SentenceEncoder,
-        seed: u64,
-        environment: &Environment,
-    ) -> anyhow::Result<Vec<(usize, f64)>> {
+    /// (sentences, hidden), each row of length 1.
+    fn embeddings(&self, encoder: &SentenceEncoder) -> anyhow::Result<Tensor> {
         let progress = Progress::preparing();
         let embeddings = unit_embeddings(encoder, &self.sentences, "encoding, to find hard negatives", &progress)?;
-        let neighbours = nearest(&embeddings, environment.device, &progress)?;
+        progress.finish();
+        Ok(embeddings)
+    }
+
+    /// The place of each example's hard negative, and its score beside the anchor.
+    fn mine(&self, embeddings: &Tensor, seed: u64, environment: &Environment) -> anyhow::Result<Vec<(usize, f64)>> {
+        let progress = Progress::preparing();
+        let neighbours = nearest(embeddings, environment.device, &progress)?;
         progress.finish();
         let negatives = self.draw(&neighbours, seed)?;
         let pairs: Vec<_> = self.examples.iter().map(|example| example.anchor).zip(negatives.iter().copied()).collect();
-        Ok(negatives.into_iter().zip(scores(&embeddings, &pairs)?).collect())
+        Ok(negatives.into_iter().zip(scores(embeddings, &pairs)?).collect())
     }
 
     /// A place for each example.
@@ -204,7 +205,7 @@ mod tests {
         let sets = [
             set(vec![triplet("a", "b", 0), triplet("b", "c", 0), with_negative], vec![]),
             set(vec![triplet("f", "g", 0)], vec![pair("a", "h", true), pair("a", "i", false), pair("b", "j", true)]),
-            set(vec![triplet("k", "l", 0)], vec![pair("m", " ", true)]),
+            set(vec![triplet("k", "l", 0)], vec![pair("m", "m", true)]),
         ];
         let pool = pool(&sets, &["g"]);
         assert_eq!(pool.sentences, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"]);

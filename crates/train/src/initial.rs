@@ -3,11 +3,7 @@
 mod averaging;
 mod cooccurrence;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
 use data::{BlockPlace, Exclusion, TextBlocks, TextFile};
@@ -76,32 +72,6 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
             let pooling = config.pooling.unwrap_or(Pooling::Mean);
             SentenceEncoder::from_scratch(shape, tokenizer, pooling, environment.device).context("model.scratch")
         }
-    }
-}
-
-/// A model that a run reads and does not train.
-pub(crate) struct NamedModel<'a> {
-    key: &'static str,
-    pub(crate) model: &'a Path,
-    dir: PathBuf,
-}
-
-impl<'a> NamedModel<'a> {
-    /// Finds its directory; `key` is where the configuration names it.
-    pub(crate) fn find(key: &'static str, model: &'a PathBuf) -> anyhow::Result<Self> {
-        let mut named = Self { key, model, dir: PathBuf::new() };
-        named.dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).with_context(|| named.place())?;
-        Ok(named)
-    }
-
-    pub(crate) fn load(&self, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
-        let options = Options { device: environment.device, ..Options::default() };
-        SentenceEncoder::load(&self.dir, &options).with_context(|| self.place())
-    }
-
-    /// What an error line begins with.
-    pub(crate) fn place(&self) -> String {
-        format!("{} {}", self.key, self.model.display())
     }
 }
 

@@ -14,6 +14,7 @@ mod log;
 mod loss;
 mod machine;
 mod meter;
+mod named_model;
 mod nearest;
 mod objective;
 mod optimizer;

@@ -14,7 +14,7 @@ use tch::Tensor;
 use crate::{
     config::{Config, Silver},
     datasets::Datasets,
-    initial::NamedModel,
+    named_model::NamedModel,
     nearest::{NEIGHBOURS, nearest, scores, unit_embeddings},
     progress::Progress,
     trainer::Environment,

@@ -99,8 +99,8 @@ impl TripletSet {
     /// [`Dataset::load`] knows them, or a file. A `.json` holds records with `premise`, `hypothesis` and `gold_label`, as
     /// KLUE-NLI has them: an entailment is a premise's positive, a contradiction its negative. A `.tsv` holds lines of
     /// `group<TAB>sentence`: sentences of a group mean the same. A `.csv` holds scored pairs: those that are scored
-    /// [`POSITIVE_SCORE`] or more are examples, as they are of a name. Of a text (`.txt`, `.txt.zst`) neighbouring sentences of a paragraph are
-    /// taken, one pair of each of the first `text_pairs` paragraphs that have two.
+    /// [`POSITIVE_SCORE`] or more are examples, as they are of a name. Of a text (`.txt`, `.txt.zst`) neighbouring sentences
+    /// of a paragraph are taken, one pair of each of the first `text_pairs` paragraphs that have two.
     ///
     /// # Errors
     /// Where there is no such file, a record cannot be used, or there is no example.
@@ -147,9 +147,7 @@ pub(crate) fn sentences(spec: &str, dir: &DataDir) -> Result<Vec<String>, Error>
         return Err(Error::MissingTriplets { spec: spec.to_owned(), path });
     }
     let parse = if Format::of(&path) == Some(Format::Json) { nli::sentences } else { groups::sentences };
-    let mut sentences = parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path, line, problem })?;
-    sentences.retain(|sentence| !sentence.trim().is_empty());
-    Ok(sentences)
+    parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path, line, problem })
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {

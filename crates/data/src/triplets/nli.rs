@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{Parsed, Triplet, UnmatchedPair};
 use crate::error::Problem;
 
 #[derive(Deserialize)]
 struct Record {
+    #[serde(deserialize_with = "sentence")]
     premise: String,
+    #[serde(deserialize_with = "sentence")]
     hypothesis: String,
     gold_label: Label,
 }
@@ -20,6 +22,11 @@ enum Label {
     Entailment,
     Neutral,
     Contradiction,
+}
+
+fn sentence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() { Err(D::Error::custom("a blank sentence")) } else { Ok(text) }
 }
 
 /// All premises and hypotheses, whatever their labels.
@@ -95,9 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_none_is_named_with_its_line() {
+    fn a_label_that_is_none_and_a_blank_sentence_are_named_with_their_line() {
         let text = "[\n{\"premise\": \"가\", \"hypothesis\": \"나\", \"gold_label\": \"maybe\"}]";
         let (line, problem) = parse(text).unwrap_err();
         assert!(line == 2 && problem.to_string().contains("maybe"), "{line}: {problem}");
+        let text = "[\n{\"premise\": \"가\", \"hypothesis\": \" \", \"gold_label\": \"neutral\"}]";
+        let (line, problem) = parse(text).unwrap_err();
+        assert!(line == 2 && problem.to_string().contains("a blank sentence"), "{line}: {problem}");
     }
 }

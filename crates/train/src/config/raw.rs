@@ -283,7 +283,9 @@ fn trial_name(kind: &str, name: Option<Value>) -> anyhow::Result<String> {
 /// The keys of a trial, dotted, as they stand in the merged table; the command line may have removed some.
 fn own_keys(path: &str, trial: &Table, merged: &Table) -> Table {
     let own = trial.iter().flat_map(|(key, value)| match (value, merged.get(key)) {
-        (Value::Table(inner), Some(Value::Table(merged))) => own_keys(&format!("{path}{key}."), inner, merged),
+        (Value::Table(inner), Some(Value::Table(merged))) if !inner.is_empty() => {
+            own_keys(&format!("{path}{key}."), inner, merged)
+        }
         (_, Some(value)) => Table::from_iter([(format!("{path}{key}"), value.clone())]),
         (_, None) => Table::new(),
     });

@@ -7,14 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, write_pairs};
+use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, plain, write_pairs};
 use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
 use super::{Amount, EpochOrder, Step, StepPlace, Task};
 use crate::{
-    config::{Config, HardNegatives, TokenEmbeddings},
+    config::{Config, TokenEmbeddings},
     datasets::{Count, ExampleSet, Rows, digest_pairs, hex, leave_out, load_labelled, saved_pairs},
     hard_negatives::{self, hard_negatives},
     initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
@@ -76,8 +76,7 @@ struct Example {
     anchor: Vec<i64>,
     positive: Vec<i64>,
     negatives: Vec<Vec<i64>>,
-    group: i64,                     // told apart over all sets
-    negative_groups: Vec<Vec<i64>>, // of each negative, those that its sentence stands in
+    groups: Groups,
     set: usize,
     row: usize, // of its set
 }
@@ -153,9 +152,9 @@ fn mined(
     environment: &Environment,
     last: Option<&Path>,
 ) -> anyhow::Result<Option<Dataset>> {
-    let Some(HardNegatives { model }) = &config.hard_negatives else { return Ok(None) };
+    let Some(asked) = &config.hard_negatives else { return Ok(None) };
     if last.is_none() {
-        return hard_negatives(sets, dev, exclusion, model.as_ref(), encoder, config, environment).map(Some);
+        return hard_negatives(sets, dev, exclusion, asked, encoder, config, environment).map(Some);
     }
     let path = config.output.join(HARD_NEGATIVES);
     let saved = saved_pairs(&path, hard_negatives::NAME)?;
@@ -169,31 +168,51 @@ fn tokenize(sets: &[ExampleSet], tokenizer: &Tokenizer) -> Result<Vec<Example>, 
     let mut anchors = encode(triplets(sets).map(|triplet| &triplet.anchor).collect())?;
     let mut positives = encode(triplets(sets).map(|triplet| &triplet.positive).collect())?;
     let mut negatives = encode(triplets(sets).flat_map(|triplet| &triplet.negatives).collect())?;
-    let (mut examples, mut first_group) = (Vec::new(), 0);
-    let mut groups = HashMap::<&str, Vec<i64>>::new(); // that a sentence is an anchor or a positive of
+    let mut examples = Vec::new();
     for (set, ExampleSet { triplets, .. }) in sets.iter().enumerate() {
         for (row, triplet) in triplets {
-            let group = first_group + triplet.group as i64;
-            for sentence in [&triplet.anchor, &triplet.positive] {
-                groups.entry(sentence).or_default().push(group);
-            }
             examples.push(Example {
                 anchor: anchors.next().unwrap_or_default(),
                 positive: positives.next().unwrap_or_default(),
                 negatives: negatives.by_ref().take(triplet.negatives.len()).collect(),
-                group,
-                negative_groups: Vec::new(),
+                groups: Groups::default(),
                 set,
                 row: *row,
             });
         }
-        first_group += triplets.iter().map(|(_, triplet)| triplet.group as i64 + 1).max().unwrap_or(0);
     }
-    for (example, triplet) in examples.iter_mut().zip(triplets(sets)) {
-        let groups = |negative: &String| groups.get(negative.as_str()).cloned().unwrap_or_default();
-        example.negative_groups = triplet.negatives.iter().map(groups).collect();
+    for (example, groups) in examples.iter_mut().zip(groups(sets)) {
+        example.groups = groups;
     }
     Ok(examples)
+}
+
+/// Of an example, told apart over all sets.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Groups {
+    own: i64,
+    /// Of each hard negative, those in which its sentence is an anchor or a positive.
+    of_negatives: Vec<Vec<i64>>,
+}
+
+fn groups(sets: &[ExampleSet]) -> Vec<Groups> {
+    let (mut own, mut first) = (Vec::new(), 0);
+    for ExampleSet { triplets, .. } in sets {
+        own.extend(triplets.iter().map(|(_, triplet)| first + triplet.group as i64));
+        first += triplets.iter().map(|(_, triplet)| triplet.group as i64 + 1).max().unwrap_or(0);
+    }
+    let mut holding = HashMap::<String, Vec<i64>>::new();
+    for (triplet, &group) in triplets(sets).zip(&own) {
+        for sentence in [&triplet.anchor, &triplet.positive] {
+            let holding = holding.entry(plain(sentence)).or_default();
+            if holding.last() != Some(&group) {
+                holding.push(group);
+            }
+        }
+    }
+    let of = |negative: &String| holding.get(&plain(negative)).cloned().unwrap_or_default();
+    let of_negatives = triplets(sets).map(|triplet| triplet.negatives.iter().map(of).collect());
+    own.into_iter().zip(of_negatives).map(|(own, of_negatives)| Groups { own, of_negatives }).collect()
 }
 
 impl Task for Contrastive {
@@ -211,8 +230,8 @@ impl Task for Contrastive {
         // An anchor is compared within its batch alone, so accumulation is not the same as a larger batch.
         for (index, batch) in rows.chunks(self.batch_size).enumerate() {
             let all = || batch.iter().map(|&row| &self.examples[row]);
-            let groups: Vec<i64> = all().map(|example| example.group).collect();
-            let negative_groups: Vec<_> = all().flat_map(|example| &example.negative_groups).cloned().collect();
+            let groups: Vec<i64> = all().map(|example| example.groups.own).collect();
+            let negative_groups: Vec<_> = all().flat_map(|example| &example.groups.of_negatives).cloned().collect();
             let rows = &batch[self.ranks.share(batch.len())];
             let examples: Vec<&Example> = rows.iter().map(|&row| &self.examples[row]).collect();
             let anchors = examples.iter().map(|example| &example.anchor);
@@ -282,5 +301,28 @@ impl Task for Contrastive {
 
     fn into_test(self: Box<Self>) -> Vec<Dataset> {
         self.test
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_groups_of_a_hard_negative_are_those_of_any_set_that_its_sentence_stands_in() {
+        let triplet = |anchor: &str, positive: &str, negatives: &[&str], group| {
+            let negatives = negatives.iter().map(|&negative| negative.to_owned()).collect();
+            (0, Triplet { anchor: anchor.to_owned(), positive: positive.to_owned(), negatives, group })
+        };
+        let set = |triplets| ExampleSet { name: String::new(), triplets, unmatched: Vec::new() };
+        let sets = [
+            set(vec![triplet("a", "b", &["e f", "x"], 0), triplet("c", "d", &["a"], 1)]),
+            set(vec![triplet("e  f", "b", &["b"], 0)]),
+        ];
+        let groups = groups(&sets);
+        assert_eq!(groups.iter().map(|groups| groups.own).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(groups[0].of_negatives, [vec![2], vec![]]); // whatever its spaces
+        assert_eq!(groups[1].of_negatives, [[0]]);
+        assert_eq!(groups[2].of_negatives, [[0, 2]]);
     }
 }

@@ -1,0 +1,37 @@
+//! A model that a run reads and does not train.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use model::{
+    Options, SentenceEncoder,
+    hub::{self, Hub},
+};
+
+use crate::trainer::Environment;
+
+/// A model by the name that the configuration gives it.
+pub(crate) struct NamedModel<'a> {
+    key: &'static str,
+    pub(crate) model: &'a Path,
+    dir: PathBuf,
+}
+
+impl<'a> NamedModel<'a> {
+    /// Finds its directory; `key` is where the configuration names it.
+    pub(crate) fn find(key: &'static str, model: &'a PathBuf) -> anyhow::Result<Self> {
+        let mut named = Self { key, model, dir: PathBuf::new() };
+        named.dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).with_context(|| named.place())?;
+        Ok(named)
+    }
+
+    pub(crate) fn load(&self, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
+        let options = Options { device: environment.device, ..Options::default() };
+        SentenceEncoder::load(&self.dir, &options).with_context(|| self.place())
+    }
+
+    /// What an error line begins with.
+    pub(crate) fn place(&self) -> String {
+        format!("{} {}", self.key, self.model.display())
+    }
+}
