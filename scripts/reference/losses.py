@@ -11,6 +11,7 @@ from files import write_json
 def make(folder: Path) -> None:
     make_cosent(folder / "cosent.json")
     make_multiple_negatives(folder / "multiple-negatives.json")
+    make_similarity_distillation(folder / "similarity-distillation.json")
 
 
 def make_multiple_negatives(path: Path) -> None:
@@ -29,6 +30,34 @@ def make_multiple_negatives(path: Path) -> None:
                 "embeddings": [column.tolist() for column in embeddings],
                 "loss": loss.item(),
                 "gradients": [column.grad.tolist() for column in embeddings],
+            }
+        )
+    write_json(path, cases)
+
+
+def make_similarity_distillation(path: Path) -> None:
+    """Cosines towards a teacher's, each pair of a group and each of two groups by itself; no library has this weighting."""
+    generator = torch.Generator().manual_seed(7)
+    cosine = torch.nn.functional.cosine_similarity
+    cases = []
+    for groups in ([0, 0, 1, 1], [3, 3, 3, 5, 5, 9, 9, 9, 9]):
+        student = torch.randn(len(groups), 6, generator=generator, dtype=torch.float64, requires_grad=True)
+        teacher = torch.randn(len(groups), 5, generator=generator, dtype=torch.float64)
+        squares = {True: [], False: []}
+        for first in range(len(groups)):
+            for second in range(first):
+                found = 5 * cosine(student[first], student[second], dim=0)
+                expected = 5 * cosine(teacher[first], teacher[second], dim=0)
+                squares[groups[first] == groups[second]].append((found - expected) ** 2)
+        loss = sum(torch.stack(kind).mean() / 2 for kind in squares.values())
+        loss.backward()
+        cases.append(
+            {
+                "groups": groups,
+                "student": student.tolist(),
+                "teacher": teacher.tolist(),
+                "loss": loss.item(),
+                "gradient": student.grad.tolist(),
             }
         )
     write_json(path, cases)

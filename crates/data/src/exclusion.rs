@@ -25,8 +25,22 @@ impl Exclusion {
             let pairs = Dataset::load(spec, dir)?.pairs;
             sentences.extend(pairs.iter().flat_map(|pair| [plain(&pair.sentence1), plain(&pair.sentence2)]));
         }
+        Self::of_plain(sentences, specs)
+    }
+
+    /// Takes every sentence of some datasets.
+    ///
+    /// # Errors
+    /// Where they are more than can be searched for at once: some gigabytes.
+    pub fn of(datasets: &[Dataset]) -> Result<Exclusion, Error> {
+        let pairs = datasets.iter().flat_map(|dataset| &dataset.pairs);
+        let sentences = pairs.flat_map(|pair| [plain(&pair.sentence1), plain(&pair.sentence2)]).collect();
+        Self::of_plain(sentences, &datasets.iter().map(|dataset| dataset.name.clone()).collect::<Vec<_>>())
+    }
+
+    fn of_plain(sentences: HashSet<String>, names: &[String]) -> Result<Exclusion, Error> {
         let search = AhoCorasick::new(sorted(&sentences))
-            .map_err(|error| Error::Exclusion { specs: specs.join(", "), reason: error.to_string() })?;
+            .map_err(|error| Error::Exclusion { specs: names.join(", "), reason: error.to_string() })?;
         Ok(Exclusion { sentences, search })
     }
 

@@ -40,8 +40,10 @@ pub struct Config {
     pub pooling: Option<Pooling>,
     /// Dropout of embeddings, attention and layers while training; `None` leaves it to the model.
     pub dropout: Option<f64>,
-    /// Training datasets, merged.
+    /// Training datasets, merged; of distillation, those whose sentences are learned from.
     pub train: Vec<String>,
+    /// Models whose similarities are learned; of distillation.
+    pub teachers: Vec<PathBuf>,
     /// Hard negatives to be found for every example; of contrastive training.
     pub hard_negatives: Option<HardNegatives>,
     /// Pairs that models score, to be learned beside the others.
@@ -66,7 +68,7 @@ pub struct Config {
     pub epochs: u32,
     /// Optimizer steps after which the run ends, whatever `epochs` says.
     pub max_steps: Option<u64>,
-    /// Pairs that go through the encoder at once.
+    /// Pairs, or sentences of distillation, that go through the encoder at once.
     pub batch_size: usize,
     /// Batches per optimizer step.
     pub gradient_accumulation: usize,
@@ -219,6 +221,7 @@ impl Config {
             text_pairs: raw.data.text_pairs.unwrap_or_default(),
             steps_per_epoch: raw.train.steps_per_epoch.unwrap_or(1),
             train: raw.data.train.clone(),
+            teachers: raw.data.teachers.clone(),
             hard_negatives: raw.data.hard_negatives.clone(),
             silver: raw.data.silver.clone(),
             dev_fraction: raw.data.dev_fraction,
@@ -263,7 +266,8 @@ impl Config {
             ModelSource::Scratch { .. } => None,
         };
         let miner = self.hard_negatives.iter().flat_map(|negatives| &negatives.model);
-        init.into_iter().chain(miner).chain(self.silver.iter().flat_map(|silver| &silver.teachers))
+        let of_silver = self.silver.iter().flat_map(|silver| &silver.teachers);
+        init.into_iter().chain(miner).chain(of_silver).chain(&self.teachers)
     }
 
     /// What training makes small, by its name in the literature.
@@ -271,6 +275,7 @@ impl Config {
         match self.objective {
             Objective::Sts => self.loss.name(),
             Objective::Contrastive => "multiple negatives",
+            Objective::Distillation => "similarity-preserving",
             Objective::Mlm => "cross-entropy",
         }
     }

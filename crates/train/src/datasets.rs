@@ -6,7 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use data::{DataDir, Dataset, Exclusion, Histogram, SentencePair, Triplet, UnmatchedPair, stratified_split};
+use data::{
+    DataDir, Dataset, Exclusion, Histogram, SentencePair, Triplet, UnmatchedPair, plain, sentences, stratified_split,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -25,7 +27,8 @@ pub(crate) struct Datasets {
 /// Pairs of each part, for the report.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Rows {
-    /// Training pairs that are left after the dev set was drawn, or examples of contrastive training.
+    /// Training pairs that are left after the dev set was drawn, examples of contrastive training, or sentences of
+    /// distillation.
     pub train: usize,
     /// Their scores, if they have any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +58,7 @@ pub struct TextCount {
 pub struct Count {
     /// The dataset as it was named.
     pub data: String,
-    /// Its pairs.
+    /// Its pairs, examples of contrastive training, or sentences of distillation.
     pub pairs: usize,
     /// Their scores, if they have any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,40 @@ pub(crate) struct ExampleSet {
     pub(crate) unmatched: Vec<UnmatchedPair>,
 }
 
+/// A sentence of some sets.
+pub(crate) struct Sentence {
+    pub(crate) text: String,
+    /// The first set that it stands in, and where among the sentences of that.
+    pub(crate) set: usize,
+    pub(crate) row: usize,
+}
+
+/// The sentences of the named sets, each once, without what holds a sentence of a dev set or of `data.exclude`; `key` is where
+/// the sets are named.
+pub(crate) fn distinct_sentences(
+    key: &'static str,
+    sets: &[String],
+    dev: &[Dataset],
+    config: &Config,
+    dir: &DataDir,
+) -> anyhow::Result<Vec<Sentence>> {
+    let excluded = Exclusion::load(&config.exclude, dir).context("data.exclude")?;
+    let dev = Exclusion::of(dev)?;
+    let (mut seen, mut distinct) = (HashSet::new(), Vec::new());
+    for (set, spec) in sets.iter().enumerate() {
+        for (row, text) in sentences(spec, dir).context(key)?.into_iter().enumerate() {
+            if seen.insert(plain(&text)) && !excluded.is_within(&text) && !dev.is_within(&text) {
+                distinct.push(Sentence { text, set, row });
+            }
+        }
+    }
+    ensure!(
+        distinct.len() > 1,
+        "{key}: fewer than two sentences are left without those of dev sets and of data.exclude"
+    );
+    Ok(distinct)
+}
+
 /// Scored pairs that a run made and keeps in its directory.
 pub(crate) fn saved_pairs(path: &Path, name: &str) -> anyhow::Result<Dataset> {
     let path = path::absolute(path)?; // which is no name of a dataset
@@ -111,14 +148,19 @@ pub(crate) fn leave_out<T>(rows: Vec<T>, name: &str, is_excluded: impl Fn(&T) ->
     kept
 }
 
+/// Adds sentences to a digest.
+pub(crate) fn digest_texts<'a>(hash: &mut Sha256, texts: impl IntoIterator<Item = &'a str>) {
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+}
+
 /// Adds every sentence and score to a digest.
 pub(crate) fn digest_pairs(hash: &mut Sha256, pairs: &[SentencePair]) {
     hash.update((pairs.len() as u64).to_le_bytes());
     for SentencePair { sentence1, sentence2, score } in pairs {
-        for sentence in [sentence1, sentence2] {
-            hash.update((sentence.len() as u64).to_le_bytes());
-            hash.update(sentence);
-        }
+        digest_texts(hash, [sentence1.as_str(), sentence2]);
         hash.update(score.unwrap_or(f64::NAN).to_le_bytes());
     }
 }

@@ -1,5 +1,5 @@
-//! Training of a sentence encoder: fine-tuning on scored sentence pairs, and what may come before it, contrastive training and
-//! masked language modelling.
+//! Training of a sentence encoder: fine-tuning on scored sentence pairs, distillation of other encoders, and what may come
+//! before, contrastive training and masked language modelling.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
@@ -29,6 +29,7 @@ mod stages;
 mod state;
 mod step;
 mod task;
+mod teachers;
 mod tensorboard;
 mod trainer;
 mod trials;
@@ -47,7 +48,7 @@ pub use run_dir::Existing;
 pub use schedule::LinearSchedule;
 pub use stages::{Export, Finished, Stages, run_stages};
 pub use step::{StepConfig, StepOutcome, training_step};
-pub use task::{Speed, multiple_negatives_loss};
+pub use task::{Speed, multiple_negatives_loss, similarity_distillation_loss};
 pub use trainer::{Environment, train};
 pub use trials::{Outcome, Ranked, Ranking, Trial, Trials, run_trials};
 pub use validation::DevFigures;

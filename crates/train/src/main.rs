@@ -13,7 +13,7 @@ use data::{DataDir, command_line};
 use model::runtime::{self, DeviceChoice};
 use train::{Environment, Existing, Interrupt, Plan, Ranks, Voice, run_stages, run_trials, train};
 
-/// Train a sentence encoder: fine-tune it on scored sentence pairs, or pretrain it on text.
+/// Train a sentence encoder: fine-tune it on scored sentence pairs, distil others into it, or pretrain it on text.
 #[derive(Parser)]
 #[command(name = "train", version)]
 struct Args {

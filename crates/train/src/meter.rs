@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::{Amount, Speed};
+use crate::task::{Amount, Speed, Unit};
 
 /// Adds up steps from the moment it is made; kept with a run's state, it goes on where it stood.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub(crate) struct Meter {
     #[serde(alias = "pairs")]
     amount: usize,
     #[serde(default)]
-    is_text: bool, // so that the amount is in tokens
+    unit: Unit, // of the amount
     seconds: f64, // before `start`
     #[serde(skip, default = "Instant::now")]
     start: Instant,
@@ -21,7 +21,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        Self { weighted_loss: 0.0, amount: 0, is_text: false, seconds: 0.0, start: Instant::now() }
+        Self { weighted_loss: 0.0, amount: 0, unit: Unit::default(), seconds: 0.0, start: Instant::now() }
     }
 
     /// What to keep of it at this moment.
@@ -34,22 +34,21 @@ impl Meter {
         Self { start: Instant::now(), ..self }
     }
 
-    /// Takes in a step by its mean loss over its pairs or tokens.
+    /// Takes in a step by its mean loss over what it took in.
     pub(crate) fn add(&mut self, loss: f64, amount: Amount) {
-        let (Amount::Pairs(count) | Amount::Tokens(count)) = amount;
-        self.is_text = matches!(amount, Amount::Tokens(_));
+        let Amount { count, unit } = amount;
+        self.unit = unit;
         self.weighted_loss += loss * count as f64;
         self.amount += count;
     }
 
-    /// Mean loss over all pairs or tokens so far.
+    /// Mean loss over all that was taken in so far.
     pub(crate) fn loss(&self) -> f64 {
         self.weighted_loss / self.amount as f64
     }
 
     pub(crate) fn speed(&self) -> Speed {
-        let speed = self.amount as f64 / self.seconds();
-        if self.is_text { Speed::Tokens(speed) } else { Speed::Pairs(speed) }
+        self.unit.speed(self.amount as f64 / self.seconds())
     }
 
     pub(crate) fn seconds(&self) -> f64 {

@@ -11,6 +11,8 @@ pub enum Objective {
     Sts,
     /// Which sentence belongs to which, among all of a batch and hard negatives.
     Contrastive,
+    /// How alike other models find sentences.
+    Distillation,
     /// Masked language modelling: the tokens that were hidden in a text.
     Mlm,
 }

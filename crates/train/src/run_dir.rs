@@ -52,12 +52,14 @@ struct Records {
 }
 
 /// What a run owns in its directory; other files there are never touched.
-const FILES: [&str; 7] =
-    ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg", SILVER, HARD_NEGATIVES];
+const FILES: [&str; 8] =
+    ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg", SILVER, HARD_NEGATIVES, TEACHERS];
 /// Pairs that models scored for the run.
 pub(crate) const SILVER: &str = "silver.csv";
 /// Anchors with the hard negatives that were found for them.
 pub(crate) const HARD_NEGATIVES: &str = "hard_negatives.csv";
+/// What the teachers of a distillation make of its sentences.
+pub(crate) const TEACHERS: &str = "teachers.safetensors";
 const CHECKPOINTS: [&str; 2] = ["best", "last"];
 const EVENTS: &str = "tensorboard";
 

@@ -5,18 +5,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use anyhow::{Context, ensure};
-use data::{Dataset, Exclusion, SentencePair, plain, sentences};
+use anyhow::ensure;
+use data::{Dataset, SentencePair};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
 
 use crate::{
     config::{Config, Silver},
-    datasets::Datasets,
-    named_model::NamedModel,
-    nearest::{NEIGHBOURS, nearest, scores, unit_embeddings},
+    datasets::{Datasets, distinct_sentences},
+    nearest::{NEIGHBOURS, nearest, scores},
     progress::Progress,
+    teachers::Teachers,
     trainer::Environment,
 };
 
@@ -38,7 +37,9 @@ pub(crate) fn silver_pairs(
     config: &Config,
     environment: &Environment,
 ) -> anyhow::Result<Dataset> {
-    let distinct = distinct_sentences(silver, gold, config, environment)?;
+    let dir = &environment.data_dir;
+    let distinct = distinct_sentences("data.silver.sentences", &silver.sentences, &gold.dev, config, dir)?;
+    let distinct: Vec<String> = distinct.into_iter().map(|sentence| sentence.text).collect();
     let place: HashMap<&str, usize> = distinct.iter().enumerate().map(|(place, text)| (text.as_str(), place)).collect();
     let known = gold.train.iter().filter_map(|pair| {
         let (&first, &second) = (place.get(pair.sentence1.as_str())?, place.get(pair.sentence2.as_str())?);
@@ -61,28 +62,6 @@ pub(crate) fn silver_pairs(
     Ok(Dataset { name: NAME.to_owned(), path: Default::default(), pairs })
 }
 
-fn distinct_sentences(
-    silver: &Silver,
-    gold: &Datasets,
-    config: &Config,
-    environment: &Environment,
-) -> anyhow::Result<Vec<String>> {
-    let exclusion = Exclusion::load(&config.exclude, &environment.data_dir).context("data.exclude")?;
-    let dev = gold.dev.iter().flat_map(|dev| &dev.pairs);
-    let mut seen: HashSet<String> =
-        dev.flat_map(|pair| [&pair.sentence1, &pair.sentence2]).map(|sentence| plain(sentence)).collect();
-    let mut distinct = Vec::new();
-    for spec in &silver.sentences {
-        for sentence in sentences(spec, &environment.data_dir).context("data.silver.sentences")? {
-            if !exclusion.is_within(&sentence) && seen.insert(plain(&sentence)) {
-                distinct.push(sentence);
-            }
-        }
-    }
-    ensure!(distinct.len() > 1, "data.silver.sentences: fewer than two sentences are left to pair");
-    Ok(distinct)
-}
-
 /// Pairs of places with their scores.
 fn scored_pairs(
     silver: &Silver,
@@ -91,19 +70,9 @@ fn scored_pairs(
     seed: u64,
     environment: &Environment,
 ) -> anyhow::Result<Vec<(usize, usize, f64)>> {
-    // First all of them: one that is not there is told before hours of work.
-    let named = |teacher| NamedModel::find(KEY, teacher);
-    let teachers = silver.teachers.iter().map(named).collect::<anyhow::Result<Vec<_>>>()?;
     let progress = Progress::preparing();
-    let (mut embeddings, share) = (Vec::new(), (teachers.len() as f64).sqrt());
-    for teacher in teachers {
-        let encoder = teacher.load(environment)?;
-        let task = format!("encoding by {}", teacher.model.display());
-        let encoded = unit_embeddings(&encoder, distinct, &task, &progress).with_context(|| teacher.place())?;
-        embeddings.push(encoded / share);
-    }
-    // The inner product of two rows is the mean of the teachers' cosines.
-    let embeddings = Tensor::cat(&embeddings, 1); // (sentences, Σ hidden)
+    let teachers = Teachers::find(KEY, &silver.teachers)?;
+    let embeddings = teachers.embeddings(distinct, environment, &progress)?;
     let neighbours = nearest(&embeddings, environment.device, &progress)?;
     progress.finish();
     let pairs = draw(&neighbours, known, silver.pairs, seed);

@@ -2,7 +2,7 @@
 
 use model::{Precision, SentenceEncoder, similarity};
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::{loss::Loss, optimizer::AdamW, pairs::Batch, ranks::Ranks};
 
@@ -77,6 +77,24 @@ pub fn training_step(
         total += if config.loss.spans_batch() && !ranks.is_first() { 0.0 } else { found };
     }
     finish_step(optimizer, total, learning_rate, config.max_grad_norm, ranks)
+}
+
+/// Adds the gradient of a loss that looks at the whole batch, and exchanges embeddings with the other ranks: one without
+/// sentences of the batch takes part in that. Returns the loss on the first rank, 0 on the others.
+pub(crate) fn backpropagate_whole(
+    encoder: &SentenceEncoder,
+    sentences: &[Vec<i64>],
+    precision: Precision,
+    dropout: Option<u64>,
+    ranks: &Ranks,
+    loss: impl FnOnce(&Tensor) -> Tensor,
+) -> f64 {
+    if sentences.is_empty() {
+        let _ = loss(&Tensor::zeros([0, encoder.config().hidden_size], (Kind::Float, encoder.device())));
+        return 0.0;
+    }
+    let found = encoder.backpropagate(sentences, precision, dropout, loss);
+    if ranks.is_first() { found } else { 0.0 } // every rank has the whole
 }
 
 /// Takes the step whose loss and gradient the ranks have in parts: those of each variable.

@@ -319,6 +319,10 @@ fn a_stage_that_cannot_be_is_named() {
             "data.silver.teachers: \"similarity\" names no stage before this one; they are: language",
         ),
         (
+            "data.teachers = [\"similarity\"]",
+            "data.teachers: \"similarity\" names no stage before this one; they are: language",
+        ),
+        (
             "data.hard_negatives.model = \"contrast\"",
             "data.hard_negatives.model: \"contrast\" names no stage before this one; they are: language",
         ),

@@ -178,6 +178,18 @@ fn ranks_learn_from_the_same_silver_pairs() {
 }
 
 #[test]
+fn ranks_distil_together() {
+    let folder = Folder::new();
+    folder.trained(&["--output", "teacher"]);
+    folder.distilling();
+    // Of the last batch, one rank alone has a sentence.
+    let teachers = ["--set", "data.teachers=[\"teacher/best\"]", "--set", "train.batch_size=19"];
+    trained(&folder, 1, &[&teachers[..], &["--output", "alone"]].concat());
+    trained(&folder, 3, &[&teachers[..], &["--output", "three"]].concat());
+    assert_alike(&folder, "three", "alone", 1e-5);
+}
+
+#[test]
 fn ranks_learn_from_the_same_hard_negatives() {
     let folder = Folder::with_hard_negatives();
     trained(&folder, 1, &["--output", "alone"]);

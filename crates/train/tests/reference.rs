@@ -4,12 +4,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use model::{Options, Precision, SentenceEncoder, weights::read_safetensors};
+use model::{Options, Precision, SentenceEncoder, similarity_matrix, weights::read_safetensors};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 use train::{
     AdamW, AdamWConfig, Batch, LinearSchedule, Loss, Ranks, StepConfig, StepOutcome, multiple_negatives_loss,
-    training_step,
+    similarity_distillation_loss, training_step,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -174,11 +174,15 @@ fn the_schedule_equals_transformers() {
     }
 }
 
+/// The cases of a loss.
+fn cases(name: &str) -> Vec<Value> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
 #[test]
 fn cosent_equals_sentence_transformers() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cosent.json");
-    let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    for case in cases.as_array().unwrap() {
+    for case in cases("cosent.json") {
         let cosines = Tensor::from_slice(&numbers(&case["cosines"])).to_kind(Kind::Float).set_requires_grad(true);
         let labels = Tensor::from_slice(&numbers(&case["labels"])).to_kind(Kind::Float);
         let loss = Loss::Cosent.forward(&cosines, &labels);
@@ -190,20 +194,15 @@ fn cosent_equals_sentence_transformers() {
     }
 }
 
+/// Rows of numbers as a tensor.
+fn matrix(rows: &Value) -> Tensor {
+    let rows = rows.as_array().unwrap().iter().map(|row| Tensor::from_slice(&numbers(row)).to_kind(Kind::Float));
+    Tensor::stack(&rows.collect::<Vec<_>>(), 0)
+}
+
 #[test]
 fn multiple_negatives_equals_sentence_transformers() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/multiple-negatives.json");
-    let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    for case in cases.as_array().unwrap() {
-        let matrix = |rows: &Value| {
-            let rows: Vec<Tensor> = rows
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|row| Tensor::from_slice(&numbers(row)).to_kind(Kind::Float))
-                .collect();
-            Tensor::stack(&rows, 0)
-        };
+    for case in cases("multiple-negatives.json") {
         let columns: Vec<Tensor> =
             case["embeddings"].as_array().unwrap().iter().map(|rows| matrix(rows).set_requires_grad(true)).collect();
         let groups: Vec<i64> = (0..columns[0].size()[0]).collect();
@@ -215,6 +214,19 @@ fn multiple_negatives_equals_sentence_transformers() {
         for (column, gradient) in columns.iter().zip(case["gradients"].as_array().unwrap()) {
             assert!(relative_difference(&column.grad(), &matrix(gradient)) < 1e-5);
         }
+    }
+}
+
+#[test]
+fn similarity_distillation_equals_pytorch() {
+    for case in cases("similarity-distillation.json") {
+        let (student, teacher) = (matrix(&case["student"]).set_requires_grad(true), matrix(&case["teacher"]));
+        let groups: Vec<i64> = numbers(&case["groups"]).into_iter().map(|group| group as i64).collect();
+        let loss = similarity_distillation_loss(&student, &similarity_matrix(&teacher, &teacher), &groups);
+        loss.backward();
+        let expected = case["loss"].as_f64().unwrap();
+        assert!((loss.double_value(&[]) - expected).abs() < 1e-5 * expected, "{loss:?} and {expected}");
+        assert!(relative_difference(&student.grad(), &matrix(&case["gradient"])) < 1e-5);
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
     let (name, example) = match objective {
         Objective::Sts => ("sts", "klue-sts:train"),
         Objective::Contrastive => ("contrastive", "klue-nli:train"),
+        Objective::Distillation => ("distillation", "klue-nli:train"),
         Objective::Mlm => ("mlm", "data:ko-wiki/ko-wiki-paragraphs.txt.zst"),
     };
     ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as {example:?}");
@@ -21,6 +22,7 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
         ("train.loss", train.loss.is_some() && !is_sts),
         ("data.silver", data.silver.is_some() && !is_sts),
         ("data.hard_negatives", data.hard_negatives.is_some() && objective != Objective::Contrastive),
+        ("data.teachers", !data.teachers.is_empty() && objective != Objective::Distillation),
         ("data.dev_fraction", data.dev_fraction.is_some() && !is_sts),
         ("data.dev_from", !data.dev_from.is_empty() && !is_sts),
         ("data.dev", !data.dev.is_empty() && is_mlm),
@@ -36,6 +38,12 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
         ensure!(value > 0, "{name} is 0, expected at least 1");
         Ok(())
     };
+    let has_dev = !data.dev.is_empty();
+    let needs_dev = || {
+        let what = "data.dev is empty: name a scored set that picks the best epoch, such as \"kor-sts:dev\"";
+        ensure!(has_dev, "{what}");
+        Ok(())
+    };
     match objective {
         Objective::Sts => {
             if data.dev.is_empty() && data.dev_fraction.is_none() {
@@ -44,10 +52,19 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
             train.loss.get_or_insert_default();
         }
         Objective::Contrastive => {
-            let what = "data.dev is empty: name a scored set that picks the best epoch, such as \"kor-sts:dev\"";
-            ensure!(!data.dev.is_empty(), "{what}");
+            needs_dev()?;
             positive("data.text_pairs", *data.text_pairs.get_or_insert(200_000))?;
             ensure!(train.batch_size > 1, "train.batch_size is 1: an anchor is told from the others of its batch");
+        }
+        Objective::Distillation => {
+            needs_dev()?;
+            let example = "such as \"checkpoints/my-model/best\"";
+            ensure!(!data.teachers.is_empty(), "data.teachers is empty: name at least one model, {example}");
+            let size = train.batch_size;
+            ensure!(
+                size >= 8,
+                "train.batch_size is {size}, expected 8 or more: a sentence is compared with the others of its batch"
+            );
         }
         Objective::Mlm => {
             positive("data.held_out", *data.held_out.get_or_insert(500))?;

@@ -62,6 +62,8 @@ pub(super) struct RawModel {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawData {
     pub(super) train: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) teachers: Vec<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) silver: Option<Silver>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,9 +190,10 @@ pub(super) struct RawTrial {
 impl RawData {
     /// The models that are named here, each by its key.
     pub(super) fn models_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
-        let teachers = self.silver.iter_mut().flat_map(|silver| &mut silver.teachers);
+        let of_silver = self.silver.iter_mut().flat_map(|silver| &mut silver.teachers);
         let miner = self.hard_negatives.iter_mut().flat_map(|negatives| &mut negatives.model);
-        let teachers = teachers.map(|teacher| ("data.silver.teachers", teacher));
+        let teachers = self.teachers.iter_mut().map(|teacher| ("data.teachers", teacher));
+        let teachers = teachers.chain(of_silver.map(|teacher| ("data.silver.teachers", teacher)));
         teachers.chain(miner.map(|miner| ("data.hard_negatives.model", miner)))
     }
 }

@@ -12,7 +12,7 @@ pub struct Silver {
     /// Model directories, hub ids, or names of earlier stages; a pair's score is the mean of theirs.
     #[serde(default)]
     pub teachers: Vec<PathBuf>,
-    /// Datasets whose sentences are paired, scored or not; those of `data.train` if none is named.
+    /// Datasets whose sentences are paired, scored or not, or texts; those of `data.train` if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sentences: Vec<String>,
     /// How many pairs to make at most.

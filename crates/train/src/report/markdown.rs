@@ -32,7 +32,7 @@ impl Report {
                 "The loss is the mean cross-entropy of the tokens that were hidden, the accuracy the share of them that the model \
                  names, of the paragraphs that were held out."
             }
-            Objective::Sts | Objective::Contrastive => {
+            Objective::Sts | Objective::Contrastive | Objective::Distillation => {
                 "A prediction is 5 · cosine, on the labels' scale of 0 to 5; F1 is of the question whether a score is at least 3.0, \
                  asked of label and prediction; the loss on dev, and MSE, is the mean squared difference of the two."
             }
@@ -80,7 +80,8 @@ impl Report {
     fn write_pairs(&self, out: &mut String) -> fmt::Result {
         writeln!(
             out,
-            "## Data\n\nPairs of each part, and how many have a score from a column's bound up to the next.\n"
+            "## Data\n\nPairs of each part, and how many have a score from a column's bound up to the next{}.\n",
+            if self.config.objective == Objective::Distillation { "; of train, its distinct sentences" } else { "" }
         )?;
         let bounds: Vec<String> = (0..Histogram::BINS).map(|bin| format!("{:.1}", Histogram::bounds(bin).0)).collect();
         writeln!(
@@ -94,7 +95,7 @@ impl Report {
             for Count { data, pairs, scores } in sets {
                 let counts: Vec<String> = match scores {
                     Some(scores) => scores.counts.iter().map(usize::to_string).collect(),
-                    None => vec!["–".to_owned(); Histogram::BINS], // examples of contrastive training have none
+                    None => vec!["–".to_owned(); Histogram::BINS], // sentences and examples have none
                 };
                 writeln!(out, "| {part} | {data} | {pairs} | {} |", counts.join(" | "))?;
             }

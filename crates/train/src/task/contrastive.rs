@@ -12,17 +12,17 @@ use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
-use super::{Amount, EpochOrder, Step, StepPlace, Task};
+use super::{Amount, EpochOrder, Step, StepPlace, Task, Unit};
 use crate::{
     config::{Config, TokenEmbeddings},
-    datasets::{Count, ExampleSet, Rows, digest_pairs, hex, leave_out, load_labelled, saved_pairs},
+    datasets::{Count, ExampleSet, Rows, digest_pairs, digest_texts, hex, leave_out, load_labelled, saved_pairs},
     hard_negatives::{self, hard_negatives},
     initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
     optimizer::AdamW,
     progress::Progress,
     ranks::Ranks,
     run_dir::HARD_NEGATIVES,
-    step::finish_step,
+    step::{backpropagate_whole, finish_step},
     trainer::Environment,
     validation::{DevFigures, validate},
 };
@@ -67,7 +67,7 @@ pub(super) struct Contrastive {
     precision: Precision,
     max_grad_norm: Option<f64>,
     batch_size: usize,
-    order: EpochOrder,
+    order: EpochOrder<usize>,
     ranks: Ranks,
 }
 
@@ -111,15 +111,12 @@ impl Contrastive {
         }
         let examples = tokenize(&sets, encoder.tokenizer())?;
         let mut hash = Sha256::new();
-        for text in triplets(&sets).flat_map(texts) {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        }
+        digest_texts(&mut hash, triplets(&sets).flat_map(texts));
         dev.iter().chain(&test).for_each(|dataset| digest_pairs(&mut hash, &dataset.pairs));
         let count = |set: &ExampleSet| Count { data: set.name.clone(), pairs: set.triplets.len(), scores: None };
         Ok(Self {
             encoder,
-            order: EpochOrder::new(examples.len(), config.batch_size * config.gradient_accumulation, config.seed),
+            order: EpochOrder::shuffled(examples.len(), config.batch_size * config.gradient_accumulation, config.seed),
             examples,
             sets: sets.iter().map(count).collect(),
             mined,
@@ -249,16 +246,10 @@ impl Task for Contrastive {
                 let candidates = Tensor::cat(&[positives, negatives], 0);
                 multiple_negatives_loss(&anchors, &candidates, &groups, &negative_groups) * share
             };
-            if rows.is_empty() {
-                let width = self.encoder.config().hidden_size;
-                let _ = loss(&Tensor::zeros([0, width], (Kind::Float, self.encoder.device())));
-                continue;
-            }
-            let found = self.encoder.backpropagate(&sentences, self.precision, seed, loss);
-            total += if self.ranks.is_first() { found } else { 0.0 }; // every rank has the whole
+            total += backpropagate_whole(&self.encoder, &sentences, self.precision, seed, &self.ranks, loss);
         }
         let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm, &self.ranks);
-        Ok(Step { outcome, amount: Amount::Pairs(count) })
+        Ok(Step { outcome, amount: Amount { count, unit: Unit::Pairs } })
     }
 
     fn origins(&mut self, place: &StepPlace) -> String {

@@ -1,6 +1,7 @@
 //! What the training loop asks of an objective: steps, figures and files.
 
 mod contrastive;
+mod distillation;
 mod masked;
 mod order;
 mod similarity;
@@ -12,9 +13,11 @@ use data::Dataset;
 use tch::Tensor;
 
 pub(crate) use self::masked::StreamPlace;
-pub(crate) use self::speed::Amount;
-use self::{contrastive::Contrastive, masked::Masked, order::EpochOrder, similarity::Similarity};
-pub use self::{contrastive::multiple_negatives_loss, speed::Speed};
+pub(crate) use self::speed::{Amount, Unit};
+use self::{
+    contrastive::Contrastive, distillation::Distillation, masked::Masked, order::EpochOrder, similarity::Similarity,
+};
+pub use self::{contrastive::multiple_negatives_loss, distillation::similarity_distillation_loss, speed::Speed};
 use crate::{
     config::Config, datasets::Rows, objective::Objective, optimizer::AdamW, progress::Progress, state::TrainerState,
     step::StepOutcome, trainer::Environment, validation::DevFigures,
@@ -90,6 +93,7 @@ pub(crate) fn load(
     Ok(match config.objective {
         Objective::Sts => Box::new(Similarity::load(config, environment, last)?),
         Objective::Contrastive => Box::new(Contrastive::load(config, environment, last)?),
+        Objective::Distillation => Box::new(Distillation::load(config, environment, last)?),
         Objective::Mlm => {
             let place = saved.and_then(|state| state.stream_place).unwrap_or_default();
             Box::new(Masked::load(config, environment, last, place)?)

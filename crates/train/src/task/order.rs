@@ -5,17 +5,36 @@ use rand_chacha::ChaCha8Rng;
 
 use super::StepPlace;
 
-/// The order in which each epoch takes the rows of its data: a function of seed and epoch alone, so that it can be had again.
-pub(super) struct EpochOrder {
+/// The order in which each epoch takes the rows of its data: a function of the data, seed and epoch alone, so that it can be
+/// had again.
+pub(super) struct EpochOrder<Row> {
     rows: usize,
     rows_per_step: usize,
     seed: u64,
-    current: Option<(u32, Vec<usize>)>, // the epoch and its order
+    arrange: Box<dyn Fn(&mut ChaCha8Rng) -> Vec<Row>>,
+    current: Option<(u32, Vec<Row>)>, // the epoch and its order
 }
 
-impl EpochOrder {
-    pub(super) fn new(rows: usize, rows_per_step: usize, seed: u64) -> Self {
-        Self { rows, rows_per_step, seed, current: None }
+impl EpochOrder<usize> {
+    /// Rows that are taken as chance has it.
+    pub(super) fn shuffled(rows: usize, rows_per_step: usize, seed: u64) -> Self {
+        Self::new(rows, rows_per_step, seed, move |rng| {
+            let mut order: Vec<usize> = (0..rows).collect();
+            order.shuffle(rng);
+            order
+        })
+    }
+}
+
+impl<Row: Clone> EpochOrder<Row> {
+    /// `rows` that `arrange` brings into an order.
+    pub(super) fn new(
+        rows: usize,
+        rows_per_step: usize,
+        seed: u64,
+        arrange: impl Fn(&mut ChaCha8Rng) -> Vec<Row> + 'static,
+    ) -> Self {
+        Self { rows, rows_per_step, seed, arrange: Box::new(arrange), current: None }
     }
 
     pub(super) fn steps(&self) -> u64 {
@@ -23,15 +42,13 @@ impl EpochOrder {
     }
 
     /// The rows that a step takes.
-    pub(super) fn step(&mut self, place: &StepPlace) -> Vec<usize> {
+    pub(super) fn step(&mut self, place: &StepPlace) -> Vec<Row> {
         let order = match &mut self.current {
             Some((epoch, order)) if *epoch == place.epoch => order,
             other => {
                 let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
                 rng.set_stream(place.epoch.into());
-                let mut order: Vec<usize> = (0..self.rows).collect();
-                order.shuffle(&mut rng);
-                &mut other.insert((place.epoch, order)).1
+                &mut other.insert((place.epoch, (self.arrange)(&mut rng))).1
             }
         };
         order.chunks(self.rows_per_step).nth(place.index as usize).unwrap_or_default().to_vec()

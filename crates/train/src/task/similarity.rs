@@ -6,7 +6,7 @@ use data::{Dataset, write_pairs};
 use model::SentenceEncoder;
 use tch::Tensor;
 
-use super::{Amount, EpochOrder, Step, StepPlace, Task};
+use super::{Amount, EpochOrder, Step, StepPlace, Task, Unit};
 use crate::{
     config::Config,
     datasets::{Datasets, Rows, saved_pairs},
@@ -28,7 +28,7 @@ pub(super) struct Similarity {
     pairs: TokenizedPairs,
     step_config: StepConfig, // but for dropout
     batch_size: usize,
-    order: EpochOrder,
+    order: EpochOrder<usize>,
     ranks: Ranks,
 }
 
@@ -48,7 +48,7 @@ impl Similarity {
         let pairs = TokenizedPairs::new(&datasets.train, &datasets.train_labels, encoder.tokenizer())?;
         let Config { loss, precision, max_grad_norm, batch_size, .. } = *config;
         let step_config = StepConfig { loss, precision, max_grad_norm, dropout: None };
-        let order = EpochOrder::new(pairs.len(), batch_size * config.gradient_accumulation, config.seed);
+        let order = EpochOrder::shuffled(pairs.len(), batch_size * config.gradient_accumulation, config.seed);
         Ok(Self { encoder, datasets, pairs, step_config, batch_size, order, ranks: environment.ranks.clone() })
     }
 }
@@ -67,7 +67,7 @@ impl Task for Similarity {
         let batches: Vec<Batch> = rows.chunks(self.batch_size).map(|rows| self.pairs.batch(rows)).collect();
         let config = StepConfig { dropout: Some(place.seed), ..self.step_config };
         let outcome = training_step(&self.encoder, optimizer, &batches, place.learning_rate, &config, &self.ranks);
-        Ok(Step { outcome, amount: Amount::Pairs(rows.len()) })
+        Ok(Step { outcome, amount: Amount { count: rows.len(), unit: Unit::Pairs } })
     }
 
     fn origins(&mut self, place: &StepPlace) -> String {

@@ -58,17 +58,27 @@ impl Folder {
         Self { dir }
     }
 
-    /// One whose configuration trains contrastively, with hard negatives; its dev set is the last rows of the pairs.
+    /// One whose configuration trains contrastively, with hard negatives.
     pub(crate) fn with_hard_negatives() -> Self {
         let folder = Self::new();
-        let csv = fs::read_to_string(folder.path("pairs.csv")).unwrap();
+        folder.configure("contrastive", "hard_negatives = {}");
+        folder
+    }
+
+    /// From now on its configuration distils; the teachers are still to be named.
+    pub(crate) fn distilling(&self) {
+        self.configure("distillation", "");
+    }
+
+    /// Another objective, with keys of `[data]`; its dev set is the last rows of the pairs.
+    fn configure(&self, objective: &str, keys: &str) {
+        let csv = fs::read_to_string(self.path("pairs.csv")).unwrap();
         let lines: Vec<&str> = csv.lines().collect();
         let (train, dev) = lines.split_at(lines.len() - 12);
-        fs::write(folder.path("pairs.csv"), train.join("\n") + "\n").unwrap();
-        fs::write(folder.path("dev.csv"), format!("{}\n{}\n", lines[0], dev.join("\n"))).unwrap();
-        let config = CONFIG.replace("dev_fraction = 0.2", "dev = [\"dev.csv\"]\nhard_negatives = {}");
-        fs::write(folder.path("config.toml"), format!("objective = \"contrastive\"\n{config}")).unwrap();
-        folder
+        fs::write(self.path("pairs.csv"), train.join("\n") + "\n").unwrap();
+        fs::write(self.path("dev.csv"), format!("{}\n{}\n", lines[0], dev.join("\n"))).unwrap();
+        let config = CONFIG.replace("dev_fraction = 0.2", &format!("dev = [\"dev.csv\"]\n{keys}"));
+        fs::write(self.path("config.toml"), format!("objective = \"{objective}\"\n{config}")).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

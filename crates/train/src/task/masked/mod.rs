@@ -12,7 +12,7 @@ use tch::Tensor;
 
 pub(crate) use self::sequences::StreamPlace;
 use self::{masking::Masking, sequences::Sequences};
-use super::{Amount, Step, StepPlace, Task};
+use super::{Amount, Step, StepPlace, Task, Unit};
 use crate::{
     config::Config,
     datasets::{Rows, TextCount},
@@ -121,7 +121,7 @@ impl Task for Masked {
             total += share * self.model.backpropagate(&own, self.precision, dropout, share);
         }
         let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm, &self.ranks);
-        Ok(Step { outcome, amount: Amount::Tokens(tokens) })
+        Ok(Step { outcome, amount: Amount { count: tokens, unit: Unit::Tokens } })
     }
 
     fn origins(&mut self, _: &StepPlace) -> String {
