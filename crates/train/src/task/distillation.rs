@@ -2,7 +2,8 @@
 //!
 //! Source: Tung and Mori 2019, «Similarity-Preserving Knowledge Distillation», with cosines in the place of its normalized rows
 //! of inner products. Here the batch is made of groups of neighbours, since most sentences that are drawn at random have
-//! nothing in common.
+//! nothing in common. There is no dropout: what teachers say of so many pairs is not learned by heart, and a student that is to
+//! repeat it exactly has to see all of its layers.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -242,19 +243,18 @@ impl Task for Distillation {
         let rows = self.order.step(place);
         let (count, mut total) = (rows.len(), 0.0);
         // A sentence is compared within its batch alone, so accumulation is not the same as a larger batch.
-        for (index, batch) in rows.chunks(self.batch_size).enumerate() {
+        for batch in rows.chunks(self.batch_size) {
             let groups: Vec<i64> = batch.iter().map(|row| row.group).collect();
             let places: Vec<i64> = batch.iter().map(|row| row.sentence as i64).collect();
             let cosines = self.taught.cosines(&places, self.encoder.device());
             let own = &batch[self.ranks.share(batch.len())];
             let sentences: Vec<Vec<i64>> = own.iter().map(|row| self.sentences[row.sentence].ids.clone()).collect();
             let share = batch.len() as f64 / count as f64;
-            let seed = Some(self.ranks.seed(place.seed.wrapping_add(index as u64)));
             // A sentence is compared with those of all ranks.
             let loss = |embeddings: &Tensor| {
                 similarity_distillation_loss(&self.ranks.complete(embeddings), &cosines, &groups) * share
             };
-            total += backpropagate_whole(&self.encoder, &sentences, self.precision, seed, &self.ranks, loss);
+            total += backpropagate_whole(&self.encoder, &sentences, self.precision, None, &self.ranks, loss);
         }
         let outcome = finish_step(optimizer, total, place.learning_rate, self.max_grad_norm, &self.ranks);
         Ok(Step { outcome, amount: Amount { count, unit: Unit::Sentences } })

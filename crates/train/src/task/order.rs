@@ -5,13 +5,16 @@ use rand_chacha::ChaCha8Rng;
 
 use super::StepPlace;
 
+/// Makes an epoch's order.
+type Arrange<Row> = dyn Fn(&mut ChaCha8Rng) -> Vec<Row>;
+
 /// The order in which each epoch takes the rows of its data: a function of the data, seed and epoch alone, so that it can be
 /// had again.
 pub(super) struct EpochOrder<Row> {
     rows: usize,
     rows_per_step: usize,
     seed: u64,
-    arrange: Box<dyn Fn(&mut ChaCha8Rng) -> Vec<Row>>,
+    arrange: Box<Arrange<Row>>,
     current: Option<(u32, Vec<Row>)>, // the epoch and its order
 }
 
