@@ -3,7 +3,7 @@
 //! Source: Tung and Mori 2019, «Similarity-Preserving Knowledge Distillation», with cosines in the place of its normalized rows
 //! of inner products. Here the batch is made of groups of neighbours, since most sentences that are drawn at random have
 //! nothing in common. There is no dropout: what teachers say of so many pairs is not learned by heart, and a student that is to
-//! repeat it exactly has to see all of its layers.
+//! repeat it exactly needs all of its units.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -36,7 +36,11 @@ use crate::{
 };
 
 /// Neighbours of a sentence that the others of its group are drawn from: always the nearest would be the same group again.
-const NEAREST: usize = 32;
+const MAX_NEIGHBOURS: usize = 32;
+
+/// Names of the parts of the file that keeps what the teachers say.
+const EMBEDDINGS_KEY: &str = "embeddings";
+const NEIGHBOURS_KEY: &str = "neighbours";
 
 /// Sentences of a group at most.
 fn group_size(batch_size: usize) -> usize {
@@ -46,6 +50,7 @@ fn group_size(batch_size: usize) -> usize {
 /// Mean squared difference of 5 · cosine between `embeddings`, (n, hidden), and the `cosines`, (n, n), that they are to have.
 ///
 /// `groups` holds a number for each sentence: pairs of one group, and pairs of two, count half each, however many there are.
+/// Source: Tung and Mori 2019, <https://arxiv.org/abs/1907.09682>; cosines and the weights of groups are not from there.
 pub fn similarity_distillation_loss(embeddings: &Tensor, cosines: &Tensor, groups: &[i64]) -> Tensor {
     let device = embeddings.device();
     let squares = (LABEL_SCALE * (similarity_matrix(embeddings, embeddings) - cosines)).square(); // (n, n)
@@ -129,12 +134,12 @@ impl Distillation {
     }
 }
 
-/// What the teachers say of the sentences: a resumed run's is what it began with, and the first rank's that of all.
+/// The teachers' embeddings and neighbours of the sentences, made by the first rank and kept for resuming.
 struct Taught {
     /// (sentences, Σ hidden), on the processor: the inner product of two rows is the mean of the teachers' cosines.
     embeddings: Tensor,
-    /// The places of the most alike of each sentence, (sentences, at most `NEAREST`).
-    nearest: Tensor,
+    /// The places of the most alike of each sentence, (sentences, at most `MAX_NEIGHBOURS`).
+    neighbours: Tensor,
 }
 
 impl Taught {
@@ -147,17 +152,17 @@ impl Taught {
             found = Some(embeddings);
             Ok(nearest
                 .into_iter()
-                .flat_map(|places| places.into_iter().take(NEAREST))
+                .flat_map(|places| places.into_iter().take(MAX_NEIGHBOURS))
                 .map(|place| place as f64)
                 .collect())
         })?;
         let width = ranks.of_first(|| Ok(found.iter().map(|embeddings| embeddings.size()[1] as f64).collect()))?;
         progress.finish();
-        let width = *width.first().context("no teacher")? as i64;
+        let width = *width.first().expect("the first rank gives the width") as i64;
         let mut embeddings = found.unwrap_or_else(|| Tensor::zeros([count, width], (Kind::Float, Device::Cpu)));
         ranks.broadcast(slices::values_mut(&mut embeddings));
         let places: Vec<i64> = places.into_iter().map(|place| place as i64).collect();
-        Ok(Self { embeddings, nearest: Tensor::from_slice(&places).view((count, -1)) })
+        Ok(Self { embeddings, neighbours: Tensor::from_slice(&places).view((count, -1)) })
     }
 
     fn read(path: &Path, sentences: usize) -> anyhow::Result<Self> {
@@ -169,11 +174,14 @@ impl Taught {
                 .filter(|tensor| tensor.size()[0] == sentences as i64)
                 .with_context(|| format!("{}: expected {name:?} with a row for each of {sentences} sentences", place()))
         };
-        Ok(Self { embeddings: of_each(EMBEDDINGS, Kind::Float)?, nearest: of_each(NEIGHBOURS, Kind::Int64)? })
+        Ok(Self {
+            embeddings: of_each(EMBEDDINGS_KEY, Kind::Float)?,
+            neighbours: of_each(NEIGHBOURS_KEY, Kind::Int64)?,
+        })
     }
 
     fn write(&self, path: &Path) -> Result<(), model::Error> {
-        let parts = [(EMBEDDINGS, &self.embeddings), (NEIGHBOURS, &self.nearest)];
+        let parts = [(EMBEDDINGS_KEY, &self.embeddings), (NEIGHBOURS_KEY, &self.neighbours)];
         write_safetensors(path, &parts.map(|(name, part)| (name.to_owned(), part.shallow_clone())).into())
     }
 
@@ -183,8 +191,8 @@ impl Taught {
     }
 
     fn neighbours(&self) -> anyhow::Result<Vec<Vec<usize>>> {
-        let (count, each) = (self.nearest.size()[0], self.nearest.size()[1].max(1) as usize);
-        let places = Vec::<i64>::try_from(self.nearest.flatten(0, -1))?;
+        let (count, each) = (self.neighbours.size()[0], self.neighbours.size()[1].max(1) as usize);
+        let places = Vec::<i64>::try_from(self.neighbours.flatten(0, -1))?;
         ensure!(places.iter().all(|place| (0..count).contains(place)), "{TEACHERS}: a neighbour is no sentence");
         Ok(places.chunks(each).map(|places| places.iter().map(|&place| place as usize).collect()).collect())
     }
@@ -195,10 +203,6 @@ impl Taught {
         embeddings.matmul(&embeddings.tr())
     }
 }
-
-/// Names of the parts of the file that keeps them.
-const EMBEDDINGS: &str = "embeddings";
-const NEIGHBOURS: &str = "neighbours";
 
 /// A sentence in its place.
 #[derive(Clone, Copy, Debug, PartialEq)]

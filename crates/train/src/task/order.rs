@@ -30,7 +30,7 @@ impl EpochOrder<usize> {
 }
 
 impl<Row: Clone> EpochOrder<Row> {
-    /// `rows` that `arrange` brings into an order.
+    /// `arrange` has to return as many as `rows`.
     pub(super) fn new(
         rows: usize,
         rows_per_step: usize,
