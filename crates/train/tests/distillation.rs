@@ -15,9 +15,7 @@ const TEACHERS: &str = "data.teachers=[\"one/best\", \"two/best\"]";
 
 /// Two teachers, and a configuration that learns from them.
 fn with_teachers() -> Folder {
-    let folder = Folder::new();
-    folder.trained(&["--output", "one"]);
-    folder.trained(&["--output", "two", "--set", "seed=8"]);
+    let folder = Folder::with_teachers();
     folder.distilling();
     folder
 }

@@ -15,20 +15,13 @@ use serde_json::Value;
 const SILVER: [&str; 4] =
     ["--set", "data.silver.teachers=[\"one/best\", \"two/best\"]", "--set", "data.silver.pairs=100"];
 
-fn with_teachers() -> Folder {
-    let folder = Folder::new();
-    folder.trained(&["--output", "one"]);
-    folder.trained(&["--output", "two", "--set", "seed=8"]);
-    folder
-}
-
 fn unordered(dataset: &Dataset) -> HashSet<(&str, &str)> {
     dataset.pairs.iter().map(SentencePair::unordered).collect()
 }
 
 #[test]
 fn silver_pairs_are_new_pairs_of_the_sets_sentences_with_the_mean_score_of_the_teachers() {
-    let folder = with_teachers();
+    let folder = Folder::with_teachers();
     folder.trained(&SILVER);
     let (gold, silver) = (pairs(&folder, "pairs.csv"), pairs(&folder, "run/silver.csv"));
     let known: HashSet<&String> = gold.pairs.iter().flat_map(|pair| [&pair.sentence1, &pair.sentence2]).collect();
@@ -57,7 +50,7 @@ fn silver_pairs_are_new_pairs_of_the_sets_sentences_with_the_mean_score_of_the_t
 
 #[test]
 fn excluded_sentences_are_in_no_silver_pair() {
-    let folder = with_teachers();
+    let folder = Folder::with_teachers();
     let sentence = pairs(&folder, "pairs.csv").pairs[3].sentence1.clone();
     fs::write(folder.path("held.csv"), format!("sentence1,sentence2\n\"{sentence}\",\"{sentence}\"\n")).unwrap();
     folder.trained(&[&SILVER[..], &["--output", "whole"]].concat());
@@ -68,7 +61,7 @@ fn excluded_sentences_are_in_no_silver_pair() {
 
 #[test]
 fn a_killed_run_goes_on_with_the_silver_pairs_that_it_began_with() {
-    let folder = with_teachers();
+    let folder = Folder::with_teachers();
     let arguments = [&SILVER[..], &["--resume", "--set", "train.save_every_steps=1"]].concat();
     folder.trained(&[&arguments[..], &["--output", "whole"]].concat());
     folder.killed_after(3, &arguments);

@@ -65,6 +65,14 @@ impl Folder {
         folder
     }
 
+    /// One with two trained models, `one` and `two`, to learn from.
+    pub(crate) fn with_teachers() -> Self {
+        let folder = Self::new();
+        folder.trained(&["--output", "one"]);
+        folder.trained(&["--output", "two", "--set", "seed=8"]);
+        folder
+    }
+
     /// From now on its configuration distils; the teachers are still to be named.
     pub(crate) fn distilling(&self) {
         self.configure("distillation", "");
