@@ -4,7 +4,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("best");
 //! # let sentences = ["비가 온다.", "비가 내린다.", "밥을 먹었다."];
-//! # let tokenizer = model::Tokenizer::train(&sentences, 100, 16)?;
+//! # let tokenizer = model::Tokenizer::train(&sentences, model::Alphabet::Syllables, 100, 16)?;
 //! # let config: model::EncoderConfig = serde_json::from_str(r#"{"model_type": "roberta", "vocab_size": 100, "hidden_size": 8,
 //! #     "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}"#)?;
 //! # model::SentenceEncoder::from_scratch(config, tokenizer, model::Pooling::Mean, tch::Device::Cpu)?.save(&path, "")?;
@@ -57,3 +57,4 @@ pub use precision::Precision;
 pub use sentence_encoder::{Options, SentenceEncoder, gradient};
 pub use similarity::{normalize, normalized, similarity, similarity_matrix};
 pub use tokenizer::{Tokenized, Tokenizer};
+pub use wordpiece::Alphabet;

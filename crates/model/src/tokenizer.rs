@@ -7,7 +7,7 @@ use tokenizers::{Encoding, TruncationDirection, TruncationParams};
 
 use crate::{
     error::{Error, read_json, read_text},
-    wordpiece,
+    wordpiece::{self, Alphabet},
 };
 
 /// Fewer sentences than this are tokenized sooner here than on other threads.
@@ -67,8 +67,13 @@ impl Tokenizer {
 
     /// Trains a WordPiece tokenizer with a vocabulary of at most `vocab_size` entries; equal input gives an equal
     /// tokenizer.
-    pub fn train(sentences: &[impl AsRef<str>], vocab_size: usize, max_seq_length: usize) -> Result<Self, Error> {
-        let inner = wordpiece::train(sentences, vocab_size).map_err(Error::Tokenizer)?;
+    pub fn train(
+        sentences: &[impl AsRef<str>],
+        alphabet: Alphabet,
+        vocab_size: usize,
+        max_seq_length: usize,
+    ) -> Result<Self, Error> {
+        let inner = wordpiece::train(sentences, alphabet, vocab_size).map_err(Error::Tokenizer)?;
         Self::new(inner, Map::new(), max_seq_length)
     }
 

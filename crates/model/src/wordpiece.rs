@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::{
     AddedToken, NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString,
@@ -14,7 +15,7 @@ use tokenizers::{
         TrainerWrapper,
         wordpiece::{WordPiece, WordPieceTrainer},
     },
-    normalizers::BertNormalizer,
+    normalizers::{BertNormalizer, NFD, Sequence},
     pre_tokenizers::bert::BertPreTokenizer,
     processors::template::TemplateProcessing,
 };
@@ -27,8 +28,40 @@ const MAX_VOCAB_SIZE: usize = 1_000_000;
 /// has 0.9995; a vocabulary without bytes to fall back on does better with more.
 const LONG_TEXT: usize = 1_000_000;
 const CHARACTER_COVERAGE: f64 = 0.9999;
+/// Longer words are unknown; source: BERT. A syllable gives up to three letters.
+const MAX_CHARACTERS_PER_WORD: usize = 100;
+const LETTERS_PER_SYLLABLE: usize = 3;
 /// In the order of their ids, as in klue/roberta.
 const SPECIAL_TOKENS: [&str; 5] = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"];
+
+/// The characters that a trained tokenizer puts its subwords together from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alphabet {
+    /// Hangul syllables as they are written: 갔다 is 갔 and 다.
+    #[default]
+    Syllables,
+    /// The letters that syllables are composed of (Unicode's canonical decomposition, NFD), so that a subword may end within
+    /// a syllable: 갔다 is 가 and ㅆ다, and shares its stem with 가다.
+    Jamo,
+}
+
+impl Alphabet {
+    fn normalizer(self) -> NormalizerWrapper {
+        let bert = BertNormalizer::new(true, true, None, false);
+        match self {
+            Self::Syllables => bert.into(),
+            Self::Jamo => Sequence::new(vec![bert.into(), NFD.into()]).into(),
+        }
+    }
+
+    fn max_characters_per_word(self) -> usize {
+        match self {
+            Self::Syllables => MAX_CHARACTERS_PER_WORD,
+            Self::Jamo => MAX_CHARACTERS_PER_WORD * LETTERS_PER_SYLLABLE,
+        }
+    }
+}
 
 /// Builds the tokenizer of a `vocab.txt`, one token a line in the order of their ids. Source: transformers,
 /// `BertTokenizerFast`.
@@ -58,7 +91,8 @@ pub(crate) fn from_vocabulary(vocabulary: &str, config: &Map<String, Value>) -> 
         unk_token.clone(),
         token("mask_token", "[MASK]"),
     ];
-    assemble(&tokens, &unk_token, normalizer, &special, &special[0], &special[1])
+    let frame = (special[0].as_str(), special[1].as_str());
+    assemble(&tokens, &unk_token, normalizer.into(), MAX_CHARACTERS_PER_WORD, &special, frame)
 }
 
 /// Trains a tokenizer on sentences.
@@ -66,8 +100,8 @@ pub(crate) fn from_vocabulary(vocabulary: &str, config: &Map<String, Value>) -> 
 /// The trainer of `tokenizers` numbers the continuing characters in the order in which a hash map yields the words, and
 /// that number decides between merges of equal frequency. Naming those characters beforehand, sorted, as tokens that the
 /// vocabulary must hold makes the result depend on the sentences alone.
-pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<Tokenizer, String> {
-    let normalizer = BertNormalizer::new(true, true, None, false);
+pub(crate) fn train(sentences: &[impl AsRef<str>], alphabet: Alphabet, vocab_size: usize) -> Result<Tokenizer, String> {
+    let normalizer = alphabet.normalizer();
     if vocab_size > MAX_VOCAB_SIZE {
         return Err(format!("vocab_size {vocab_size} is beyond {MAX_VOCAB_SIZE}"));
     }
@@ -94,7 +128,7 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<
         .build();
     let mut tokenizer = Tokenizer::new(WordPiece::default());
     tokenizer
-        .with_normalizer(Some(normalizer))
+        .with_normalizer(Some(normalizer.clone()))
         .map_err(|error| error.to_string())?
         .with_pre_tokenizer(Some(BertPreTokenizer));
     let texts = sentences.iter().map(|sentence| sentence.as_ref().to_owned()).collect::<Vec<_>>();
@@ -104,14 +138,14 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], vocab_size: usize) -> Result<
     vocabulary.sort_by_key(|(_, id)| *id);
     let tokens: Vec<&str> = vocabulary.iter().map(|(token, _)| token.as_str()).collect();
     let special = SPECIAL_TOKENS.map(str::to_owned);
-    assemble(&tokens, "[UNK]", normalizer, &special, "[CLS]", "[SEP]")
+    assemble(&tokens, "[UNK]", normalizer, alphabet.max_characters_per_word(), &special, ("[CLS]", "[SEP]"))
 }
 
 /// The characters that the words of the sentences are made of, without the rarest of a long text: every one, and those that
 /// continue a word; both sorted.
 fn characters(
     sentences: &[impl AsRef<str>],
-    normalizer: &BertNormalizer,
+    normalizer: &NormalizerWrapper,
 ) -> Result<(BTreeSet<char>, BTreeSet<char>), String> {
     let mut counts = HashMap::<char, (usize, bool)>::new(); // how often, and whether it continues a word
     for sentence in sentences {
@@ -144,10 +178,10 @@ fn characters(
 fn assemble(
     tokens: &[&str],
     unk_token: &str,
-    normalizer: BertNormalizer,
+    normalizer: NormalizerWrapper,
+    max_characters_per_word: usize,
     special: &[String],
-    cls: &str,
-    sep: &str,
+    (cls, sep): (&str, &str),
 ) -> Result<Tokenizer, String> {
     let id = |token: &str| {
         let position = tokens.iter().position(|&entry| entry == token);
@@ -162,7 +196,7 @@ fn assemble(
         .vocab(vocabulary)
         .unk_token(unk_token.to_owned())
         .continuing_subword_prefix(PREFIX.to_owned())
-        .max_input_chars_per_word(100)
+        .max_input_chars_per_word(max_characters_per_word)
         .build()
         .map_err(|error| error.to_string())?;
     let template = TemplateProcessing::builder()
@@ -173,7 +207,7 @@ fn assemble(
         .build()
         .map_err(|error| error.to_string())?;
     let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_normalizer(Some(NormalizerWrapper::from(normalizer))).map_err(|error| error.to_string())?;
+    tokenizer.with_normalizer(Some(normalizer)).map_err(|error| error.to_string())?;
     tokenizer
         .with_pre_tokenizer(Some(BertPreTokenizer))
         .with_post_processor(Some(template))
@@ -193,15 +227,18 @@ mod tests {
     #[test]
     fn training_twice_gives_the_same_tokenizer() {
         // Hash maps are seeded anew each time, so a dependence on their order shows within a few rounds.
-        let first = train(&SENTENCES, 60).unwrap().to_string(false).unwrap();
-        for _ in 0..10 {
-            assert_eq!(train(&SENTENCES, 60).unwrap().to_string(false).unwrap(), first);
+        for alphabet in [Alphabet::Syllables, Alphabet::Jamo] {
+            let trained = || train(&SENTENCES, alphabet, 60).unwrap().to_string(false).unwrap();
+            let first = trained();
+            for _ in 0..10 {
+                assert_eq!(trained(), first);
+            }
         }
     }
 
     #[test]
     fn a_trained_tokenizer_frames_sentences_and_knows_their_words() {
-        let tokenizer = train(&SENTENCES, 60).unwrap();
+        let tokenizer = train(&SENTENCES, Alphabet::Syllables, 60).unwrap();
         let encoding = tokenizer.encode("비가 온다.", true).unwrap();
         assert_eq!(encoding.get_tokens().first().map(String::as_str), Some("[CLS]"));
         assert_eq!(encoding.get_tokens().last().map(String::as_str), Some("[SEP]"));
@@ -210,11 +247,37 @@ mod tests {
     }
 
     #[test]
+    fn by_its_letters_a_syllable_that_the_text_lacks_is_known() {
+        let tokens = |alphabet, text: &str| {
+            let tokenizer = train(&["비가 갔다.", "눈이 갔다.", "책을 샀다."], alphabet, 60).unwrap();
+            tokenizer.encode(text, true).unwrap().get_tokens().to_vec()
+        };
+        assert!(tokens(Alphabet::Syllables, "사다").contains(&"[UNK]".to_owned()));
+        let letters = tokens(Alphabet::Jamo, "사다");
+        let word: String = letters[1..letters.len() - 1].iter().map(|token| token.trim_start_matches(PREFIX)).collect();
+        assert_eq!(word, "\u{1109}\u{1161}\u{1103}\u{1161}"); // ᄉ, ᅡ, ᄃ, ᅡ
+        let decomposed = "\u{1100}\u{1161}\u{11bb}\u{1103}\u{1161}"; // as file names on macOS are
+        assert_eq!(tokens(Alphabet::Jamo, decomposed), tokens(Alphabet::Jamo, "갔다"));
+    }
+
+    #[test]
+    fn a_word_of_a_hundred_syllables_is_known_and_one_more_is_not() {
+        for alphabet in [Alphabet::Syllables, Alphabet::Jamo] {
+            let tokenizer = train(&["갔갔 갔갔"], alphabet, 30).unwrap();
+            let is_known = |syllables: usize| {
+                let encoding = tokenizer.encode("갔".repeat(syllables), true).unwrap();
+                !encoding.get_tokens().contains(&"[UNK]".to_owned())
+            };
+            assert!(is_known(100) && !is_known(101), "{alphabet:?}");
+        }
+    }
+
+    #[test]
     fn the_rarest_characters_of_a_long_text_have_no_place() {
         let mut sentences = vec!["비가 많이 온다.".repeat(20); 10_000];
         sentences.push("龘".to_owned());
         let is_known = |sentences: &[String]| {
-            let tokenizer = train(sentences, 60).unwrap();
+            let tokenizer = train(sentences, Alphabet::Syllables, 60).unwrap();
             tokenizer.token_to_id("龘").is_some()
         };
         assert!(!is_known(&sentences));
@@ -223,6 +286,6 @@ mod tests {
 
     #[test]
     fn a_vocabulary_without_room_for_the_characters_is_refused() {
-        assert!(train(&SENTENCES, 10).unwrap_err().contains("vocab_size 10 is too small"));
+        assert!(train(&SENTENCES, Alphabet::Syllables, 10).unwrap_err().contains("vocab_size 10 is too small"));
     }
 }

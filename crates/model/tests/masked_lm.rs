@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 
 use common::{fixture, json, reference_python};
 use model::{
-    EncoderConfig, MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder, Tokenizer,
+    Alphabet, EncoderConfig, MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder, Tokenizer,
     weights::read_safetensors,
 };
 use serde_json::{Value, json};
@@ -133,7 +133,7 @@ fn bert_has_no_head_of_robertas() {
             "intermediate_size": 16}"#,
     )
     .unwrap();
-    let tokenizer = Tokenizer::train(&["비가 온다.", "눈이 온다."], 60, 16).unwrap();
+    let tokenizer = Tokenizer::train(&["비가 온다.", "눈이 온다."], Alphabet::Syllables, 60, 16).unwrap();
     let error = MaskedLanguageModel::from_scratch(config, tokenizer, Device::Cpu).unwrap_err();
     assert!(error.to_string().contains("RoBERTa's"), "{error}");
 }

@@ -147,7 +147,7 @@ fn fresh<T: AsRef<str>>(
     texts: impl FnOnce() -> anyhow::Result<Vec<T>>,
     environment: &Environment,
 ) -> anyhow::Result<(EncoderConfig, Tokenizer)> {
-    let ModelSource::Scratch { config: shape, vocab_size, tokenizer, .. } = &config.model else {
+    let ModelSource::Scratch { config: shape, vocab_size, tokenizer, alphabet, .. } = &config.model else {
         unreachable!("the caller's model is from scratch");
     };
     let max_seq_length = config.max_seq_length.unwrap_or(DEFAULT_MAX_SEQ_LENGTH);
@@ -161,7 +161,7 @@ fn fresh<T: AsRef<str>>(
         }
         None => {
             let entries = vocab_size.context("model.scratch.vocab_size: the tokenizer to be trained needs it")?;
-            let tokenizer = Tokenizer::train(&texts()?, entries, max_seq_length).context("model.scratch")?;
+            let tokenizer = Tokenizer::train(&texts()?, *alphabet, entries, max_seq_length).context("model.scratch")?;
             let rows = tokenizer.vocab_size(); // few sentences may give fewer entries than asked for
             (tokenizer, rows)
         }

@@ -285,6 +285,10 @@ fn a_key_that_does_nothing_is_refused_by_name() {
         refused(&["--set", "objective=contrastive", "--set", "data.held_out=5"]).contains("data.held_out does nothing")
     );
     assert!(refused(&["--set", "model.scratch.token_embeddings=magic"]).contains("magic"));
+    let alphabet = refused(&["--set", "model.scratch.alphabet=letters"]);
+    assert!(alphabet.contains("model.scratch.alphabet") && alphabet.contains("`jamo`"), "{alphabet}");
+    let both = ["--set", "model.scratch.alphabet=jamo", "--set", "model.scratch.tokenizer=tokenizer.json"];
+    assert!(refused(&both).contains("model.scratch.alphabet is for a tokenizer that is trained"));
     assert!(refused(&["--set", "data.held_out=200"]).contains("text.txt: no paragraph beside the first 200"));
     assert!(refused(&["--set", "data.train=[\"pairs.csv\"]"]).contains("pairs.csv: expected a text file"));
     assert!(refused(&["--set", "data.train=[\"nowhere.txt\"]"]).contains("nowhere.txt"));

@@ -6,7 +6,7 @@ use actix_web::{
     rt::System,
     test::{self, TestRequest},
 };
-use model::Tokenizer;
+use model::{Alphabet, Tokenizer};
 use serde_json::Value;
 
 use super::*;
@@ -50,7 +50,7 @@ fn state() -> web::Data<State> {
     let mut settings = Settings::load(&Raw::default(), None).unwrap();
     settings.timeouts.request = Duration::from_millis(200);
     let metrics = Arc::new(Metrics::new());
-    let tokenizer = Tokenizer::train(&["가 나 다 라"], 50, 20).unwrap();
+    let tokenizer = Tokenizer::train(&["가 나 다 라"], Alphabet::Syllables, 50, 20).unwrap();
     let probe = tokenizer.encode(&["가"]).unwrap().remove(0);
     let options = Options { max_batch_tokens: 100, max_queue_tokens: 1000 };
     let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, 1, metrics.clone()).unwrap();

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use data::TextFile;
-use model::{EncoderConfig, Pooling};
-use serde::Deserialize;
+use model::{Alphabet, EncoderConfig, Pooling};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{RawConfig, one_line};
 use crate::objective::Objective;
@@ -23,6 +23,8 @@ pub enum ModelSource {
         vocab_size: Option<usize>,
         /// A `tokenizer.json`; one is trained on the training data without it. May start with `data:`.
         tokenizer: Option<String>,
+        /// What the tokenizer to be trained puts its subwords together from.
+        alphabet: Alphabet,
         /// Where the token embeddings come from.
         token_embeddings: TokenEmbeddings,
     },
@@ -41,8 +43,9 @@ pub enum TokenEmbeddings {
 
 /// Keys of `[model.scratch]`: the tokenizer, those that shape the encoder, and those of Hugging Face's `config.json` that
 /// are passed through.
-const SCRATCH_KEYS: [&str; 24] = [
+const SCRATCH_KEYS: [&str; 25] = [
     "tokenizer",
+    "alphabet",
     "token_embeddings",
     "model_type",
     "vocab_size",
@@ -97,12 +100,13 @@ pub(super) fn read(raw: &RawConfig) -> anyhow::Result<ModelSource> {
         (None, Some(other)) => bail!("model.scratch.tokenizer is {other}, expected the path of a tokenizer.json"),
         (path, None) => path,
     };
-    let token_embeddings: TokenEmbeddings = match table.remove("token_embeddings") {
-        Some(value) => value.try_into().map_err(|error: toml::de::Error| {
-            anyhow::anyhow!("model.scratch.token_embeddings: {}", one_line(error.message()))
-        })?,
-        None => TokenEmbeddings::default(),
-    };
+    let alphabet: Option<Alphabet> = choice(&mut table, "alphabet")?;
+    ensure!(
+        alphabet.is_none() || tokenizer.is_none(),
+        "model.scratch.alphabet is for a tokenizer that is trained: model.scratch.tokenizer names one"
+    );
+    let alphabet = alphabet.unwrap_or_default();
+    let token_embeddings: TokenEmbeddings = choice(&mut table, "token_embeddings")?.unwrap_or_default();
     let has_text = match raw.objective {
         Objective::Mlm => true,
         Objective::Contrastive => raw.data.train.iter().any(|spec| TextFile::is_text(Path::new(spec))),
@@ -131,5 +135,12 @@ pub(super) fn read(raw: &RawConfig) -> anyhow::Result<ModelSource> {
     table.entry("model_type").or_insert_with(|| "roberta".into());
     let config: EncoderConfig = serde_path_to_error::deserialize(toml::Value::Table(table))
         .map_err(|error| anyhow::anyhow!("model.scratch: {}", one_line(&error.to_string())))?;
-    Ok(ModelSource::Scratch { config: Box::new(config), vocab_size, tokenizer, token_embeddings })
+    Ok(ModelSource::Scratch { config: Box::new(config), vocab_size, tokenizer, alphabet, token_embeddings })
+}
+
+/// Takes a key that has one of a few values out of `[model.scratch]`.
+fn choice<T: DeserializeOwned>(table: &mut toml::Table, key: &str) -> anyhow::Result<Option<T>> {
+    let Some(value) = table.remove(key) else { return Ok(None) };
+    let value = value.try_into();
+    value.map_err(|error: toml::de::Error| anyhow::anyhow!("model.scratch.{key}: {}", one_line(error.message())))
 }

@@ -57,7 +57,7 @@ pub(super) fn initialize(weights_by_name: &BTreeMap<String, Tensor>, tokens: &To
 
 #[cfg(test)]
 mod tests {
-    use model::{EncoderConfig, Pooling, Precision, SentenceEncoder, Tokenizer, similarity};
+    use model::{Alphabet, EncoderConfig, Pooling, Precision, SentenceEncoder, Tokenizer, similarity};
 
     use super::*;
 
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_fresh_encoder_gives_the_weighted_average_of_its_vectors() {
         let sentences = ["비가 온다", "눈이 온다", "비와 눈이 종일 내린다", "집에 간다"];
-        let tokenizer = Tokenizer::train(&sentences, 60, 16).unwrap();
+        let tokenizer = Tokenizer::train(&sentences, Alphabet::Syllables, 60, 16).unwrap();
         let vocab = tokenizer.vocab_size() as i64;
         let config: EncoderConfig = serde_json::from_value(serde_json::json!({
             "model_type": "roberta", "vocab_size": vocab, "hidden_size": 34, "num_hidden_layers": 2,

@@ -137,7 +137,7 @@ fn factorize(matrix: &Tensor, width: i64) -> Tensor {
 mod tests {
     use super::*;
     use data::{DataDir, Exclusion, TextFile};
-    use model::similarity;
+    use model::{Alphabet, similarity};
     use std::sync::Arc;
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
             + &lines(["비", "눈"], ["하늘 내린다", "산 덮는다", "종일 쏟아진다"]);
         std::fs::write(&path, &text).unwrap();
         let file = TextFile::locate(path.to_str().unwrap(), &DataDir::new(None)).unwrap();
-        let tokenizer = Tokenizer::train(&text.lines().collect::<Vec<_>>(), 120, 16).unwrap();
+        let tokenizer = Tokenizer::train(&text.lines().collect::<Vec<_>>(), Alphabet::Syllables, 120, 16).unwrap();
         let nothing = Arc::new(Exclusion::load(&[], &DataDir::new(None)).unwrap());
         let blocks = TextBlocks::new(vec![file], 0, nothing, 0, BlockPlace::default()).unwrap();
         let TokenVectors { vectors, frequencies } = token_vectors(blocks, &tokenizer, 8).unwrap();

@@ -62,10 +62,13 @@ impl Masking {
 
 #[cfg(test)]
 mod tests {
+    use model::Alphabet;
+
     use super::*;
 
     fn tokenizer() -> Tokenizer {
-        Tokenizer::train(&["비가 많이 온다.", "눈이 많이 온다.", "바람이 분다고 한다."], 80, 64).unwrap()
+        Tokenizer::train(&["비가 많이 온다.", "눈이 많이 온다.", "바람이 분다고 한다."], Alphabet::Syllables, 80, 64)
+            .unwrap()
     }
 
     #[test]

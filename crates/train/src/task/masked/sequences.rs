@@ -97,6 +97,8 @@ fn tokenized(blocks: &mut TextBlocks, tokenizer: &Tokenizer, special: &BTreeSet<
 
 #[cfg(test)]
 mod tests {
+    use model::Alphabet;
+
     use super::*;
     use data::{DataDir, Exclusion, TextFile};
     use std::sync::Arc;
@@ -108,7 +110,7 @@ mod tests {
         let text: String = (0..30).map(|number| format!("{}\n", "비가 온다 ".repeat(1 + number % 7))).collect();
         std::fs::write(&path, &text).unwrap();
         let file = TextFile::locate(path.to_str().unwrap(), &DataDir::new(None)).unwrap();
-        let tokenizer = Tokenizer::train(&text.lines().collect::<Vec<_>>(), 60, 6).unwrap();
+        let tokenizer = Tokenizer::train(&text.lines().collect::<Vec<_>>(), Alphabet::Syllables, 60, 6).unwrap();
         let nothing = Arc::new(Exclusion::load(&[], &DataDir::new(None)).unwrap());
         let at = |place: StreamPlace| {
             let blocks = TextBlocks::new(vec![file.clone()], 5, nothing.clone(), 1, place.block).unwrap();
