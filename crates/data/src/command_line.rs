@@ -22,6 +22,15 @@ pub struct Interrupted {
     pub what: String,
 }
 
+/// Writes a line to standard error, as `eprintln!` does, which panics where nobody reads any more: that would end a run or a
+/// server for want of a reader of its words.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($words)*)));
+    }};
+}
+
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Runs a command and gives its exit status: 0 good, 1 failed, 2 wrong use. An error goes to stderr as one line.
@@ -30,7 +39,7 @@ static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     panic::set_hook(Box::new(|panic| {
         let line = panic_line(panic);
-        eprintln!("error: {line}");
+        crate::say!("error: {line}");
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
     }));
     // Nothing that the command could leave half-changed outlives it.
@@ -46,10 +55,10 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             // A path or a system's message may hold newlines; one error is one line.
             let line = format!("{error:#}").replace(['\n', '\r'], " ");
             if let Some(Interrupted { signal, .. }) = error.downcast_ref() {
-                eprintln!("{line}"); // what the user asked for is no error
+                crate::say!("{line}"); // what the user asked for is no error
                 return ExitCode::from(128 + signal);
             }
-            eprintln!("error: {place}{line}");
+            crate::say!("error: {place}{line}");
             let wrong_name = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_use);
             ExitCode::from(if wrong_name || error.is::<WrongUse>() { 2 } else { 1 })
         }

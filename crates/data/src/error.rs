@@ -194,7 +194,9 @@ pub enum Problem {
     Nli { reason: String },
     #[error("expected a group and a sentence with one tab between them; scored pairs go in a .csv here")]
     GroupLine,
-    #[error("byte 0x{byte:02X} is not valid UTF-8, expected a file saved as UTF-8")]
+    #[error(
+        "byte 0x{byte:02X} is not valid UTF-8, expected a file saved as UTF-8 (`iconv -f CP949 -t UTF-8` converts what Korean Windows saves)"
+    )]
     InvalidUtf8 { byte: u8 },
 
     #[error("no column {missing:?} among {found}; expected sentence1, sentence2 and score or label")]

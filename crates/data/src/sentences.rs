@@ -1,14 +1,29 @@
 //! The sentences of datasets of any kind, without what is said of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
     data_dir::DataDir,
     dataset::Dataset,
     error::Error,
+    spec,
     text::TextFile,
     triplets::{self, TripletSet},
 };
+
+/// The file of a set of any kind, as [`sentences`] knows them; it is not read.
+///
+/// # Errors
+/// Where there is no such set.
+pub fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
+    if TripletSet::is_named(spec) {
+        return triplets::locate(spec, dir);
+    }
+    if TextFile::is_text(Path::new(spec)) {
+        return Ok(TextFile::locate(spec, dir)?.path().to_owned());
+    }
+    spec::locate(spec, dir)
+}
 
 /// The sentences of the set that `spec` names, in the order of its file, none of them blank: of scored pairs as
 /// [`Dataset::load`] finds them, of `klue-nli:{train,dev}` and `para-kqc:train`, whatever their labels, or the lines of a

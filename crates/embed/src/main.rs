@@ -105,7 +105,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let encoder = SentenceEncoder::load(&dir, &options)?;
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let rows = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
-        eprintln!("{rows} rows");
+        data::say!("{rows} rows");
         return Ok(());
     };
     let added = Added::new(columns.clone(), &table.schema, encoder.config().hidden_size as usize)?;

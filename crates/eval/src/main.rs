@@ -12,6 +12,7 @@ use clap::Parser;
 use data::{
     DataDir, PairFile, Staged,
     command_line::{self, WrongUse},
+    doubt_of_scale,
 };
 use eval::{Evaluation, Plots, Report, Scored, score_pairs, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -73,6 +74,12 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     let dir = DataDir::new(args.data_dir.clone());
     let datasets = args.data.iter().map(|spec| PairFile::open(spec, &dir)).collect::<Result<Vec<_>, _>>()?;
+    for PairFile { name, scores, .. } in &datasets {
+        match scores {
+            Some(scores) => doubt_of_scale(name, scores).iter().for_each(|doubt| data::say!("warning: {doubt}")),
+            None => data::say!("{name}: no column score or label, so there is nothing to compare with"),
+        }
+    }
     let options = Options {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         precision: args.precision,
@@ -107,7 +114,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         if let Some(file) = file {
             let path = file.target().to_owned();
             file.commit(true)?;
-            eprintln!("predictions: {}", path.display());
+            data::say!("predictions: {}", path.display());
         }
         if let Some(plots) = plots.next() {
             plots.write(&evaluation, &scored)?;
@@ -126,10 +133,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(&report)? + "\n";
         file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
         file.commit(true)?;
-        eprintln!("figures: {}", path.display());
+        data::say!("figures: {}", path.display());
     }
     if let Some(dir) = &args.plots {
-        eprintln!("plots: {}", dir.display());
+        data::say!("plots: {}", dir.display());
     }
     writeln!(io::stdout(), "{report}")?;
     Ok(())
@@ -190,7 +197,7 @@ fn progress_bar(dataset: &PairFile) -> ProgressBar {
     let style = ProgressStyle::with_template(template).expect("a valid template");
     let bar = ProgressBar::new(2 * dataset.pairs as u64).with_style(style).with_prefix(dataset.name.clone());
     if bar.is_hidden() {
-        eprintln!("scoring {}: {} sentences", dataset.name, 2 * dataset.pairs);
+        data::say!("scoring {}: {} sentences", dataset.name, 2 * dataset.pairs);
     }
     bar
 }

@@ -82,7 +82,9 @@ model = SentenceTransformer(sys.argv[1], device='cpu')
 print(*model.encode(['비가 온다.', '오늘은 날씨가 좋아서 공원에 갔다.']).ravel().tolist())
 ";
     let Some(python) = std::env::var_os("REFERENCE_PYTHON") else {
-        return eprintln!("*** SKIPPED: no REFERENCE_PYTHON: sentence-transformers did not read the bundled model ***");
+        return data::say!(
+            "*** SKIPPED: no REFERENCE_PYTHON: sentence-transformers did not read the bundled model ***"
+        );
     };
     let output = Command::new(python).args(["-c", CODE]).arg(directory()).env("HF_HUB_OFFLINE", "1").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

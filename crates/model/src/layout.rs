@@ -1,7 +1,10 @@
 //! What a model directory holds and how it is laid out: Hugging Face's files alone, or sentence-transformers' around
 //! them, in its older and its newer form.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -35,6 +38,18 @@ pub(crate) struct Module {
     class: String,
 }
 
+/// The best checkpoint of a training run, or that of the last stage where there are several.
+fn checkpoint_of_run(dir: &Path) -> Option<PathBuf> {
+    let best = |dir: &Path| Some(dir.join("best")).filter(|best| best.is_dir());
+    let stages = || {
+        fs::read_dir(dir).ok()?.filter_map(|stage| best(&stage.ok()?.path())).max_by_key(|best| {
+            let written = |path: PathBuf| fs::metadata(path).and_then(|data| data.modified()).ok();
+            written(best.join("config.json"))
+        })
+    };
+    best(dir).or_else(stages)
+}
+
 impl Layout {
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
         if !dir.is_dir() {
@@ -45,6 +60,12 @@ impl Layout {
         }
         let modules_path = dir.join("modules.json");
         if !modules_path.exists() {
+            if !dir.join("config.json").exists()
+                && let Some(checkpoint) = checkpoint_of_run(dir)
+            {
+                let what = format!("not a model but the folder of a run, whose checkpoint is {}", checkpoint.display());
+                return Err(Error::invalid(dir, what));
+            }
             return Ok(Self {
                 transformer: dir.to_owned(),
                 pooling: Pooling::default(),

@@ -15,6 +15,8 @@ pub fn init(format: LogFormat, level: LogLevel) {
         LogLevel::Debug => Level::DEBUG,
     };
     let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_target(false);
+    // Else a line that nobody reads is complained of by `eprintln!`, which then panics.
+    let log = log.log_internal_errors(false);
     match format {
         LogFormat::Text => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

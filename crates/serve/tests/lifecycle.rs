@@ -25,6 +25,21 @@ fn refusal(arguments: &[&str]) -> (String, Option<i32>) {
 }
 
 #[test]
+fn a_server_whose_log_nobody_reads_goes_on() {
+    // On a port of its own, since it cannot tell which the system gave it.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let mut command = command(&["--port", &port, "--log-level", "debug", "--model"]);
+    let mut child = command.arg(model()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let url = format!("http://127.0.0.1:{port}/health");
+    let answers = || agent().get(&url).call().is_ok_and(|answer| answer.status() == 200);
+    wait_until("an answer", answers);
+    assert!(answers() && child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn what_keeps_a_server_from_starting_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str, content: &str| {

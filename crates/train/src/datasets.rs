@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use data::{
-    DataDir, Dataset, Exclusion, Histogram, SentencePair, Triplet, UnmatchedPair, plain, sentences, stratified_split,
+    DataDir, Dataset, Exclusion, Histogram, SentencePair, Triplet, UnmatchedPair, doubt_of_scale, plain, sentences,
+    stratified_split,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -84,7 +85,9 @@ fn scores(pairs: &[SentencePair]) -> Histogram {
 pub(crate) fn load_labelled(specs: &[String], dir: &DataDir) -> anyhow::Result<Vec<Dataset>> {
     let datasets = specs.iter().map(|spec| Dataset::load(spec, dir)).collect::<Result<Vec<_>, _>>()?;
     for dataset in &datasets {
-        dataset.scores()?;
+        if let Some(doubt) = doubt_of_scale(&dataset.name, &dataset.scores()?) {
+            data::say!("warning: {doubt}");
+        }
     }
     Ok(datasets)
 }
@@ -143,7 +146,7 @@ pub(crate) fn leave_out<T>(rows: Vec<T>, name: &str, is_excluded: impl Fn(&T) ->
     let all = rows.len();
     let kept: Vec<(usize, T)> = rows.into_iter().enumerate().filter(|(_, row)| !is_excluded(row)).collect();
     if kept.len() < all {
-        eprintln!("{name}: {} of {all} rows hold a sentence of data.exclude and are left out", all - kept.len());
+        data::say!("{name}: {} of {all} rows hold a sentence of data.exclude and are left out", all - kept.len());
     }
     kept
 }

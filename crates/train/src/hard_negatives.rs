@@ -63,7 +63,7 @@ pub(crate) fn hard_negatives(
         score: Some(number[1]),
     };
     let pairs: Vec<SentencePair> = pool.examples.iter().zip(numbers.chunks_exact(2)).map(pair).collect();
-    eprintln!("{NAME}: {}, one for each example, of {} sentences", pairs.len(), pool.sentences.len());
+    data::say!("{NAME}: {}, one for each example, of {} sentences", pairs.len(), pool.sentences.len());
     Ok(Dataset { name: NAME.to_owned(), path: Default::default(), pairs })
 }
 

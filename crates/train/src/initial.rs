@@ -51,7 +51,7 @@ impl Text<'_> {
                 break;
             }
         }
-        eprintln!("training a tokenizer on {:.1} MB of text", bytes as f64 / 1e6);
+        data::say!("training a tokenizer on {:.1} MB of text", bytes as f64 / 1e6);
         Ok(text)
     }
 }

@@ -2,6 +2,7 @@
 //! save; the second always ends it at once.
 
 use std::{
+    fs,
     io::{self, Read, Write},
     os::unix::net::UnixStream,
     sync::{
@@ -13,7 +14,7 @@ use std::{
 
 use data::command_line::Interrupted;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
     low_level::{exit, pipe},
 };
@@ -26,12 +27,13 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens for SIGINT and SIGTERM.
+    /// Listens for SIGINT, SIGTERM and, unless it is ignored, SIGHUP.
     pub fn listen() -> io::Result<Self> {
         let interrupt = Self::default();
         let second = Arc::new(AtomicBool::new(false));
         let (mut awaited, wake) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
+        let hangup = Some(SIGHUP).filter(|_| !ignores_hangup()); // a terminal that closes, a connection that breaks off
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             // In this order, so that the first signal does not count as the second, and is known when the thread wakes.
             flag::register_conditional_shutdown(signal, 128 + signal, second.clone())?;
             flag::register(signal, second.clone())?;
@@ -85,4 +87,12 @@ impl Interrupt {
     fn at_once(&self) -> MutexGuard<'_, Option<&'static str>> {
         self.at_once.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether this process is to outlive its terminal, as under `nohup`.
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
 }

@@ -97,7 +97,12 @@ impl RunDir {
         let old: Table = toml::from_str(&text).with_context(|| config_path.display().to_string())?;
         let new = Table::try_from(config).context("the configuration cannot be written as TOML")?;
         if let Some(what) = difference("", &Value::Table(old), &Value::Table(new)) {
-            bail!("{}: {what}; a run is resumed with the configuration that it began with", config_path.display());
+            bail!(
+                "{}: {what}; a run goes on with the configuration that it began with: choose another output, or remove {} to begin it \
+                 anew",
+                config_path.display(),
+                path.display()
+            );
         }
         Ok(true)
     }

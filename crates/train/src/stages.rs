@@ -6,7 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use model::{Options, SentenceEncoder};
+use data::Staged;
+use model::{
+    Options, SentenceEncoder,
+    hub::{self, Hub},
+};
 use tch::Kind;
 
 use crate::{
@@ -53,13 +57,14 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
     let count = stages.stages.len();
     let single = stages.output.join("metrics.jsonl");
     ensure!(!single.exists(), "{}: holds a single run, not stages; choose another output", stages.output.display());
+    stages.find_sources(environment)?; // now, and not after hours
     let card = match &stages.export {
-        Some(export) => export.check(&stages.output)?, // now, and not after hours
+        Some(export) => export.check(&stages.output)?,
         None => None,
     };
     for (index, Trial { name, config, .. }) in stages.stages.iter().enumerate() {
         environment.check("the stages so far are kept; the same command goes on")?;
-        eprintln!("stage {}/{count}: {name}", index + 1);
+        data::say!("stage {}/{count}: {name}", index + 1);
         let later = &stages.stages[index + 1..];
         run_stage(config, later, environment).with_context(|| format!("stage `{name}`"))?;
     }
@@ -100,15 +105,41 @@ impl Export {
             "export.path {path} exists and is no checkpoint: choose another path"
         );
         let read = |card: &PathBuf| fs::read_to_string(card).with_context(|| format!("export.card {}", card.display()));
+        if let Some(parent) = export.parent() {
+            Staged::create(&parent.join(".export")).with_context(|| format!("export.path {path}"))?;
+        }
         self.card.as_ref().map(read).transpose()
     }
 }
 
+impl Stages {
+    /// Fails where a stage that is still to be run names a set or a model that is not there and no stage makes.
+    fn find_sources(&self, environment: &Environment) -> anyhow::Result<()> {
+        for Trial { name, config, .. } in &self.stages {
+            if existing_run(environment) == Existing::Resume && is_finished(config) {
+                continue;
+            }
+            for (key, spec) in config.sets() {
+                let found = data::locate(spec, &environment.data_dir);
+                found.with_context(|| format!("stage `{name}`: {key}"))?;
+            }
+            for model in config.models().filter(|model| !model.starts_with(&self.output)) {
+                let found = Hub::from_env().resolve(model, &mut hub::on_stderr());
+                found.with_context(|| format!("stage `{name}`"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_finished(config: &Config) -> bool {
+    config.output.join("report.json").exists()
+}
+
 fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> anyhow::Result<()> {
     let existing = existing_run(environment);
-    let is_finished = || config.output.join("report.json").exists();
-    if existing == Existing::Resume && is_finished() && RunDir::holds(&config.output, &config.raw)? {
-        eprintln!("{} is finished", config.output.display());
+    if existing == Existing::Resume && is_finished(config) && RunDir::holds(&config.output, &config.raw)? {
+        data::say!("{} is finished", config.output.display());
         return Ok(());
     }
     // What came of this stage before is another model's.
@@ -124,7 +155,7 @@ fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> any
         }
     }
     let report = train(config, &Environment { existing, ..environment.clone() })?;
-    eprintln!("{report}\n");
+    data::say!("{report}\n");
     Ok(())
 }
 

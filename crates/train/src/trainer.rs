@@ -90,9 +90,14 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         None => (RunDir::of_another(&config.output), 0),
         Some(state) => {
             let same = state.data_sha256 == report.data_sha256();
-            ensure!(same, "{}: the datasets are not those that the run began with", config.output.display());
+            ensure!(
+                same,
+                "{output}: the datasets are not those that the run began with: choose another output, or remove {output} to begin it \
+                 anew",
+                output = config.output.display()
+            );
             if let Some(warning) = report.other_machine(&state) {
-                eprintln!("warning: {warning}");
+                data::say!("warning: {warning}");
             }
             let run = match is_first {
                 true => RunDir::reopen(&config.output, &state)?,

@@ -99,6 +99,56 @@ fn a_wrong_override_is_named() {
 }
 
 #[test]
+fn a_text_in_the_place_of_a_list_is_told_how_a_list_is_written() {
+    let line = Folder::new().refusal(&["--set", "data.train=[pairs.csv]"]);
+    assert!(line.contains("expected a list, such as --set 'data.dev=[\"sample:dev\"]'"), "{line}");
+}
+
+#[test]
+fn more_threads_than_a_machine_can_use_are_refused() {
+    let folder = Folder::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+    command.current_dir(folder.dir.path()).args(["--config", "config.toml", "--threads", "9999"]);
+    let line = only_line(&command.output().unwrap());
+    assert!(line.contains("9999 threads are asked for, expected at most"), "{line}");
+}
+
+#[test]
+fn scores_of_another_scale_are_doubted() {
+    let folder = Folder::new();
+    let rows: String = (0..20).map(|row| format!("비가 {row}번 온다.,눈이 {row}번 온다.,{}\n", row % 2)).collect();
+    fs::write(folder.path("pairs.csv"), format!("sentence1,sentence2,label\n{rows}")).unwrap();
+    let doubt = "warning: pairs.csv: no score is above 1, where scores go from 0 to 5";
+    let stderr = String::from_utf8(folder.trained(&[]).stderr).unwrap();
+    assert!(stderr.contains(doubt), "{stderr}");
+    fs::write(folder.path("pairs.csv"), format!("sentence1,sentence2,label\n{rows}가,나,1.5\n")).unwrap();
+    let stderr = String::from_utf8(folder.trained(&["--output", "other"]).stderr).unwrap();
+    assert!(!stderr.contains("warning"), "{stderr}");
+}
+
+#[test]
+fn the_folder_of_a_run_is_no_model_and_its_checkpoint_is_named() {
+    let folder = Folder::new();
+    folder.trained(&["--output", "one"]);
+    let init = |dir: &str| {
+        let config =
+            CONFIG.replace("[model.scratch]", "#").replace("max_seq_length = 32", &format!("init = \"{dir}\""));
+        let keys = ["vocab_size", "hidden_size", "num_hidden", "num_attention", "intermediate"];
+        let lines = config.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
+        fs::write(folder.path("config.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+        folder.refusal(&[])
+    };
+    assert!(
+        init("one").contains("one: not a model but the folder of a run, whose checkpoint is one/best"),
+        "{}",
+        init("one")
+    );
+    fs::create_dir(folder.path("stages")).unwrap();
+    fs::rename(folder.path("one"), folder.path("stages/one")).unwrap();
+    assert!(init("stages").contains("whose checkpoint is stages/one/best"), "{}", init("stages"));
+}
+
+#[test]
 fn a_missing_dataset_lists_the_known_names_and_where_it_looked() {
     let line = refused("train = [\"pairs.csv\"]", "train = [\"klue-sts:train\"]");
     assert!(line.contains("data/klue-sts/klue-sts-v1.1_train.json") && line.contains("fetch klue-sts"), "{line}");

@@ -339,6 +339,27 @@ fn a_stage_that_cannot_be_is_named() {
 }
 
 #[test]
+fn what_a_later_stage_lacks_is_told_before_the_first() {
+    let last = "name = \"similarity\"";
+    for (keys, expected) in [
+        ("data.exclude = [\"klue-sts:dev\"]", "stage `similarity`: data.exclude: no file for dataset"),
+        (
+            "data.silver.teachers = [\"contrst\"]",
+            "data.silver.teachers: \"contrst\" is neither a directory nor owner/name",
+        ),
+        ("data.silver = {teachers = [\"language\"], sentences = [\"no.txt\"]}", "data.silver.sentences"),
+        ("data.silver.teachers = [\"team/nowhere\"]", "stage `similarity`: team/nowhere: no such directory"),
+    ] {
+        let folder = folder(&STAGES.replace(last, &format!("{last}\n{keys}")));
+        let line = only_line(&folder.train(&[]));
+        assert!(line.contains(expected), "{line}");
+    }
+    let folder = folder(&STAGES.replace("path = \"exported\"", "path = \"card.md/exported\""));
+    let line = only_line(&folder.train(&[]));
+    assert!(line.contains("export.path card.md/exported"), "{line}");
+}
+
+#[test]
 fn the_example_of_the_readme_is_a_configuration() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
     let start = readme.find("```toml\n[model.scratch]").unwrap() + "```toml\n".len();

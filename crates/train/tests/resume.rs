@@ -52,7 +52,7 @@ fn a_run_killed_twenty_times_ends_as_one_that_never_was() {
 fn a_signal_lets_the_step_end_and_saves() {
     let folder = Folder::new();
     folder.trained(&[&LONG[..], &["--output", "whole"]].concat());
-    for (signal, status) in [("INT", 130), ("TERM", 143)] {
+    for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let run = format!("run-{signal}");
         // Long enough that the signal finds it at work; the state is saved because of it alone.
         let arguments = ["--set", "train.epochs=6", "--output", &run];
@@ -69,6 +69,30 @@ fn a_signal_lets_the_step_end_and_saves() {
         folder.trained(&[&LONG[..], &["--output", &run, "--resume"]].concat());
         assert_same(&folder, &run, "whole");
     }
+}
+
+#[test]
+fn a_run_that_is_to_outlive_its_terminal_does() {
+    let folder = Folder::new();
+    folder.trained(&["--output", "whole"]);
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_train")).args(["--device", "cpu", "--threads", "1", "--config", "config.toml"]);
+    let mut child = command.current_dir(folder.dir.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !folder.path("run/metrics.jsonl").exists() {
+        sleep(Duration::from_millis(5));
+    }
+    send("HUP", &child);
+    assert!(child.wait().unwrap().success());
+    assert_same(&folder, "run", "whole");
+}
+
+#[test]
+fn a_run_whose_words_nobody_reads_goes_on() {
+    let folder = Folder::new();
+    let mut child = spawn(&folder, &["--set", "train.log_every_steps=1"]);
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+    assert!(folder.path("run/report.json").exists());
 }
 
 #[test]
@@ -189,7 +213,10 @@ fn other_data_do_not_continue_a_run() {
     let lines: Vec<&str> = text.lines().collect();
     fs::write(folder.path("pairs.csv"), lines[..lines.len() - 1].join("\n")).unwrap();
     let line = only_line(&folder.train(&["--resume"]));
-    assert_eq!(line, "run: the datasets are not those that the run began with");
+    assert!(
+        line.starts_with("run: the datasets are not those that the run began with: choose another output"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -211,7 +238,8 @@ fn another_configuration_does_not_continue_a_run() {
     let folder = Folder::new();
     folder.trained(&[]);
     let line = only_line(&folder.train(&["--resume", "--set", "train.learning_rate=2e-3"]));
-    assert!(line.contains("train.learning_rate was 0.001 and is 0.002; a run is resumed with"), "{line}");
+    assert!(line.contains("train.learning_rate was 0.001 and is 0.002; a run goes on with"), "{line}");
+    assert!(line.ends_with("or remove run to begin it anew"), "{line}");
     let line = only_line(&folder.train(&["--resume", "--set", "train.max_steps=5"]));
     assert!(line.contains("train.max_steps was not given and is 5"), "{line}");
 }

@@ -56,7 +56,7 @@ fn fetch(fetcher: &Fetcher, source: &Source) -> Result<Outcome> {
     let mut announced = !bar.is_hidden();
     let outcome = fetcher.fetch(source, |received| {
         if !announced {
-            eprintln!("fetching {}", fetcher.url(source));
+            data::say!("fetching {}", fetcher.url(source));
             announced = true;
         }
         bar.set_position(received);

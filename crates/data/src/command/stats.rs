@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
             .filter_map(|(dataset, statistics)| Some((dataset.name.as_str(), &statistics.scores.as_ref()?.histogram)))
             .collect();
         write_histograms(path, &histograms)?;
-        eprintln!("wrote {}", path.display());
+        data::say!("wrote {}", path.display());
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ mod neighbours;
 mod nli;
 mod scored;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub use scored::POSITIVE_SCORE;
 
@@ -105,18 +108,7 @@ impl TripletSet {
     /// # Errors
     /// Where there is no such file, a record cannot be used, or there is no example.
     pub fn load(spec: &str, dir: &DataDir, text_pairs: usize) -> Result<TripletSet, Error> {
-        let named = NAMED.iter().find(|(name, _)| *name == spec);
-        let path = match named {
-            Some((_, file)) => dir.path().join(file),
-            None if spec::is_named(spec) => spec::locate(spec, dir)?,
-            None => dir.resolve(spec),
-        };
-        if !path.is_file() {
-            return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
-                true => Error::MissingTriplets { spec: spec.to_owned(), path },
-                false => Error::UnknownTriplets { spec: spec.to_owned() },
-            });
-        }
+        let path = locate(spec, dir)?;
         let failed = |problem| Error::File { path: path.clone(), problem };
         let parse = |parse: Parse| {
             parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })
@@ -137,6 +129,23 @@ impl TripletSet {
         }
         Ok(TripletSet { name: spec.to_owned(), triplets: parsed.triplets, unmatched: parsed.unmatched })
     }
+}
+
+/// Finds the file of `spec`: a named set, a name of scored pairs, or the path of a file.
+pub(crate) fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
+    let named = NAMED.iter().find(|(name, _)| *name == spec);
+    let path = match named {
+        Some((_, file)) => dir.path().join(file),
+        None if spec::is_named(spec) => spec::locate(spec, dir)?,
+        None => dir.resolve(spec),
+    };
+    if !path.is_file() {
+        return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
+            true => Error::MissingTriplets { spec: spec.to_owned(), path },
+            false => Error::UnknownTriplets { spec: spec.to_owned() },
+        });
+    }
+    Ok(path)
 }
 
 /// Every sentence of a named set, in the order of its file.
@@ -184,7 +193,7 @@ mod tests {
     #[test]
     fn the_real_sets_have_the_examples_that_their_files_hold() {
         let Some(dir) = std::env::var_os("STS_DATA_DIR") else {
-            return eprintln!("*** SKIPPED: no STS_DATA_DIR: the real sets were not read ***");
+            return crate::say!("*** SKIPPED: no STS_DATA_DIR: the real sets were not read ***");
         };
         let dir = DataDir::new(Some(dir.into()));
         let kqc = TripletSet::load("para-kqc:train", &dir, 10).unwrap().triplets;

@@ -1,5 +1,7 @@
 //! What a user sees of a download: a bar on a terminal, a line per file elsewhere; both on stderr.
 
+use std::io::{self, Write};
+
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::Event;
@@ -14,7 +16,7 @@ pub fn on_stderr() -> impl FnMut(Event<'_>) {
                 let style = ProgressStyle::with_template(template).expect("a valid template");
                 let bar = ProgressBar::new(size).with_style(style).with_prefix(file.to_owned());
                 if bar.is_hidden() {
-                    eprintln!("downloading {file} of {model}, {}", HumanBytes(size));
+                    let _ = writeln!(io::stderr(), "downloading {file} of {model}, {}", HumanBytes(size));
                 }
                 current = Some((file.to_owned(), bar));
             }
@@ -26,7 +28,8 @@ pub fn on_stderr() -> impl FnMut(Event<'_>) {
             }
         }
         Event::Unreachable { model, reason } => {
-            eprintln!("{model}: the hub cannot be reached ({reason}); using the copy in the cache");
+            let _ =
+                writeln!(io::stderr(), "{model}: the hub cannot be reached ({reason}); using the copy in the cache");
         }
     }
 }

@@ -2,11 +2,19 @@
 
 mod cuda;
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    io::{self, Write},
+    str::FromStr,
+    thread,
+};
 
 use tch::Device;
 
 use crate::error::Error;
+
+/// Beyond this, threads take minutes to start and do nothing but wait for each other.
+const THREADS_PER_CORE: usize = 16;
 
 /// The device that the user asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +56,13 @@ impl fmt::Display for DeviceChoice {
 /// libtorch's, a thread for each core. Call it once, at start.
 pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Error> {
     if let Some(threads) = threads {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let most = cores * THREADS_PER_CORE;
+        if threads > most {
+            let what =
+                format!("{threads} threads are asked for, expected at most {most}: this machine has {cores} cores");
+            return Err(Error::Unusable(what));
+        }
         tch::set_num_threads(threads as i32);
     }
     let threads = threads.unwrap_or(tch::get_num_threads().max(1) as usize);
@@ -58,7 +73,10 @@ pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Erro
         DeviceChoice::Cpu => Device::Cpu,
         DeviceChoice::Auto => {
             if let Some(Err(reason)) = cuda::load() {
-                eprintln!("warning: computing on the processor, since libtorch_cuda.so does not load: {reason}");
+                let _ = writeln!(
+                    io::stderr(),
+                    "warning: computing on the processor, since libtorch_cuda.so does not load: {reason}"
+                );
             }
             Device::cuda_if_available()
         }

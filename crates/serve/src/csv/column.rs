@@ -71,6 +71,11 @@ pub(super) fn names_one(row: &[String], asked: Option<&str>) -> bool {
     SENTENCES.iter().copied().chain(asked).any(|name| find(row, name).is_some())
 }
 
+/// Whether a row is made of names of columns alone.
+pub(super) fn are_names(row: &[String]) -> bool {
+    row.iter().all(|cell| SENTENCES.iter().chain(&OTHERS).any(|name| *name == cell.to_lowercase()))
+}
+
 /// Whether the first row names the columns of the others.
 pub(super) fn is_header(first: &[String], rows: &[Vec<String>], asked: Option<&str>) -> bool {
     if names_one(first, asked) || OTHERS.iter().any(|name| find(first, name).is_some()) {

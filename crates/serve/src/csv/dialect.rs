@@ -115,7 +115,9 @@ pub(super) fn detect(sample: &Sample, options: &Options) -> Dialect {
     };
     // Where no delimiter gives rows of equal length, a header that is known under one tells which rows are wrong.
     let names = |(_, rows): &(_, Vec<Vec<String>>)| {
-        rows.first().is_some_and(|first| first.len() > 1 && column::names_one(first, options.column.as_deref()))
+        let is_known =
+            |first: &Vec<String>| column::names_one(first, options.column.as_deref()) || column::are_names(first);
+        rows.first().is_some_and(|first| first.len() > 1 && is_known(first))
     };
     let found = Delimiter::CANDIDATES.into_iter().map(read).find(splits);
     let found = found.or_else(|| Delimiter::CANDIDATES.into_iter().map(read).find(names));

@@ -149,6 +149,10 @@ fn what_is_wrong_is_said_with_its_line() {
         (b"\xEF\xBB\xBFtext\nabc\n\xB0\xA1\n".to_vec(), "line 3: not UTF-8"),
         ("문장,id\n가,1\n\n나\n".as_bytes().to_vec(), "line 4: 1 fields, expected 2 as in the first row"),
         (
+            "sentence1,sentence2\n비가, 온다,눈\n가,나\n".as_bytes().to_vec(),
+            "line 2: 3 fields, expected 2 as in the first row",
+        ),
+        (
             "문장,id\n\"가\n나\",1\n\"다,2\n라,3\n".as_bytes().to_vec(),
             "line 4: a quote opens a field and no quote closes it",
         ),

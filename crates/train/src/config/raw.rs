@@ -260,9 +260,12 @@ impl RawConfig {
     }
 }
 
+/// What serde says where a list is missing, and what says how one is written; a shell takes away quotes outside others.
+const LIST: (&str, &str) = ("expected a sequence", r#"expected a list, such as --set 'data.dev=["sample:dev"]'"#);
+
 fn from_table(table: Table) -> Result<RawConfig, String> {
     serde_path_to_error::deserialize(Value::Table(table))
-        .map_err(|error| format!("{}: {}", error.path(), one_line(error.inner().message())))
+        .map_err(|error| format!("{}: {}", error.path(), one_line(error.inner().message()).replace(LIST.0, LIST.1)))
 }
 
 fn override_keys(table: &mut Table, overrides: &[String]) -> anyhow::Result<()> {

@@ -41,7 +41,7 @@ impl Voice {
             None => ("error: ", 1),
         };
         match self.0 {
-            None => eprintln!("{kind}{line}"),
+            None => data::say!("{kind}{line}"),
             Some(_) => self.tell_late(kind, &line, ranks),
         }
         ranks.abort(status);
@@ -59,7 +59,7 @@ impl Voice {
         let Some(kept) = &self.0 else { return };
         thread::sleep(FIRST_SPEAKS);
         if rustix::stdio::dup2_stderr(kept).is_ok() {
-            eprintln!("{kind}rank {}: {line}", ranks.index());
+            data::say!("{kind}rank {}: {line}", ranks.index());
         }
     }
 }
