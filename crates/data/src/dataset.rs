@@ -31,6 +31,14 @@ impl Dataset {
         Ok(Dataset { name: spec.to_owned(), path, pairs })
     }
 
+    /// The file that [`Dataset::load`] would read.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
+        spec::locate(spec, dir)
+    }
+
     /// Whether the pairs have scores.
     pub fn is_labelled(&self) -> bool {
         self.pairs.iter().all(|pair| pair.score.is_some())

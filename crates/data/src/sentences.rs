@@ -17,7 +17,7 @@ use crate::{
 /// Where there is no such set.
 pub fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
     if TripletSet::is_named(spec) {
-        return triplets::locate(spec, dir);
+        return TripletSet::locate(spec, dir);
     }
     if TextFile::is_text(Path::new(spec)) {
         return Ok(TextFile::locate(spec, dir)?.path().to_owned());

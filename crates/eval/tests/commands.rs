@@ -157,13 +157,28 @@ fn every_dataset_has_its_pictures() {
 fn a_file_without_labels_is_scored_without_figures() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("pairs.csv"), "sentence1,sentence2\n비가 온다.,비가 내린다.\n밥,책\n").unwrap();
-    let table = succeeded(eval(&folder, &["--data", "pairs.csv", "--json", "f.json", "--predictions", "p.csv"]));
+    let output = eval(&folder, &["--data", "pairs.csv", "--json", "f.json", "--predictions", "p.csv"]);
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(stderr.contains("pairs.csv: no column score or label"), "{stderr}");
+    let table = succeeded(output);
     assert!(table.contains("no labels"), "{table}");
     let report: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("f.json")).unwrap()).unwrap();
     let keys: Vec<&String> = report["results"][0].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["data", "pairs", "sentences_per_second"]);
     let text = fs::read_to_string(folder.path().join("p.csv")).unwrap();
     assert!(text.lines().nth(1).unwrap().starts_with("0,비가 온다.,비가 내린다.,,"), "{text}");
+}
+
+#[test]
+fn labels_of_another_scale_are_doubted() {
+    let folder = tempfile::tempdir().unwrap();
+    let stderr = |highest: f64| {
+        let text = format!("sentence1,sentence2,score\n비가 온다.,비가 내린다.,{highest}\n밥,책,0\n");
+        fs::write(folder.path().join("pairs.csv"), text).unwrap();
+        String::from_utf8(eval(&folder, &["--data", "pairs.csv"]).stderr).unwrap()
+    };
+    assert!(stderr(1.0).contains("warning: pairs.csv: no score is above 1, where scores go from 0 to 5"));
+    assert!(!stderr(1.1).contains("warning"));
 }
 
 #[test]

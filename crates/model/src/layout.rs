@@ -38,16 +38,19 @@ pub(crate) struct Module {
     class: String,
 }
 
-/// The best checkpoint of a training run, or that of the last stage where there are several.
-fn checkpoint_of_run(dir: &Path) -> Option<PathBuf> {
-    let best = |dir: &Path| Some(dir.join("best")).filter(|best| best.is_dir());
-    let stages = || {
-        fs::read_dir(dir).ok()?.filter_map(|stage| best(&stage.ok()?.path())).max_by_key(|best| {
-            let written = |path: PathBuf| fs::metadata(path).and_then(|data| data.modified()).ok();
-            written(best.join("config.json"))
-        })
-    };
-    best(dir).or_else(stages)
+/// Fails where a directory holds a training run, or several, whose checkpoints lie below it.
+fn refuse_run(dir: &Path) -> Result<(), Error> {
+    let checkpoint = |run: &Path| Some(run.join("best")).filter(|best| best.join("config.json").exists());
+    if let Some(best) = checkpoint(dir) {
+        return Err(Error::invalid(dir, format!("a run, whose checkpoint is {}", best.display())));
+    }
+    let mut below = fs::read_dir(dir).map_err(Error::io(dir))?.flatten();
+    match below.find_map(|run| checkpoint(&run.path())) {
+        Some(best) => {
+            Err(Error::invalid(dir, format!("a folder of runs: name the checkpoint of one, as {}", best.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Layout {
@@ -60,11 +63,8 @@ impl Layout {
         }
         let modules_path = dir.join("modules.json");
         if !modules_path.exists() {
-            if !dir.join("config.json").exists()
-                && let Some(checkpoint) = checkpoint_of_run(dir)
-            {
-                let what = format!("not a model but the folder of a run, whose checkpoint is {}", checkpoint.display());
-                return Err(Error::invalid(dir, what));
+            if !dir.join("config.json").exists() {
+                refuse_run(dir)?;
             }
             return Ok(Self {
                 transformer: dir.to_owned(),

@@ -65,8 +65,11 @@ impl Tokenizer {
         Self::new(read_tokenizer(path)?, Map::new(), max_seq_length)
     }
 
-    /// Trains a WordPiece tokenizer with a vocabulary of at most `vocab_size` entries; equal input gives an equal
-    /// tokenizer.
+    /// Trains a WordPiece tokenizer with a vocabulary of at most `vocab_size` entries, put together from `alphabet`; equal
+    /// input gives an equal tokenizer.
+    ///
+    /// # Errors
+    /// Where `vocab_size` has no room for the characters of the sentences, or `max_seq_length` for more than special tokens.
     pub fn train(
         sentences: &[impl AsRef<str>],
         alphabet: Alphabet,

@@ -28,7 +28,7 @@ const MAX_VOCAB_SIZE: usize = 1_000_000;
 /// has 0.9995; a vocabulary without bytes to fall back on does better with more.
 const LONG_TEXT: usize = 1_000_000;
 const CHARACTER_COVERAGE: f64 = 0.9999;
-/// Longer words are unknown; source: BERT. A syllable gives up to three letters.
+/// Longer words are unknown; source: BERT. A syllable gives two or three letters, so by letters 100 to 150 syllables are known.
 const MAX_CHARACTERS_PER_WORD: usize = 100;
 const LETTERS_PER_SYLLABLE: usize = 3;
 /// In the order of their ids, as in klue/roberta.
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_a_hundred_syllables_is_known_and_one_more_is_not() {
+    fn a_word_of_a_hundred_closed_syllables_is_known_and_one_more_is_not() {
         for alphabet in [Alphabet::Syllables, Alphabet::Jamo] {
             let tokenizer = train(&["갔갔 갔갔"], alphabet, 30).unwrap();
             let is_known = |syllables: usize| {

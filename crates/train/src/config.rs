@@ -270,15 +270,6 @@ impl Config {
         init.into_iter().chain(miner).chain(of_silver).chain(&self.teachers)
     }
 
-    /// The sets that it names, each with its key.
-    pub(crate) fn sets(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let of_silver = self.silver.iter().flat_map(|silver| &silver.sentences);
-        let keys = [("data.train", &self.train), ("data.dev", &self.dev), ("data.test", &self.test)];
-        let keys = keys.into_iter().chain([("data.exclude", &self.exclude)]);
-        let sets = keys.flat_map(|(key, specs)| specs.iter().map(move |spec| (key, spec)));
-        sets.chain(of_silver.map(|spec| ("data.silver.sentences", spec)))
-    }
-
     /// What training makes small, by its name in the literature.
     pub(crate) fn loss_name(&self) -> &'static str {
         match self.objective {

@@ -2,18 +2,18 @@
 
 use std::{
     collections::HashSet,
-    path::{self, Path},
+    path::{self, Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
 use data::{
-    DataDir, Dataset, Exclusion, Histogram, SentencePair, Triplet, UnmatchedPair, doubt_of_scale, plain, sentences,
-    stratified_split,
+    DataDir, Dataset, Exclusion, Histogram, SentencePair, TextFile, Triplet, TripletSet, UnmatchedPair, doubt_of_scale,
+    plain, sentences, stratified_split,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
+use crate::{config::Config, objective::Objective};
 
 /// Everything that a run reads.
 pub(crate) struct Datasets {
@@ -79,6 +79,25 @@ impl Count {
 
 fn scores(pairs: &[SentencePair]) -> Histogram {
     Histogram::of(pairs.iter().filter_map(|pair| pair.score))
+}
+
+/// Finds the files of the sets that a configuration names, but for those that another run makes; none is read.
+pub(crate) fn find(config: &Config, dir: &DataDir, is_made: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    let all = |specs: &[String], locate: fn(&str, &DataDir) -> Result<PathBuf, data::Error>| {
+        specs.iter().filter(|spec| !is_made(spec)).try_for_each(|spec| locate(spec, dir).map(drop))
+    };
+    let train = match config.objective {
+        Objective::Sts => Dataset::locate,
+        Objective::Contrastive => TripletSet::locate,
+        Objective::Distillation => data::locate,
+        Objective::Mlm => |spec: &str, dir: &DataDir| Ok(TextFile::locate(spec, dir)?.path().to_owned()),
+    };
+    all(&config.train, train).context("data.train")?;
+    all(&config.dev, Dataset::locate).context("data.dev")?;
+    all(&config.test, Dataset::locate).context("data.test")?;
+    all(&config.exclude, Dataset::locate).context("data.exclude")?;
+    let of_silver = config.silver.iter().try_for_each(|silver| all(&silver.sentences, data::locate));
+    of_silver.context("data.silver.sentences")
 }
 
 /// Loads sets whose pairs have to have scores.

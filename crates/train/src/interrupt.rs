@@ -1,9 +1,10 @@
 //! Signals that ask a run to end: the first lets it finish its step and save, or ends it at once where there is nothing to
-//! save; the second always ends it at once.
+//! save; a second SIGINT or SIGTERM always ends it at once. Of a terminal that closes SIGHUP comes twice, from the shell and
+//! from the system, and is no impatience.
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::net::UnixStream,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,16 +28,18 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens for SIGINT, SIGTERM and, unless it is ignored, SIGHUP.
+    /// Listens for SIGINT, SIGTERM and, unless this process ignores it, SIGHUP.
     pub fn listen() -> io::Result<Self> {
         let interrupt = Self::default();
         let second = Arc::new(AtomicBool::new(false));
         let (mut awaited, wake) = UnixStream::pair()?;
-        let hangup = Some(SIGHUP).filter(|_| !ignores_hangup()); // a terminal that closes, a connection that breaks off
-        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
+        for signal in [SIGINT, SIGTERM] {
             // In this order, so that the first signal does not count as the second, and is known when the thread wakes.
             flag::register_conditional_shutdown(signal, 128 + signal, second.clone())?;
             flag::register(signal, second.clone())?;
+        }
+        let hangup = Some(SIGHUP).filter(|_| !ignores_hangup());
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             flag::register_usize(signal, interrupt.signal.clone(), signal as usize)?;
             pipe::register(signal, wake.try_clone()?)?;
         }
@@ -79,7 +82,7 @@ impl Interrupt {
     fn received(&self) {
         let at_once = self.at_once(); // held to the end, so that nothing is begun meanwhile that has to be saved
         if let (Some(what), Some(signal)) = (*at_once, self.signal()) {
-            let _ = writeln!(io::stderr(), "{}", Interrupted { signal, what: what.to_owned() });
+            data::say!("{}", Interrupted { signal, what: what.to_owned() });
             exit(128 + i32::from(signal));
         }
     }
@@ -89,10 +92,10 @@ impl Interrupt {
     }
 }
 
-/// Whether this process is to outlive its terminal, as under `nohup`.
+/// Whether this process is to outlive its terminal, as under `nohup`; taken for granted where the system does not tell.
 fn ignores_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+    ignored.is_none_or(|mask| mask & (1 << (SIGHUP - 1)) != 0)
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use data::Staged;
 use model::{
     Options, SentenceEncoder,
     hub::{self, Hub},
@@ -15,6 +14,7 @@ use tch::Kind;
 
 use crate::{
     config::{Config, ExportWeights},
+    datasets,
     run_dir::{Existing, RunDir},
     trainer::{Environment, train},
     trials::{Trial, existing_run},
@@ -57,11 +57,14 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
     let count = stages.stages.len();
     let single = stages.output.join("metrics.jsonl");
     ensure!(!single.exists(), "{}: holds a single run, not stages; choose another output", stages.output.display());
-    stages.find_sources(environment)?; // now, and not after hours
+    // Now, and not after hours.
     let card = match &stages.export {
         Some(export) => export.check(&stages.output)?,
         None => None,
     };
+    environment.interrupt.end_at_once("nothing was changed; run the same command again")?;
+    stages.find_sources(environment)?;
+    environment.interrupt.wait_for_check();
     for (index, Trial { name, config, .. }) in stages.stages.iter().enumerate() {
         environment.check("the stages so far are kept; the same command goes on")?;
         data::say!("stage {}/{count}: {name}", index + 1);
@@ -89,7 +92,8 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
 }
 
 impl Export {
-    /// The model card that is named. Fails where it cannot be read, or the path holds something that is no checkpoint.
+    /// The model card that is named. Fails where it cannot be read, the path holds something that is no checkpoint, or the
+    /// folder that it is to lie in cannot be made.
     fn check(&self, output: &Path) -> anyhow::Result<Option<String>> {
         let path = self.path.display();
         let absolute = |path: &Path| path::absolute(path).with_context(|| path.display().to_string());
@@ -105,28 +109,41 @@ impl Export {
             "export.path {path} exists and is no checkpoint: choose another path"
         );
         let read = |card: &PathBuf| fs::read_to_string(card).with_context(|| format!("export.card {}", card.display()));
-        if let Some(parent) = export.parent() {
-            Staged::create(&parent.join(".export")).with_context(|| format!("export.path {path}"))?;
-        }
-        self.card.as_ref().map(read).transpose()
+        let card = self.card.as_ref().map(read).transpose()?;
+        let parent = export.parent().unwrap_or(&export);
+        fs::create_dir_all(parent)
+            .with_context(|| format!("export.path {path}: cannot make the folder {}", parent.display()))?;
+        Ok(card)
     }
 }
 
 impl Stages {
-    /// Fails where a stage that is still to be run names a set or a model that is not there and no stage makes.
+    /// Finds the sets and models of the stages that are to be run; a model of the hub is downloaded.
+    ///
+    /// # Errors
+    /// Where one is not there, and is not what a stage before leaves.
     fn find_sources(&self, environment: &Environment) -> anyhow::Result<()> {
+        let is_below = |path: &Path, outputs: &[PathBuf]| {
+            path::absolute(path).is_ok_and(|path| outputs.iter().any(|output| path.starts_with(output)))
+        };
+        let (mut names, mut made, mut anew) = (Vec::new(), Vec::new(), Vec::new()); // of the stages before
         for Trial { name, config, .. } in &self.stages {
-            if existing_run(environment) == Existing::Resume && is_finished(config) {
-                continue;
+            let output = path::absolute(&config.output)?;
+            let is_kept = existing_run(environment) == Existing::Resume && is_finished(config);
+            if !is_kept || config.models().any(|model| is_below(model, &anew)) {
+                let is_made = |spec: &str| is_below(&environment.data_dir.resolve(spec), &made);
+                datasets::find(config, &environment.data_dir, is_made).with_context(|| format!("stage `{name}`"))?;
+                for model in config.models().filter(|model| !is_below(model, &made)) {
+                    let found = Hub::from_env().resolve(model, &mut hub::on_stderr());
+                    found.with_context(|| match names[..] {
+                        [] => format!("stage `{name}`"),
+                        _ => format!("stage `{name}`: no stage before it ({}) has this name", names.join(", ")),
+                    })?;
+                }
+                anew.push(output.clone());
             }
-            for (key, spec) in config.sets() {
-                let found = data::locate(spec, &environment.data_dir);
-                found.with_context(|| format!("stage `{name}`: {key}"))?;
-            }
-            for model in config.models().filter(|model| !model.starts_with(&self.output)) {
-                let found = Hub::from_env().resolve(model, &mut hub::on_stderr());
-                found.with_context(|| format!("stage `{name}`"))?;
-            }
+            made.push(output);
+            names.push(name.as_str());
         }
         Ok(())
     }

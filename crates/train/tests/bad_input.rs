@@ -101,7 +101,7 @@ fn a_wrong_override_is_named() {
 #[test]
 fn a_text_in_the_place_of_a_list_is_told_how_a_list_is_written() {
     let line = Folder::new().refusal(&["--set", "data.train=[pairs.csv]"]);
-    assert!(line.contains("expected a list, such as --set 'data.dev=[\"sample:dev\"]'"), "{line}");
+    assert!(line.contains("or --set 'data.dev=[\"sample:dev\"]'"), "{line}");
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn the_folder_of_a_run_is_no_model_and_its_checkpoint_is_named() {
         fs::write(folder.path("config.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
         folder.refusal(&[])
     };
-    assert!(
-        init("one").contains("one: not a model but the folder of a run, whose checkpoint is one/best"),
-        "{}",
-        init("one")
-    );
+    assert!(init("one").contains("one: a run, whose checkpoint is one/best"), "{}", init("one"));
     fs::create_dir(folder.path("stages")).unwrap();
     fs::rename(folder.path("one"), folder.path("stages/one")).unwrap();
-    assert!(init("stages").contains("whose checkpoint is stages/one/best"), "{}", init("stages"));
+    assert!(
+        init("stages").contains("stages: a folder of runs: name the checkpoint of one, as stages/one/best"),
+        "{}",
+        init("stages")
+    );
 }
 
 #[test]

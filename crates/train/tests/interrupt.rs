@@ -35,7 +35,19 @@ fn assert_ends(folder: &Folder, signal: &str, status: i32, child: Child) {
 
 #[test]
 fn a_download_is_left_at_once_and_continued_by_the_next_run() {
+    left_and_continued("");
+}
+
+#[test]
+fn a_download_before_the_first_stage_is_left_at_once_too() {
+    left_and_continued("[[stage]]\nname = \"one\"\n");
+}
+
+/// `stages` are added to a configuration whose model is on the hub.
+fn left_and_continued(stages: &str) {
     let (folder, stub) = (Folder::new(), Stub::new("roberta-tiny"));
+    let config = fs::read_to_string(folder.path("config.toml")).unwrap();
+    fs::write(folder.path("config.toml"), config + stages).unwrap();
     let arguments = ["--set", "model.init=team/tiny"];
     let command = || {
         let mut command = folder.command();

@@ -345,12 +345,15 @@ fn what_a_later_stage_lacks_is_told_before_the_first() {
         ("data.exclude = [\"klue-sts:dev\"]", "stage `similarity`: data.exclude: no file for dataset"),
         (
             "data.silver.teachers = [\"contrst\"]",
-            "data.silver.teachers: \"contrst\" is neither a directory nor owner/name",
+            "no stage before it (language, contrast) has this name: contrst: no such directory",
         ),
         ("data.silver = {teachers = [\"language\"], sentences = [\"no.txt\"]}", "data.silver.sentences"),
-        ("data.silver.teachers = [\"team/nowhere\"]", "stage `similarity`: team/nowhere: no such directory"),
+        ("data.silver.teachers = [\"run/contrst/best\"]", "run/contrst/best: no such directory"),
+        ("data.train = [\"klue-nli:train\"]", "stage `similarity`: data.train"),
     ] {
-        let folder = folder(&STAGES.replace(last, &format!("{last}\n{keys}")));
+        let config = STAGES.replace("data.train = [\"pairs.csv\"]", "").replace(last, &format!("{last}\n{keys}"));
+        let train = if keys.starts_with("data.train") { "" } else { "data.train = [\"pairs.csv\"]" };
+        let folder = folder(&config.replace(last, &format!("{last}\n{train}")));
         let line = only_line(&folder.train(&[]));
         assert!(line.contains(expected), "{line}");
     }

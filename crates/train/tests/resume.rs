@@ -48,6 +48,29 @@ fn a_run_killed_twenty_times_ends_as_one_that_never_was() {
     }
 }
 
+/// The command by way of a program that starts it.
+fn through(folder: &Folder, starter: &[&str]) -> Command {
+    let (mut command, inner) = (Command::new(starter[0]), folder.command());
+    command.args(&starter[1..]).arg(inner.get_program()).args(inner.get_args()).args(["--config", "config.toml"]);
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(folder.dir.path()).stdout(Stdio::null());
+    command
+}
+
+/// Waits until a run is at work, and fails if it ended.
+fn wait_for_step(folder: &Folder, run: &str, child: &mut Child) {
+    while !folder.path(run).join("metrics.jsonl").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before its time");
+        sleep(Duration::from_millis(5));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "the run ended before its time");
+}
+
 #[test]
 fn a_signal_lets_the_step_end_and_saves() {
     let folder = Folder::new();
@@ -56,11 +79,13 @@ fn a_signal_lets_the_step_end_and_saves() {
         let run = format!("run-{signal}");
         // Long enough that the signal finds it at work; the state is saved because of it alone.
         let arguments = ["--set", "train.epochs=6", "--output", &run];
-        let child = spawn(&folder, &arguments);
-        while !folder.path(&run).join("metrics.jsonl").exists() {
-            sleep(Duration::from_millis(5));
-        }
+        let mut command = through(&folder, &["env", "--default-signal=HUP"]); // whoever runs the tests may ignore it
+        let mut child = command.args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for_step(&folder, &run, &mut child);
         send(signal, &child);
+        if signal == "HUP" {
+            send(signal, &child); // by the shell and by the system, when a terminal closes
+        }
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{stderr}");
@@ -74,13 +99,10 @@ fn a_signal_lets_the_step_end_and_saves() {
 #[test]
 fn a_run_that_is_to_outlive_its_terminal_does() {
     let folder = Folder::new();
-    folder.trained(&["--output", "whole"]);
-    let mut command = Command::new("nohup");
-    command.arg(env!("CARGO_BIN_EXE_train")).args(["--device", "cpu", "--threads", "1", "--config", "config.toml"]);
-    let mut child = command.current_dir(folder.dir.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while !folder.path("run/metrics.jsonl").exists() {
-        sleep(Duration::from_millis(5));
-    }
+    let arguments = ["--set", "train.epochs=6"];
+    folder.trained(&[&arguments[..], &["--output", "whole"]].concat());
+    let mut child = through(&folder, &["nohup"]).args(arguments).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_step(&folder, "run", &mut child);
     send("HUP", &child);
     assert!(child.wait().unwrap().success());
     assert_same(&folder, "run", "whole");

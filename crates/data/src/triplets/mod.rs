@@ -98,6 +98,26 @@ impl TripletSet {
         NAMED.iter().any(|(name, _)| *name == spec)
     }
 
+    /// The file that [`TripletSet::load`] would read.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
+        let named = NAMED.iter().find(|(name, _)| *name == spec);
+        let path = match named {
+            Some((_, file)) => dir.path().join(file),
+            None if spec::is_named(spec) => spec::locate(spec, dir)?,
+            None => dir.resolve(spec),
+        };
+        if !path.is_file() {
+            return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
+                true => Error::MissingTriplets { spec: spec.to_owned(), path },
+                false => Error::UnknownTriplets { spec: spec.to_owned() },
+            });
+        }
+        Ok(path)
+    }
+
     /// Reads the set that `spec` names: `klue-nli:{train,dev}`, `para-kqc:train`, a name of scored pairs as
     /// [`Dataset::load`] knows them, or a file. A `.json` holds records with `premise`, `hypothesis` and `gold_label`, as
     /// KLUE-NLI has them: an entailment is a premise's positive, a contradiction its negative. A `.tsv` holds lines of
@@ -108,7 +128,7 @@ impl TripletSet {
     /// # Errors
     /// Where there is no such file, a record cannot be used, or there is no example.
     pub fn load(spec: &str, dir: &DataDir, text_pairs: usize) -> Result<TripletSet, Error> {
-        let path = locate(spec, dir)?;
+        let path = Self::locate(spec, dir)?;
         let failed = |problem| Error::File { path: path.clone(), problem };
         let parse = |parse: Parse| {
             parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })
@@ -129,23 +149,6 @@ impl TripletSet {
         }
         Ok(TripletSet { name: spec.to_owned(), triplets: parsed.triplets, unmatched: parsed.unmatched })
     }
-}
-
-/// Finds the file of `spec`: a named set, a name of scored pairs, or the path of a file.
-pub(crate) fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
-    let named = NAMED.iter().find(|(name, _)| *name == spec);
-    let path = match named {
-        Some((_, file)) => dir.path().join(file),
-        None if spec::is_named(spec) => spec::locate(spec, dir)?,
-        None => dir.resolve(spec),
-    };
-    if !path.is_file() {
-        return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
-            true => Error::MissingTriplets { spec: spec.to_owned(), path },
-            false => Error::UnknownTriplets { spec: spec.to_owned() },
-        });
-    }
-    Ok(path)
 }
 
 /// Every sentence of a named set, in the order of its file.

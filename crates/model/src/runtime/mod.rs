@@ -54,13 +54,16 @@ impl fmt::Display for DeviceChoice {
 
 /// Finds the device to compute on, and sets the number of threads, of libtorch as of the kernels; the default is
 /// libtorch's, a thread for each core. Call it once, at start.
+///
+/// # Errors
+/// Where there is no such device, more than 16 threads are asked for each that can run at once, or it was called before.
 pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Error> {
     if let Some(threads) = threads {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let most = cores * THREADS_PER_CORE;
         if threads > most {
             let what =
-                format!("{threads} threads are asked for, expected at most {most}: this machine has {cores} cores");
+                format!("{threads} threads are asked for, expected at most {most}: {cores} can run at once here");
             return Err(Error::Unusable(what));
         }
         tch::set_num_threads(threads as i32);

@@ -47,12 +47,6 @@ impl Plan {
                         None if names.iter().any(|name| model.as_os_str() == name.as_str()) => {
                             return Err(anyhow!("{key}: {model:?} {}", not_before(&stages))).with_context(failed);
                         }
-                        // An id of the hub has its owner's name, too.
-                        None if model.components().count() == 1 && !model.exists() => {
-                            let what = "neither a directory nor owner/name on the hub, and";
-                            return Err(anyhow!("{key}: {model:?} is {what} {}", not_before(&stages)))
-                                .with_context(failed);
-                        }
                         None => {}
                     }
                 }

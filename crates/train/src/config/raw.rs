@@ -260,8 +260,9 @@ impl RawConfig {
     }
 }
 
-/// What serde says where a list is missing, and what says how one is written; a shell takes away quotes outside others.
-const LIST: (&str, &str) = ("expected a sequence", r#"expected a list, such as --set 'data.dev=["sample:dev"]'"#);
+/// What serde says where a list is missing, and what tells a user how to write one, in a file and where a shell eats quotes.
+const LIST: (&str, &str) =
+    ("expected a sequence", r#"expected a list, as in dev = ["sample:dev"] or --set 'data.dev=["sample:dev"]'"#);
 
 fn from_table(table: Table) -> Result<RawConfig, String> {
     serde_path_to_error::deserialize(Value::Table(table))
