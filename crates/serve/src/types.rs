@@ -21,7 +21,7 @@ pub(crate) struct PairQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Score {
     /// 5 · cosine: 0 to 5 on the labels' scale, and below 0 for opposite vectors.
-    #[schema(minimum = -5, maximum = 5, example = 4.15)]
+    #[schema(minimum = -5, maximum = 5, example = 4.13)]
     pub(crate) score: f32,
     /// Cosine similarity of the sentences' embeddings.
     #[schema(minimum = -1, maximum = 1, example = 0.83)]

@@ -62,6 +62,8 @@ pub struct Config {
     pub held_out: usize,
     /// Pairs of neighbouring sentences that a text gives; of contrastive training.
     pub text_pairs: usize,
+    /// Sentences that a text gives to distillation and silver pairs.
+    pub text_sentences: usize,
     /// Optimizer steps of an epoch of masked language modelling; a text is read on from epoch to epoch.
     pub steps_per_epoch: u64,
     /// Passes over the training pairs.
@@ -219,6 +221,7 @@ impl Config {
             objective: raw.objective,
             held_out: raw.data.held_out.unwrap_or_default(),
             text_pairs: raw.data.text_pairs.unwrap_or_default(),
+            text_sentences: raw.data.text_sentences.unwrap_or_default(),
             steps_per_epoch: raw.train.steps_per_epoch.unwrap_or(1),
             train: raw.data.train.clone(),
             teachers: raw.data.teachers.clone(),

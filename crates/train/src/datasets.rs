@@ -139,7 +139,7 @@ pub(crate) fn distinct_sentences(
     let dev = Exclusion::of(dev)?;
     let (mut seen, mut distinct) = (HashSet::new(), Vec::new());
     for (set, spec) in sets.iter().enumerate() {
-        for (row, text) in sentences(spec, dir).context(key)?.into_iter().enumerate() {
+        for (row, text) in sentences(spec, dir, config.text_sentences).context(key)?.into_iter().enumerate() {
             if seen.insert(plain(&text)) && !excluded.is_within(&text) && !dev.is_within(&text) {
                 distinct.push(Sentence { text, set, row });
             }

@@ -71,8 +71,11 @@ fn sentences_of_a_dev_set_and_excluded_ones_are_not_learned_from() {
     fs::write(folder.path("held.csv"), format!("sentence1,sentence2\n\"{0}\",\"{0}\"\n", all[5])).unwrap();
     assert_eq!(learned_from("less", &["--set", "data.exclude=[\"held.csv\"]"]), all.len() - 1);
     // The lines of a text are sentences too.
-    fs::write(folder.path("lines.txt"), "첫 줄이다.\n\n둘째 줄이다.\n첫 줄이다.\n").unwrap();
-    assert_eq!(learned_from("text", &["--set", "data.train=[\"pairs.csv\", \"lines.txt\"]"]), all.len() + 2);
+    fs::write(folder.path("lines.txt"), "첫 줄이다.\n\n둘째 줄이다. 셋째 문장이다.\n첫 줄이다.\n").unwrap();
+    let train = "data.train=[\"pairs.csv\", \"lines.txt\"]";
+    assert_eq!(learned_from("text", &["--set", train]), all.len() + 3);
+    let few = ["--set", train, "--set", "data.text_sentences=2"];
+    assert_eq!(learned_from("few", &few), all.len() + 2);
 }
 
 #[test]
@@ -141,6 +144,7 @@ fn what_cannot_be_distilled_is_refused_by_key() {
     assert!(given("data.dev=[]").contains("data.dev is empty: name a scored set"));
     assert!(given("train.batch_size=7").contains("train.batch_size is 7, expected 8 or more"));
     assert!(given("data.train=[\"nowhere.txt\"]").contains("nowhere.txt"));
+    assert!(given("data.text_sentences=5").contains("data.text_sentences does nothing"));
     assert!(given("data.train=[\"dev.csv\"]").contains("data.train: fewer than two sentences are left"));
     assert!(given("objective=contrastive").contains("data.teachers does nothing with objective = \"contrastive\""));
     folder.trained(&["--output", "one", "--set", &format!("data.teachers=[{teacher:?}]")]);

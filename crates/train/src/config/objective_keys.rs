@@ -1,6 +1,9 @@
 //! Which keys an objective has, and what they are by default.
 
+use std::path::Path;
+
 use anyhow::{bail, ensure};
+use data::TextFile;
 
 use super::{
     SelectBy,
@@ -18,6 +21,13 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
     };
     ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as {example:?}");
     let (is_sts, is_mlm) = (objective == Objective::Sts, objective == Objective::Mlm);
+    // Sentences of a text, whatever it says of them.
+    let texts = match (objective, &data.silver) {
+        (Objective::Distillation, _) => &data.train[..],
+        (Objective::Sts, Some(silver)) => &silver.sentences,
+        _ => &[],
+    };
+    let has_text = texts.iter().any(|spec| TextFile::is_text(Path::new(spec)));
     let misplaced = [
         ("train.loss", train.loss.is_some() && !is_sts),
         ("data.silver", data.silver.is_some() && !is_sts),
@@ -30,6 +40,7 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
         ("data.held_out", data.held_out.is_some() && !is_mlm),
         ("train.steps_per_epoch", train.steps_per_epoch.is_some() && !is_mlm),
         ("data.text_pairs", data.text_pairs.is_some() && objective != Objective::Contrastive),
+        ("data.text_sentences", data.text_sentences.is_some() && !has_text),
     ];
     if let Some((key, _)) = misplaced.into_iter().find(|(_, is_misplaced)| *is_misplaced) {
         bail!("{key} does nothing with objective = \"{name}\": remove it");
@@ -38,6 +49,9 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
         ensure!(value > 0, "{name} is 0, expected at least 1");
         Ok(())
     };
+    if has_text {
+        positive("data.text_sentences", *data.text_sentences.get_or_insert(100_000))?;
+    }
     let has_dev = !data.dev.is_empty();
     let needs_dev = || {
         let what = "data.dev is empty: name a scored set that picks the best epoch, such as \"kor-sts:dev\"";

@@ -80,6 +80,8 @@ pub(super) struct RawData {
     pub(super) held_out: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text_pairs: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text_sentences: Option<usize>,
 }
 
 /// A copy of the result to be handed on.
