@@ -9,7 +9,11 @@ pub const MAX_SCORE: f64 = 5.0;
 /// A warning where no score of a set, meant to be 0 to 5, is above 1, as of cosines or of labels that are 0 or 1.
 pub fn doubt_of_scale(name: &str, scores: &[f64]) -> Option<String> {
     let is_odd = !scores.is_empty() && scores.iter().all(|&score| score <= 1.0);
-    is_odd.then(|| format!("{name}: no score is above 1, where scores go from 0 to {MAX_SCORE}: multiply them if their scale is another"))
+    is_odd.then(|| {
+        format!(
+            "{name}: no score is above 1, where scores go from 0 to {MAX_SCORE}: multiply them if their scale is another"
+        )
+    })
 }
 
 /// Two sentences, kept byte for byte as the file has them.

@@ -126,8 +126,8 @@ fn read_failed(path: &Path, cause: io::Error) -> Error {
     Error::Io { path: path.to_owned(), action: "read the text", cause }
 }
 
-/// The sentences of a paragraph, split where a full stop, a question or an exclamation mark is followed by a space, and the word before it is longer than
-/// an initial or a number.
+/// The sentences of a paragraph, split where a full stop, a question or an exclamation mark is followed by a space, and the
+/// word before it is longer than an initial or a number.
 pub(crate) fn sentences(paragraph: &str) -> Vec<&str> {
     let (mut sentences, mut start) = (Vec::new(), 0);
     for (index, mark) in paragraph.match_indices(['.', '?', '!']) {

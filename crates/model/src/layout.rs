@@ -41,14 +41,13 @@ pub(crate) struct Module {
 /// Fails where a directory holds a training run, or several, whose checkpoints lie below it.
 fn refuse_run(dir: &Path) -> Result<(), Error> {
     let checkpoint = |run: &Path| Some(run.join("best")).filter(|best| best.join("config.json").exists());
+    let refused = |what: &str, best: PathBuf| Err(Error::invalid(dir, format!("{what} {}", best.display())));
     if let Some(best) = checkpoint(dir) {
-        return Err(Error::invalid(dir, format!("a run, whose checkpoint is {}", best.display())));
+        return refused("a run, whose checkpoint is", best);
     }
     let mut below = fs::read_dir(dir).map_err(Error::io(dir))?.flatten();
     match below.find_map(|run| checkpoint(&run.path())) {
-        Some(best) => {
-            Err(Error::invalid(dir, format!("a folder of runs: name the checkpoint of one, as {}", best.display())))
-        }
+        Some(best) => refused("a folder of runs: name the checkpoint of one, as", best),
         None => Ok(()),
     }
 }

@@ -21,13 +21,6 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
     };
     ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as {example:?}");
     let (is_sts, is_mlm) = (objective == Objective::Sts, objective == Objective::Mlm);
-    // Sentences of a text, whatever it says of them.
-    let texts = match (objective, &data.silver) {
-        (Objective::Distillation, _) => &data.train[..],
-        (Objective::Sts, Some(silver)) => &silver.sentences,
-        _ => &[],
-    };
-    let has_text = texts.iter().any(|spec| TextFile::is_text(Path::new(spec)));
     let misplaced = [
         ("train.loss", train.loss.is_some() && !is_sts),
         ("data.silver", data.silver.is_some() && !is_sts),
@@ -40,7 +33,6 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
         ("data.held_out", data.held_out.is_some() && !is_mlm),
         ("train.steps_per_epoch", train.steps_per_epoch.is_some() && !is_mlm),
         ("data.text_pairs", data.text_pairs.is_some() && objective != Objective::Contrastive),
-        ("data.text_sentences", data.text_sentences.is_some() && !has_text),
     ];
     if let Some((key, _)) = misplaced.into_iter().find(|(_, is_misplaced)| *is_misplaced) {
         bail!("{key} does nothing with objective = \"{name}\": remove it");
@@ -49,6 +41,17 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
         ensure!(value > 0, "{name} is 0, expected at least 1");
         Ok(())
     };
+    // The sets of which the sentences alone are read.
+    let sets = match (objective, &data.silver) {
+        (Objective::Distillation, _) => &data.train[..],
+        (Objective::Sts, Some(silver)) => &silver.sentences,
+        _ => &[],
+    };
+    let has_text = sets.iter().any(|spec| TextFile::is_text(Path::new(spec)));
+    ensure!(
+        data.text_sentences.is_none() || has_text,
+        "data.text_sentences does nothing: neither distillation nor silver pairs have a text (.txt, .txt.zst)"
+    );
     if has_text {
         positive("data.text_sentences", *data.text_sentences.get_or_insert(100_000))?;
     }
