@@ -1,0 +1,307 @@
+//! The form of a delimited file: what stands between fields, whether quotes enclose them, whether there is a header.
+
+use std::fmt;
+
+use crate::{
+    error::{Error, Problem},
+    kinds::{Kind, kind},
+    names,
+    records::{Records, Syntax},
+    scan::Scan,
+    source::Source,
+    table::Options,
+    text::{Charset, Text},
+};
+
+/// Records that tell the delimiter, and bytes of text at most.
+const SAMPLED_RECORDS: u64 = 1000;
+const SAMPLED_BYTES: usize = 1 << 20;
+/// Records that tell whether the first is a header.
+const COMPARED_RECORDS: usize = 200;
+const COMPARED_CELLS: usize = 4096;
+/// Of the rows of a table, the share that has as many fields as its first where some are wrong: nearly all.
+const NEARLY_ALL: f64 = 0.8;
+/// The same where the first row is made of names that columns have.
+const WITH_KNOWN_NAMES: f64 = 0.5;
+
+/// What stands between the fields of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delimiter {
+    /// `,`
+    Comma,
+    /// A tab.
+    Tab,
+    /// `;`
+    Semicolon,
+    /// `|`
+    Pipe,
+    /// A character that the file's first line names, as in `sep=^`.
+    Other(u8),
+    /// Nothing: a row is one field.
+    None,
+}
+
+impl Delimiter {
+    /// In the order in which they are tried: the rarer a character is in sentences, the more it tells.
+    const CANDIDATES: [Self; 4] = [Self::Tab, Self::Semicolon, Self::Pipe, Self::Comma];
+
+    pub(crate) fn byte(self) -> Option<u8> {
+        match self {
+            Self::Comma => Some(b','),
+            Self::Tab => Some(b'\t'),
+            Self::Semicolon => Some(b';'),
+            Self::Pipe => Some(b'|'),
+            Self::Other(byte) => Some(byte),
+            Self::None => None,
+        }
+    }
+
+    fn of(byte: u8) -> Self {
+        let known = Self::CANDIDATES.into_iter().find(|known| known.byte() == Some(byte));
+        known.unwrap_or(Self::Other(byte))
+    }
+
+    /// Whether what writes such files encloses fields in quotes, so that a quote is never text by itself.
+    fn goes_with_quotes(self) -> bool {
+        matches!(self, Self::Comma | Self::Semicolon | Self::Other(_))
+    }
+}
+
+impl fmt::Display for Delimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Comma => "comma",
+            Self::Tab => "tab",
+            Self::Semicolon => "semicolon",
+            Self::Pipe => "pipe",
+            Self::Other(_) => "other",
+            Self::None => "none",
+        })
+    }
+}
+
+/// The form of a delimited file.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialect {
+    pub(crate) charset: Charset,
+    pub(crate) delimiter: Delimiter,
+    pub(crate) syntax: Syntax,
+    pub(crate) has_header: bool,
+    /// Fields of each row.
+    pub(crate) fields: usize,
+    /// Whether a row of fewer fields lacks its last, as in a workbook; else it is wrong.
+    pub(crate) may_be_short: bool,
+    /// The cells of the header; empty where there is none.
+    pub(crate) header: Vec<String>,
+}
+
+impl Dialect {
+    /// Detects the form of a file, whose quotes are looked at to its end.
+    pub(crate) fn detect(source: &Source, charset: Charset, options: &Options) -> Result<Self, Error> {
+        let sample = sample(source, charset)?;
+        let named = separator_line(&sample);
+        let skipped = u64::from(named.is_some());
+        let delimiter = match named {
+            Some(byte) => Delimiter::of(byte),
+            None => delimiter(&sample, options),
+        };
+        let line = sample.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+        let is_named = || names::is_known(String::from_utf8_lossy(line).trim().trim_matches('"'));
+        let has_name = options.has_header.unwrap_or_else(is_named);
+        let quoting = is_quoted(source, charset, delimiter, skipped, has_name)?;
+        let syntax = Syntax { delimiter: delimiter.byte(), quoting, skipped };
+        Self::with(source, charset, delimiter, syntax, None, options)
+    }
+
+    /// The form of a file of which all is known but its header. `width` is the number of fields of its longest row where rows
+    /// may be short.
+    pub(crate) fn with(
+        source: &Source,
+        charset: Charset,
+        delimiter: Delimiter,
+        syntax: Syntax,
+        width: Option<usize>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let mut rows = first_rows(source, charset, syntax)?;
+        if let Some(width) = width {
+            rows.iter_mut().for_each(|row| row.resize(width, String::new()));
+        }
+        let Some(first) = rows.first() else { return Err(Error::file("the file is empty")) };
+        let has_header = options.has_header.unwrap_or_else(|| is_header(first, &rows[1..], &options.names));
+        let fields = first.len();
+        let header = if has_header { rows.into_iter().next().unwrap_or_default() } else { Vec::new() };
+        Ok(Self { charset, delimiter, syntax, has_header, fields, may_be_short: width.is_some(), header })
+    }
+}
+
+/// The beginning of a file's text, cut at a line end where it is not all.
+fn sample(source: &Source, charset: Charset) -> Result<Vec<u8>, Error> {
+    let mut text = Text::new(source, charset, None);
+    let (mut sample, mut piece) = (Vec::new(), Vec::new());
+    loop {
+        piece.clear();
+        text.read(&mut piece)?;
+        sample.extend_from_slice(&piece);
+        if piece.is_empty() {
+            return Ok(sample);
+        }
+        if sample.len() >= SAMPLED_BYTES {
+            let end = sample.iter().rposition(|&byte| byte == b'\n').map_or(sample.len(), |end| end + 1);
+            sample.truncate(end);
+            return Ok(sample);
+        }
+    }
+}
+
+/// The delimiter that Excel's first line names: `sep=;`.
+fn separator_line(sample: &[u8]) -> Option<u8> {
+    let line = sample.split(|&byte| byte == b'\n').next()?;
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    match line.strip_prefix(b"sep=")? {
+        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && *byte != b'"' => Some(*byte),
+        _ => None,
+    }
+}
+
+/// What one delimiter makes of a sample.
+struct Trial {
+    delimiter: Delimiter,
+    fields: usize,
+    rows: u64,   // below the first
+    uneven: u64, // of them
+    /// Whether cells of the first row are names that columns have.
+    is_known: bool,
+    /// Whether it stands in prose, where a space follows it.
+    is_prose: bool,
+}
+
+impl Trial {
+    fn new(sample: &[u8], delimiter: Delimiter, options: &Options) -> Self {
+        let scanned = |quoting: bool| {
+            let mut scan = Scan::new(delimiter.byte(), quoting, 1);
+            if scan.feed(sample, SAMPLED_RECORDS) {
+                scan.finish();
+            }
+            scan
+        };
+        let quoted = scanned(true);
+        // Where quotes are not what they should be, the records before them tell.
+        let scan = if delimiter.goes_with_quotes() || quoted.is_strict() { quoted } else { scanned(false) };
+        let byte = delimiter.byte().unwrap_or_default();
+        let line = sample.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+        let names: Vec<String> =
+            line.split(|&other| other == byte).map(|cell| String::from_utf8_lossy(cell).trim_matches(['"', ' ']).to_owned()).collect();
+        let is_asked = |name: &String| !options.names.is_empty() && options.names.iter().any(|asked| names::plain(asked) == names::plain(name));
+        Self {
+            delimiter,
+            fields: scan.expected.unwrap_or(0),
+            rows: scan.records.saturating_sub(1),
+            uneven: scan.records - scan.even,
+            is_known: names.iter().any(|name| names::is_known(name) || is_asked(name)),
+            is_prose: 2 * scan.spaced > scan.delimiters,
+        }
+    }
+
+    fn agrees(&self) -> bool {
+        if self.fields < 2 {
+            return false;
+        }
+        let share = 1.0 - self.uneven as f64 / self.rows.max(1) as f64;
+        if self.is_known { share >= WITH_KNOWN_NAMES } else { share >= NEARLY_ALL && !self.is_prose }
+    }
+}
+
+/// The delimiter of a text: the one on which its first row and nearly all others agree.
+fn delimiter(sample: &[u8], options: &Options) -> Delimiter {
+    let trials = Delimiter::CANDIDATES.map(|delimiter| Trial::new(sample, delimiter, options));
+    let agreed = trials.iter().filter(|trial| trial.agrees());
+    // Names that are known tell most, rows that all agree next.
+    let found = agreed.min_by_key(|trial| (!trial.is_known, trial.uneven > 0));
+    // Of no row that agrees, a first row of names under one delimiter tells that it is a table.
+    let named = || trials.iter().find(|trial| trial.fields > 1 && trial.is_known && !trial.is_prose);
+    found.or_else(named).map_or(Delimiter::None, |trial| trial.delimiter)
+}
+
+/// Whether quotes enclose fields: where all of the file says so. `has_name`: of lines without a delimiter, whether the first
+/// names the others.
+fn is_quoted(
+    source: &Source,
+    charset: Charset,
+    delimiter: Delimiter,
+    skipped: u64,
+    has_name: bool,
+) -> Result<bool, Error> {
+    let mut quoted = Scan::new(delimiter.byte(), true, 1 + skipped);
+    let mut plain = Scan::new(delimiter.byte(), false, 1 + skipped);
+    let (mut text, mut piece, mut left) = (Text::new(source, charset, None), Vec::new(), skipped);
+    loop {
+        piece.clear();
+        text.read(&mut piece)?;
+        if piece.is_empty() {
+            break;
+        }
+        let mut rest = piece.as_slice();
+        while left > 0 {
+            let Some(end) = rest.iter().position(|&byte| byte == b'\n') else { break };
+            (rest, left) = (&rest[end + 1..], left - 1);
+        }
+        quoted.feed(rest, u64::MAX);
+        if !delimiter.goes_with_quotes() {
+            plain.feed(rest, u64::MAX);
+        }
+    }
+    quoted.finish();
+    plain.finish();
+    if quoted.is_strict() {
+        // A quote that opens on one line and one that closes on another may stand in two sentences, where as lines both are
+        // whole. A spreadsheet's lines are not, and its only column has a name.
+        let are_lines = plain.uneven.is_none() && !(delimiter == Delimiter::None && has_name);
+        return Ok(delimiter.goes_with_quotes() || !quoted.spans_lines || !are_lines);
+    }
+    let failed = |(line, problem): (u64, Problem)| Err(Error::Line { line, problem });
+    if delimiter.goes_with_quotes() {
+        // Quotes within a field that is not enclosed are text; where a record ends is beyond doubt.
+        return match quoted.misquoted.or(quoted.uneven) {
+            Some(found) => failed(found),
+            None => Ok(true),
+        };
+    }
+    match (plain.uneven, quoted.misquoted, quoted.uneven) {
+        (None, ..) => Ok(false),
+        // Every quote closes, and many enclose more than a line: it is the row that is wrong.
+        (Some(_), None, Some(found)) if quoted.has_quoted && !quoted.has_bare_quote => failed(found),
+        (Some(found), ..) => failed(found),
+    }
+}
+
+/// The first rows that are not blank.
+fn first_rows(source: &Source, charset: Charset, syntax: Syntax) -> Result<Vec<Vec<String>>, Error> {
+    let mut records = Records::new(Text::new(source, charset, None), syntax);
+    let (mut rows, mut cells) = (Vec::new(), 0);
+    while rows.len() < COMPARED_RECORDS && cells < COMPARED_CELLS && records.advance()? {
+        if !records.is_blank() {
+            cells += records.len();
+            rows.push(records.trimmed());
+        }
+    }
+    Ok(rows)
+}
+
+/// Whether the first row names the columns of the others: by names that are known, or by words over what are none.
+fn is_header(first: &[String], rows: &[Vec<String>], asked: &[String]) -> bool {
+    if first.iter().any(|cell| names::is_known(cell)) || asked.iter().any(|asked| is_in(first, asked)) {
+        return true;
+    }
+    let is_named = |index: usize| {
+        let mut below = rows.iter().filter_map(|row| row.get(index)).map(|cell| kind(cell)).filter(|kind| *kind != Kind::Blank);
+        let first_below = below.next();
+        kind(&first[index]) == Kind::Words && first_below.is_some_and(|kind| kind != Kind::Words) && below.all(|kind| kind != Kind::Words)
+    };
+    first.iter().all(|cell| !cell.is_empty()) && (0..first.len()).any(is_named)
+}
+
+/// Whether a row has a cell of the name that was asked for; a number names nothing.
+fn is_in(row: &[String], asked: &str) -> bool {
+    asked.trim().parse::<usize>().is_err() && names::find(row.iter().map(String::as_str), asked).is_some()
+}

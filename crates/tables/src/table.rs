@@ -1,0 +1,254 @@
+//! One table: what its file is, which columns it has, and its rows.
+
+use std::{fmt, sync::Arc};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+
+use crate::{
+    column::{self, Column},
+    delimited,
+    dialect::{Delimiter, Dialect},
+    error::Error,
+    json_lines, parquet,
+    source::{Progress, Source},
+    text::{Charset, Text},
+    workbook,
+};
+
+/// Rows by which the column of the sentences is told.
+const COMPARED_ROWS: usize = 1000;
+
+/// What the caller knows of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Names of columns, by which a header is known beside those that are known anyway.
+    pub names: Vec<String>,
+    /// Whether the first row names the columns; by default, this is detected.
+    pub has_header: Option<bool>,
+    /// The sheet of a workbook; the first by default.
+    pub sheet: Option<String>,
+    /// Bytes that a workbook may have when it is unpacked; 1 GiB by default.
+    pub max_unpacked_bytes: Option<u64>,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text with a character between fields, or one field a line.
+    Delimited,
+    /// A JSON object a line, or an array of objects.
+    JsonLines,
+    /// Apache Parquet.
+    Parquet,
+    /// A sheet of an `.xlsx` workbook.
+    Workbook,
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// What it is.
+    pub format: Format,
+    /// The name of its encoding: UTF-8, CP949, UTF-16LE or UTF-16BE.
+    pub encoding: &'static str,
+    /// What stands between fields.
+    pub delimiter: Delimiter,
+    /// Whether the first row names the columns.
+    pub has_header: bool,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.format {
+            Format::Parquet => return f.write_str("Parquet"),
+            Format::Workbook => f.write_str("workbook")?,
+            Format::JsonLines => return write!(f, "JSON, {}", self.encoding),
+            Format::Delimited if self.delimiter == Delimiter::None => write!(f, "one column, {}", self.encoding)?,
+            Format::Delimited => write!(f, "{}-separated, {}", self.delimiter, self.encoding)?,
+        }
+        f.write_str(if self.has_header { ", with a header" } else { ", without a header" })
+    }
+}
+
+/// A file whose form is known, and whose rows can be read as often as needed.
+#[derive(Clone, Debug)]
+pub struct Table {
+    source: Source,
+    form: Form,
+    layout: Layout,
+    schema: SchemaRef,
+    columns: Vec<Column>,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Delimited(Dialect),
+    Json(Charset),
+    Parquet,
+}
+
+/// Some rows of a table.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Their columns. A blank cell of a text is null.
+    pub rows: RecordBatch,
+    /// The line on which each begins, from 1; of a workbook and of Parquet, the row.
+    pub lines: Vec<u64>,
+}
+
+/// The rows of a table, in the file's order. After an error, what follows is not to be relied on.
+pub type Batches = Box<dyn Iterator<Item = Result<Batch, Error>> + Send>;
+
+impl Table {
+    /// Finds out how a file is to be read: what it is, its encoding and its quotes from the whole of it, the rest from its
+    /// beginning.
+    ///
+    /// # Errors
+    /// Where the file is empty, is of no form that can be read, or has a row that shows so.
+    pub fn open(source: Source, options: &Options) -> Result<Self, Error> {
+        match magic(&source)? {
+            Magic::Parquet => {
+                let (schema, _) = parquet::schema(&source)?;
+                let layout = Layout { format: Format::Parquet, encoding: "UTF-8", delimiter: Delimiter::None, has_header: true };
+                Ok(Self::of_schema(source, Form::Parquet, layout, schema))
+            }
+            Magic::Zip => {
+                let sheet = workbook::read(&source, options.sheet.as_deref(), options.max_unpacked_bytes)?;
+                let width = Some(sheet.width);
+                let dialect =
+                    Dialect::with(&sheet.source, Charset::utf8(), Delimiter::None, workbook::SYNTAX, width, options)?;
+                Ok(Self::of_dialect(sheet.source, Format::Workbook, dialect))
+            }
+            Magic::Refused(what) => Err(Error::file(what)),
+            Magic::Text => {
+                let charset = Charset::detect(&source)?;
+                if is_json(&source, charset)? {
+                    let schema = json_lines::schema(&source, charset)?;
+                    let (format, encoding) = (Format::JsonLines, charset.name());
+                    let layout = Layout { format, encoding, delimiter: Delimiter::None, has_header: true };
+                    return Ok(Self::of_schema(source, Form::Json(charset), layout, schema));
+                }
+                let dialect = Dialect::detect(&source, charset, options)?;
+                Ok(Self::of_dialect(source, Format::Delimited, dialect))
+            }
+        }
+    }
+
+    fn of_schema(source: Source, form: Form, layout: Layout, schema: SchemaRef) -> Self {
+        let fields = schema.fields().iter().enumerate();
+        let columns = fields.map(|(index, field)| Column { index, name: Some(field.name().clone()) }).collect();
+        Self { source, form, layout, schema, columns }
+    }
+
+    fn of_dialect(source: Source, format: Format, dialect: Dialect) -> Self {
+        let layout = Layout {
+            format,
+            encoding: dialect.charset.name(),
+            delimiter: dialect.delimiter,
+            has_header: dialect.has_header,
+        };
+        let (schema, columns) = (dialect.schema(), dialect.columns());
+        Self { source, form: Form::Delimited(dialect), layout, schema, columns }
+    }
+
+    /// How the file is read.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Its columns; those of a delimited file are of text.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Its columns by number and name.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Bytes that [`Table::batches`] goes through.
+    pub fn bytes(&self) -> u64 {
+        self.source.bytes()
+    }
+
+    /// The column that is asked for by its name (in NFC, else without case and white space), else by its number, from 0.
+    ///
+    /// # Errors
+    /// Where there is no such column.
+    pub fn column(&self, asked: &str) -> Result<&Column, Error> {
+        Ok(&self.columns[column::find(&self.columns, asked)?])
+    }
+
+    /// The column of the sentences: the one that is named as they are, else the one whose values are longest and most varied,
+    /// and no dates, numbers, codes or addresses.
+    ///
+    /// # Errors
+    /// [`Error::Unclear`] where two columns come near each other or none looks like sentences; where the first rows cannot be
+    /// read.
+    pub fn sentence_column(&self) -> Result<&Column, Error> {
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        let first = self.batches(&all, COMPARED_ROWS, None)?.next().transpose()?;
+        let rows = first.map_or_else(|| RecordBatch::new_empty(self.schema.clone()), |batch| batch.rows);
+        Ok(&self.columns[column::choose(&self.columns, &rows)?])
+    }
+
+    /// The rows with these columns, in this order, at most `rows` at once; `progress` grows by the bytes that were read.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened once more; what is wrong with a row is told when its batch is asked for.
+    ///
+    /// # Panics
+    /// If the table has no such column.
+    pub fn batches(&self, columns: &[usize], rows: usize, progress: Option<Progress>) -> Result<Batches, Error> {
+        let fields: Vec<_> = columns.iter().map(|&index| self.schema.fields()[index].clone()).collect();
+        let schema = Arc::new(Schema::new(fields));
+        Ok(match &self.form {
+            Form::Delimited(dialect) => {
+                Box::new(delimited::Batches::new(&self.source, dialect, columns, schema, rows, progress)?)
+            }
+            Form::Json(charset) => Box::new(json_lines::Batches::new(&self.source, *charset, schema, rows, progress)?),
+            Form::Parquet => {
+                let batches = parquet::Batches::new(&self.source, columns, rows, progress)?;
+                // The reader gives columns in the file's order.
+                Box::new(batches.map(move |batch| {
+                    let Batch { rows, lines } = batch?;
+                    let places = schema.fields().iter().map(|field| rows.schema().index_of(field.name()));
+                    let places: Result<Vec<usize>, _> = places.collect();
+                    let rows = places.and_then(|places| rows.project(&places));
+                    Ok(Batch { rows: rows.map_err(|error| Error::file(error.to_string()))?, lines })
+                }))
+            }
+        })
+    }
+}
+
+/// What the first bytes of a file say.
+enum Magic {
+    Parquet,
+    Zip,
+    Refused(&'static str),
+    Text,
+}
+
+fn magic(source: &Source) -> Result<Magic, Error> {
+    let mut start = [0; 4];
+    let length = source.read_at(0, &mut start)?;
+    Ok(match &start[..length] {
+        b"PAR1" => Magic::Parquet,
+        b"PK\x03\x04" => Magic::Zip,
+        b"\xD0\xCF\x11\xE0" => Magic::Refused("the file is a workbook of an old form (.xls): save it as .xlsx or CSV"),
+        [0x1F, 0x8B, ..] | b"\x28\xB5\x2F\xFD" | [b'B', b'Z', b'h', _] => {
+            Magic::Refused("the file is compressed: unpack it first")
+        }
+        _ => Magic::Text,
+    })
+}
+
+/// Whether a text begins as a JSON object with a field does, or as an array of objects.
+fn is_json(source: &Source, charset: Charset) -> Result<bool, Error> {
+    let mut piece = Vec::new();
+    Text::new(source, charset, None).read(&mut piece)?;
+    let mut marks = piece.iter().filter(|byte| !byte.is_ascii_whitespace());
+    Ok(matches!((marks.next(), marks.next()), (Some(b'{'), Some(b'"' | b'}')) | (Some(b'['), Some(b'{' | b']'))))
+}
