@@ -1,13 +1,21 @@
-//! The data directory: the folder in which datasets are looked up by name.
+//! Where datasets are found, and how those that have no name are read.
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-/// The folder that holds the named datasets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::reading::{Reading, Scale};
+use crate::spec;
+
+/// The folder that holds the named datasets, and what is known of the files of others.
+#[derive(Debug, Clone, PartialEq)]
 pub struct DataDir {
     root: PathBuf,
+    reading: Reading,
 }
+
+/// How a named dataset is read.
+static OF_NAMED: LazyLock<Reading> = LazyLock::new(Reading::default);
 
 /// The folder used where neither a flag nor the environment names one; the sample lies in it.
 pub(crate) const DEFAULT: &str = "data";
@@ -16,7 +24,22 @@ impl DataDir {
     /// The directory that `--data-dir` named, else `$STS_DATA_DIR`, else `data`.
     pub fn new(flag: Option<PathBuf>) -> DataDir {
         let variable = || env::var_os("STS_DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-        DataDir { root: flag.or_else(variable).unwrap_or_else(|| DEFAULT.into()) }
+        DataDir { root: flag.or_else(variable).unwrap_or_else(|| DEFAULT.into()), reading: Reading::default() }
+    }
+
+    /// The same, with what a user says of files that have no name.
+    pub fn with_reading(self, reading: Reading) -> DataDir {
+        DataDir { reading, ..self }
+    }
+
+    /// How the dataset `spec` is read.
+    pub(crate) fn reading(&self, spec: &str) -> &Reading {
+        if spec::is_named(spec) { &OF_NAMED } else { &self.reading }
+    }
+
+    /// Whether the scores of files that have no name go from elsewhere than 0 to elsewhere than 5.
+    pub fn has_scale(&self) -> bool {
+        self.reading.scale != Scale::default()
     }
 
     /// The directory itself.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Problem};
 use crate::pair::SentencePair;
-use crate::{reader, spec};
+use crate::{reader::Reader, spec};
+use tables::Layout;
 
 /// All pairs of one file; either every pair has a score or none has.
 #[derive(Debug, Clone)]
@@ -16,19 +17,26 @@ pub struct Dataset {
     pub path: PathBuf,
     /// The pairs, in the order of the file; at least one.
     pub pairs: Vec<SentencePair>,
+    /// How the file is read; none of KLUE's JSON, and of pairs that come from no file.
+    pub layout: Option<Layout>,
 }
 
 impl Dataset {
     /// Reads the dataset that `spec` names: `klue-sts:{train,dev}`, `kor-sts:{train,dev,test}`,
-    /// `sample:{train,dev,test}`, or the path of a `.json`, `.tsv` or `.csv` file with the columns `sentence1`,
-    /// `sentence2` and optionally `score` or `label`.
+    /// `sample:{train,dev,test}`, or the path of a table of any form that [`tables`] reads, with the columns `sentence1`,
+    /// `sentence2` and optionally `score` or `label`, or those that `dir` has other names for.
     ///
     /// # Errors
     /// Where there is no such dataset or file, and where any row of it cannot be used: no row is ever skipped.
     pub fn load(spec: &str, dir: &DataDir) -> Result<Dataset, Error> {
         let path = spec::locate(spec, dir)?;
-        let pairs = reader::read(&path)?;
-        Ok(Dataset { name: spec.to_owned(), path, pairs })
+        let reader = Reader::open(&path, dir.reading(spec))?;
+        Ok(Dataset { name: spec.to_owned(), pairs: reader.read()?, layout: reader.layout(), path })
+    }
+
+    /// Pairs that come from no file.
+    pub fn made(name: impl Into<String>, pairs: Vec<SentencePair>) -> Dataset {
+        Dataset { name: name.into(), path: PathBuf::new(), pairs, layout: None }
     }
 
     /// The file that [`Dataset::load`] would read.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::reading::Scale;
 use crate::spec::KNOWN_NAMES;
 use crate::triplets::KNOWN_TRIPLETS;
 
@@ -45,7 +46,7 @@ pub enum Error {
 
     /// The spec names no dataset and looks like no file.
     #[error(
-        "unknown dataset {spec:?}: the known names are {KNOWN_NAMES}, or give the path of a .json, .tsv or .csv file"
+        "unknown dataset {spec:?}: the known names are {KNOWN_NAMES}, or give the path of a .json, .jsonl, .tsv, .csv, .xlsx or .parquet file"
     )]
     UnknownDataset {
         /// The spec as asked for.
@@ -160,10 +161,8 @@ pub enum Error {
 #[non_exhaustive]
 #[allow(missing_docs)] // Each message says what its variant and fields are.
 pub enum Problem {
-    #[error("is a directory, expected a .json, .tsv or .csv file")]
+    #[error("is a directory, expected a .json, .jsonl, .tsv, .csv, .xlsx or .parquet file")]
     Directory,
-    #[error("unknown file extension, expected .json, .tsv or .csv")]
-    Extension,
     #[error("the file is empty, expected sentence pairs")]
     Empty,
     #[error("no rows after the header, expected at least one sentence pair")]
@@ -199,26 +198,18 @@ pub enum Problem {
     )]
     InvalidUtf8 { byte: u8 },
 
-    #[error("no column {missing:?} among {found}; expected sentence1, sentence2 and score or label")]
-    MissingColumn { missing: &'static str, found: String },
+    #[error("{0}")]
+    Table(String),
+    #[error("{0}")]
+    Row(tables::Problem),
+    #[error(
+        "no column {missing:?} among {found}; expected sentence1, sentence2 and score or label, or name yours (data.columns, --columns)"
+    )]
+    MissingColumn { missing: String, found: String },
     #[error("column {name:?} occurs more than once, expected it once")]
     RepeatedColumn { name: String },
     #[error("both {first:?} and {second:?} are present, expected only one of them")]
-    AmbiguousScore { first: &'static str, second: &'static str },
-    #[error("the number of fields is {found}, expected {expected} as in the header")]
-    FieldCount { found: usize, expected: usize },
-    #[error("a quoted field starts here and never ends, expected a closing '\"' (a '\"' in the text is doubled)")]
-    UnclosedQuote,
-    #[error("text after the closing '\"' of a field, expected a separator (a '\"' in the text is doubled)")]
-    TextAfterQuote,
-    #[error("an unquoted field holds an odd number of '\"', expected the field in quotes with each '\"' doubled")]
-    StrayQuote,
-    #[error("a carriage return inside a row, expected lines that end in \\n or \\r\\n")]
-    CarriageReturn,
-    #[error("{read} rows read where the file holds {counted}: rows would be lost, so nothing is used")]
-    RowsLost { counted: usize, read: usize },
-    #[error("the reader refused the file: {reason}")]
-    Reader { reason: String },
+    AmbiguousScore { first: String, second: String },
 
     #[error("{reason}")]
     Json { reason: String },
@@ -230,13 +221,13 @@ pub enum Problem {
     ScoreAppears,
 
     #[error("{column} is empty, expected a sentence")]
-    EmptySentence { column: &'static str },
-    #[error("{column} is empty, expected a number in 0..=5")]
-    EmptyScore { column: &'static str },
-    #[error("{column} {text} is not a number, expected one in 0..=5")]
-    ScoreNotANumber { column: &'static str, text: String },
-    #[error("{column} {text} is outside 0..=5")]
-    ScoreOutside { column: &'static str, text: String },
+    EmptySentence { column: String },
+    #[error("{column} is empty, expected a number in {scale}")]
+    EmptyScore { column: String, scale: Scale },
+    #[error("{column} {text} is not a number, expected one in {scale}")]
+    ScoreNotANumber { column: String, text: String, scale: Scale },
+    #[error("{column} {text} is outside {scale}")]
+    ScoreOutside { column: String, text: String, scale: Scale },
     #[error("no scores: the file has no column score or label, and this needs one")]
     Unlabelled,
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Problem;
 use crate::exclusion::Exclusion;
+use crate::reading::Scale;
 
 /// The highest score; the lowest is 0.
 pub const MAX_SCORE: f64 = 5.0;
@@ -11,7 +12,7 @@ pub fn doubt_of_scale(name: &str, scores: &[f64]) -> Option<String> {
     let is_odd = !scores.is_empty() && scores.iter().all(|&score| score <= 1.0);
     is_odd.then(|| {
         format!(
-            "{name}: no score is above 1, where scores go from 0 to {MAX_SCORE}: multiply them if their scale is another"
+            "{name}: no score is above 1, where scores go from 0 to {MAX_SCORE}: if yours go from 0 to 1, set data.scale = [0, 1] (--scale 0,1)"
         )
     })
 }
@@ -40,35 +41,43 @@ impl SentencePair {
     }
 
     /// A pair from a file, refused where a sentence is blank.
-    pub(crate) fn checked(sentence1: &str, sentence2: &str, score: Option<f64>) -> Result<Self, Problem> {
-        for (column, sentence) in [("sentence1", sentence1), ("sentence2", sentence2)] {
+    pub(crate) fn checked(
+        [sentence1, sentence2]: [&str; 2],
+        columns: [&str; 2],
+        score: Option<f64>,
+    ) -> Result<Self, Problem> {
+        for (column, sentence) in columns.into_iter().zip([sentence1, sentence2]) {
             if sentence.trim().is_empty() {
-                return Err(Problem::EmptySentence { column });
+                return Err(Problem::EmptySentence { column: column.to_owned() });
             }
         }
         Ok(SentencePair { sentence1: sentence1.to_owned(), sentence2: sentence2.to_owned(), score })
     }
 }
 
-/// Reads the score in a cell of `column`.
-pub(crate) fn parse_score(column: &'static str, cell: &str) -> Result<f64, Problem> {
+/// Reads the score in a cell of `column`, and brings it to 0 to 5.
+pub(crate) fn parse_score(column: &str, cell: &str, scale: Scale) -> Result<f64, Problem> {
     let text = cell.trim();
     if text.is_empty() {
-        return Err(Problem::EmptyScore { column });
+        return Err(Problem::EmptyScore { column: column.to_owned(), scale });
     }
-    let score: f64 = text.parse().map_err(|_| Problem::ScoreNotANumber { column, text: shown(text) })?;
-    check_score(column, score, || shown(text))
+    let no_number = |_| Problem::ScoreNotANumber { column: column.to_owned(), text: shown(text), scale };
+    let score: f64 = text.parse().map_err(no_number)?;
+    check_score(column, score, scale, || shown(text))
 }
 
-/// Refuses a score that is not finite or outside `0..=MAX_SCORE`; `text` shows it as the file has it.
-pub(crate) fn check_score(column: &'static str, score: f64, text: impl FnOnce() -> String) -> Result<f64, Problem> {
+/// Refuses a score that is not finite or outside of its scale; `text` shows it as the file has it.
+pub(crate) fn check_score(
+    column: &str,
+    score: f64,
+    scale: Scale,
+    text: impl FnOnce() -> String,
+) -> Result<f64, Problem> {
+    let column = column.to_owned();
     if !score.is_finite() {
-        Err(Problem::ScoreNotANumber { column, text: text() })
-    } else if !(0.0..=MAX_SCORE).contains(&score) {
-        Err(Problem::ScoreOutside { column, text: text() })
-    } else {
-        Ok(score.abs()) // -0 becomes 0.
+        return Err(Problem::ScoreNotANumber { column, text: text(), scale });
     }
+    scale.label(score).ok_or_else(|| Problem::ScoreOutside { column, text: text(), scale })
 }
 
 /// A cell's text in quotes, escaped and cut, so that a message stays one short line.
@@ -88,20 +97,20 @@ mod tests {
     #[test]
     fn a_score_is_a_finite_number_from_0_to_5() {
         for (cell, score) in [("0", 0.0), ("5.000", 5.0), (" 3.5 ", 3.5), ("-0", 0.0), ("1e0", 1.0)] {
-            assert_eq!(parse_score("score", cell), Ok(score), "{cell}");
+            assert_eq!(parse_score("score", cell, Scale::default()), Ok(score), "{cell}");
         }
         for cell in ["5.0001", "-0.1", "1e300"] {
-            assert!(matches!(parse_score("score", cell), Err(Problem::ScoreOutside { .. })), "{cell}");
+            assert!(matches!(parse_score("score", cell, Scale::default()), Err(Problem::ScoreOutside { .. })), "{cell}");
         }
         for cell in ["NaN", "inf", "-inf", "3,5", "넷", "0x1"] {
-            assert!(matches!(parse_score("score", cell), Err(Problem::ScoreNotANumber { .. })), "{cell}");
+            assert!(matches!(parse_score("score", cell, Scale::default()), Err(Problem::ScoreNotANumber { .. })), "{cell}");
         }
-        assert!(matches!(parse_score("score", "  "), Err(Problem::EmptyScore { .. })));
+        assert!(matches!(parse_score("score", "  ", Scale::default()), Err(Problem::EmptyScore { .. })));
     }
 
     #[test]
     fn a_message_about_a_long_or_broken_cell_is_one_short_line() {
-        let message = parse_score("label", &format!("a\nb{}", "가".repeat(500))).unwrap_err().to_string();
+        let message = parse_score("label", &format!("a\nb{}", "가".repeat(500)), Scale::default()).unwrap_err().to_string();
         assert!(!message.contains('\n') && message.chars().count() < 120, "{message}");
     }
 }

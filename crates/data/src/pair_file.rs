@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::pair::SentencePair;
-use crate::{reader, spec};
+use crate::{reader::Reader, spec};
+use tables::Layout;
 
 /// Pairs of a part.
 const PART: usize = 2048;
@@ -21,6 +22,7 @@ pub struct PairFile {
     pub pairs: usize,
     /// The score of each pair, where the file has them.
     pub scores: Option<Vec<f64>>,
+    reader: Reader,
 }
 
 impl PairFile {
@@ -31,7 +33,8 @@ impl PairFile {
     pub fn open(spec: &str, dir: &DataDir) -> Result<PairFile, Error> {
         let path = spec::locate(spec, dir)?;
         let (mut pairs, mut scores) = (0, Some(Vec::new()));
-        for part in reader::read_parts(&path, PART)? {
+        let reader = Reader::open(&path, dir.reading(spec))?;
+        for part in reader.parts(PART)? {
             let part = part?;
             pairs += part.len();
             match (&mut scores, part.iter().map(|pair| pair.score).collect::<Option<Vec<f64>>>()) {
@@ -39,7 +42,12 @@ impl PairFile {
                 _ => scores = None,
             }
         }
-        Ok(PairFile { name: spec.to_owned(), path, pairs, scores })
+        Ok(PairFile { name: spec.to_owned(), path, pairs, scores, reader })
+    }
+
+    /// How the file is read; none of KLUE's JSON.
+    pub fn layout(&self) -> Option<Layout> {
+        self.reader.layout()
     }
 
     /// The pairs in parts, in the order of the file.
@@ -47,6 +55,6 @@ impl PairFile {
     /// # Errors
     /// Where the file was changed meanwhile, and can no longer be read.
     pub fn parts(&self) -> Result<impl Iterator<Item = Result<Vec<SentencePair>, Error>> + use<>, Error> {
-        reader::read_parts(&self.path, PART)
+        self.reader.parts(PART)
     }
 }

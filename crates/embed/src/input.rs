@@ -1,48 +1,17 @@
-//! Tables to read: which files, and their rows in batches.
-
-mod delimited;
-mod json_lines;
-mod parquet;
+//! Tables to read: which files, and their rows in batches of the same columns.
 
 use std::{
     collections::BTreeSet,
-    fs::{File, Metadata},
-    io::{self, Read},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::UNIX_EPOCH,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use arrow_array::RecordBatch;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 use data::command_line::WrongUse;
-
-/// What a file is, by the end of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Delimited { delimiter: u8, quoting: bool },
-    JsonLines,
-    Parquet,
-}
-
-const EXPECTED: &str = ".csv, .tsv, .jsonl, .ndjson or .parquet";
-
-impl Format {
-    fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "csv" => Some(Self::Delimited { delimiter: b',', quoting: true }),
-            // As everywhere in this workspace, a `"` in a TSV is text.
-            "tsv" => Some(Self::Delimited { delimiter: b'\t', quoting: false }),
-            "jsonl" | "ndjson" => Some(Self::JsonLines),
-            "parquet" => Some(Self::Parquet),
-            _ => None,
-        }
-    }
-}
+use tables::{EXTENSIONS, Options, Source};
 
 /// A file of a table.
 #[derive(Clone, Debug)]
@@ -53,76 +22,45 @@ pub struct Input {
     pub bytes: u64,
     /// When it was written last, in nanoseconds since 1970; none where the system does not say.
     pub modified: Option<u64>,
-    format: Format,
-    schema: SchemaRef,
+    /// How it is read.
+    pub table: tables::Table,
 }
 
 /// Batches of rows, in the file's order.
-pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>>>;
+pub(crate) type Batches = Box<dyn Iterator<Item = anyhow::Result<RecordBatch>>>;
 
 impl Input {
-    fn open(path: PathBuf) -> anyhow::Result<Self> {
-        let format = Format::of(&path);
-        let shown = path.display();
-        let format = format.ok_or_else(|| WrongUse(format!("{shown}: cannot tell its format: expected {EXPECTED}")))?;
-        let read = || -> anyhow::Result<(Metadata, SchemaRef)> {
-            let file = File::open(&path)?;
-            let schema = match format {
-                Format::Delimited { delimiter, quoting } => delimited::schema(&file, delimiter, quoting)?,
-                Format::JsonLines => json_lines::schema(&file)?,
-                Format::Parquet => parquet::schema(&file)?,
-            };
-            Ok((file.metadata()?, schema))
-        };
-        let (metadata, schema) = read().with_context(|| shown.to_string())?;
-        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    fn open(path: PathBuf, options: &Options) -> anyhow::Result<Self> {
+        let shown = || path.display().to_string();
+        let source = Source::open(&path).with_context(shown)?;
+        let bytes = source.bytes();
+        let table = tables::Table::open(source, options).with_context(shown)?;
+        let written = path.metadata().and_then(|metadata| metadata.modified()).ok();
+        let since = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
-        Ok(Self { path, bytes: metadata.len(), modified, format, schema })
+        Ok(Self { path, bytes, modified, table })
     }
 
-    /// Its rows, at most `rows` at once; `position` is kept at the bytes of the file that were read.
-    pub(crate) fn batches(&self, rows: usize, position: &Arc<AtomicU64>) -> anyhow::Result<Batches> {
-        let open = || -> anyhow::Result<Batches> {
-            let file = File::open(&self.path)?;
-            let schema = self.schema.clone();
-            match self.format {
-                Format::Delimited { delimiter, quoting } => {
-                    delimited::batches(Counted::new(file, position), schema, delimiter, quoting, rows)
-                }
-                Format::JsonLines => json_lines::batches(Counted::new(file, position), schema, rows),
-                Format::Parquet => parquet::batches(file, rows, self.bytes, position.clone()),
-            }
-        };
-        open().with_context(|| self.path.display().to_string())
+    /// Its rows with the columns of `schema`, at most `rows` at once; `position` grows by the bytes that were read.
+    pub(crate) fn batches(
+        &self,
+        schema: &SchemaRef,
+        rows: usize,
+        position: &Arc<AtomicU64>,
+    ) -> anyhow::Result<Batches> {
+        let all: Vec<usize> = (0..self.table.columns().len()).collect();
+        let batches = self.table.batches(&all, rows, Some(position.clone()));
+        let (batches, schema) = (batches.with_context(|| self.path.display().to_string())?, schema.clone());
+        Ok(Box::new(batches.map(move |batch| Ok(tables::conform(&batch?.rows, &schema)?))))
     }
 }
 
-/// A reader that tells how far it came.
-struct Counted {
-    file: File,
-    position: Arc<AtomicU64>,
-}
-
-impl Counted {
-    fn new(file: File, position: &Arc<AtomicU64>) -> Self {
-        Self { file, position: position.clone() }
-    }
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.position.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-/// Files with the same columns, one after the other.
+/// Files as one table, one after the other.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// The files, by name.
     pub inputs: Vec<Input>,
-    /// The columns of each.
+    /// The columns of all of them.
     pub schema: SchemaRef,
 }
 
@@ -131,29 +69,52 @@ impl Table {
     /// with `_`, or a glob.
     ///
     /// # Errors
-    /// Where a file cannot be read, is of no known format, or has other columns than the first.
-    pub fn open(patterns: &[String]) -> anyhow::Result<Self> {
+    /// Where a file cannot be read, or its columns do not go together with those of the others.
+    pub fn open(patterns: &[String], options: &Options) -> anyhow::Result<Self> {
         let mut paths = BTreeSet::new();
         for pattern in patterns {
             let found = files(pattern)?;
             ensure!(!found.is_empty(), "{pattern}: no file is named so: expected a file, a folder or a glob");
             paths.extend(found);
         }
-        let inputs: Vec<Input> = paths.into_iter().map(Input::open).collect::<Result<_, _>>()?;
-        let Some(first) = inputs.first() else { bail!("no input is named") };
-        let schema = first.schema.clone();
-        for input in &inputs {
-            if input.schema.fields() != schema.fields() {
-                let columns = |schema: &SchemaRef| {
-                    let column = |field: &Arc<arrow_schema::Field>| format!("{} {}", field.name(), field.data_type());
-                    schema.fields().iter().map(column).collect::<Vec<_>>().join(", ")
-                };
-                let (found, expected) = (columns(&input.schema), columns(&schema));
-                let (path, first) = (input.path.display(), first.path.display());
-                bail!("{path}: has the columns {found}, expected those of {first}: {expected}");
+        let inputs: Vec<Input> = paths.into_iter().map(|path| Input::open(path, options)).collect::<Result<_, _>>()?;
+        if inputs.is_empty() {
+            bail!("no input is named");
+        }
+        let names: Vec<String> = inputs.iter().map(|input| input.path.display().to_string()).collect();
+        let read: Vec<&tables::Table> = inputs.iter().map(|input| &input.table).collect();
+        let schema = tables::merge(&names, &read).map_err(|difference| anyhow!(difference))?;
+        Ok(Self { inputs, schema })
+    }
+
+    /// How the files are read: a line for each form, with the first file of it.
+    pub(crate) fn forms(&self) -> Vec<String> {
+        let mut forms: Vec<(&Input, usize)> = Vec::new();
+        for input in &self.inputs {
+            match forms.iter_mut().find(|(first, _)| first.table.layout() == input.table.layout()) {
+                Some((_, more)) => *more += 1,
+                None => forms.push((input, 0)),
             }
         }
-        Ok(Self { inputs, schema })
+        let line = |(first, more): &(&Input, usize)| match more {
+            0 => format!("{}: {}", first.path.display(), first.table.layout()),
+            more => format!("{} and {more} more: {}", first.path.display(), first.table.layout()),
+        };
+        forms.iter().map(line).collect()
+    }
+
+    /// The name of the column that is asked for, or of the one that holds the sentences.
+    ///
+    /// # Errors
+    /// Where there is no such column, or more than one could be meant.
+    pub fn text_column(&self, asked: Option<&str>) -> anyhow::Result<String> {
+        let Some(first) = self.inputs.first() else { bail!("no input is named") };
+        let column = match asked {
+            Some(asked) => first.table.column(asked),
+            None => first.table.sentence_column(),
+        };
+        let index = column.with_context(|| first.path.display().to_string())?.index;
+        Ok(first.table.schema().field(index).name().clone())
     }
 }
 
@@ -166,11 +127,13 @@ fn files(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             // Spark's marks, and what others are about to write.
             let is_aside = name.starts_with(['_', '.']);
-            if path.is_file() && !is_aside && Format::of(&path).is_some() {
+            let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+            if path.is_file() && !is_aside && EXTENSIONS.contains(&extension.as_str()) {
                 found.push(path);
             }
         }
-        ensure!(!found.is_empty(), "{pattern}: the folder holds no table: expected files named {EXPECTED}");
+        let expected = EXTENSIONS.join(", .");
+        ensure!(!found.is_empty(), "{pattern}: the folder holds no table: expected files named .{expected}");
         return Ok(found);
     }
     if path.exists() {

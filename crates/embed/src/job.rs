@@ -8,7 +8,7 @@ use model::SentenceEncoder;
 
 use crate::{
     ROWS_AT_ONCE,
-    columns::Added,
+    columns::{Added, Columns},
     input::{Batches, Table},
     parts::{self, Part},
     progress::Progress,
@@ -55,12 +55,17 @@ pub struct Outcome {
 /// finished stay, and are not made again.
 pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outcome> {
     job.settings.claim(&job.output)?;
+    job.table.forms().iter().for_each(|form| data::say!("{form}"));
+    match &job.settings.columns {
+        Columns::Embedding { text, .. } => data::say!("texts: column {text:?}"),
+        Columns::Score { texts: [a, b], .. } => data::say!("pairs: columns {a:?} and {b:?}"),
+    }
     let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.bytes).sum());
     let mut outcome = Outcome { output: job.output.clone(), ..Outcome::default() };
     let mut counts = Vec::new();
     for (file, input) in job.table.inputs.iter().enumerate() {
         let shown = || input.path.display().to_string();
-        let mut rows = Rows { batches: input.batches(ROWS_AT_ONCE, progress.position())?, rest: None };
+        let mut rows = Rows { batches: input.batches(&job.table.schema, ROWS_AT_ONCE, progress.position())?, rest: None };
         for part in 0.. {
             let Some(first) = rows.next(job.settings.rows_per_part).with_context(shown)? else {
                 counts.push(part);

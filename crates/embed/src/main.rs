@@ -26,13 +26,20 @@ struct Args {
     /// owner/name or owner/name@revision.
     #[arg(long, value_name = "DIR_OR_HUB_ID", default_value = BUNDLED_MODEL)]
     model: PathBuf,
-    /// Table to read: a .csv, .tsv, .jsonl, .ndjson or .parquet file, a folder of them, or a glob. May be given several
-    /// times; all files must have the same columns.
+    /// Table to read: CSV, TSV or lines of text (UTF-8, UTF-16 or CP949), JSON lines, Parquet or an .xlsx workbook; a folder
+    /// of such files, or a glob. May be given several times; columns are merged by their names.
     #[arg(long, value_name = "FILE_OR_FOLDER_OR_GLOB", required_unless_present = "stdio")]
     input: Vec<String>,
-    /// Column of the text.
-    #[arg(long, value_name = "NAME", default_value = "text", conflicts_with = "pairs")]
-    column: String,
+    /// Column of the text, by its name or its number from 0 [default: the one that is named as sentences are, or looks like
+    /// them; text with --stdio].
+    #[arg(long, value_name = "NAME", conflicts_with = "pairs")]
+    column: Option<String>,
+    /// Sheet of a workbook [default: the first].
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+    /// Whether the first row names the columns [default: detected].
+    #[arg(long, value_name = "BOOL")]
+    has_header: Option<bool>,
     /// Two columns of texts: their score, 5 · cosine, is added in place of embeddings.
     #[arg(long, value_name = "A,B")]
     pairs: Option<String>,
@@ -69,17 +76,26 @@ struct Args {
 }
 
 impl Args {
-    fn columns(&self) -> Result<Columns, WrongUse> {
-        let named = |default: &str| self.output_column.clone().unwrap_or_else(|| default.to_owned());
-        let Some(pairs) = &self.pairs else {
-            return Ok(Columns::Embedding { text: self.column.clone(), name: named("embedding"), dtype: self.dtype });
-        };
+    /// The columns of the texts as they were named; none where one is to be found.
+    fn asked(&self) -> Result<Vec<String>, WrongUse> {
+        let Some(pairs) = &self.pairs else { return Ok(self.column.iter().cloned().collect()) };
         match pairs.split_once(',') {
-            Some((a, b)) if !a.is_empty() && !b.is_empty() => {
-                Ok(Columns::Score { texts: [a.to_owned(), b.to_owned()], name: named("score") })
-            }
+            Some((a, b)) if !a.is_empty() && !b.is_empty() => Ok(vec![a.to_owned(), b.to_owned()]),
             _ => Err(WrongUse(format!("--pairs is {pairs:?}, expected two columns, such as sentence1,sentence2"))),
         }
+    }
+
+    /// What is added to a table, or to a stream where there is none.
+    fn columns(&self, asked: &[String], table: Option<&Table>) -> anyhow::Result<Columns> {
+        let named = |default: &str| self.output_column.clone().unwrap_or_else(|| default.to_owned());
+        let found = |asked: Option<&String>| match table {
+            Some(table) => table.text_column(asked.map(String::as_str)),
+            None => Ok(asked.map_or("text", String::as_str).to_owned()),
+        };
+        Ok(match asked {
+            [a, b] => Columns::Score { texts: [found(Some(a))?, found(Some(b))?], name: named("score") },
+            asked => Columns::Embedding { text: found(asked.first())?, name: named("embedding"), dtype: self.dtype },
+        })
     }
 }
 
@@ -89,9 +105,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let columns = args.columns()?;
+    let asked = args.asked()?;
+    let reading = tables::Options {
+        names: asked.clone(),
+        has_header: args.has_header,
+        sheet: args.sheet.clone(),
+        ..tables::Options::default()
+    };
     // Before the model, so that a wrong path is told at once.
-    let table = if args.stdio { None } else { Some(Table::open(&args.input)?) };
+    let table = if args.stdio { None } else { Some(Table::open(&args.input, &reading)?) };
+    let columns = args.columns(&asked, table.as_ref())?;
     if let Some(table) = &table {
         Added::new(columns.clone(), &table.schema, 1)?; // what is wrong with them, whatever the width
     }

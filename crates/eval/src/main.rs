@@ -12,7 +12,7 @@ use clap::Parser;
 use data::{
     DataDir, PairFile, Staged,
     command_line::{self, WrongUse},
-    doubt_of_scale,
+    ReadingArguments, doubt_of_scale,
 };
 use eval::{Evaluation, Plots, Report, Scored, score_pairs, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,14 +33,16 @@ struct Args {
     /// owner/name or owner/name@revision.
     #[arg(long, value_name = "DIR_OR_HUB_ID", default_value = BUNDLED_MODEL)]
     model: PathBuf,
-    /// Dataset: klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}, or a .json, .tsv or .csv file
-    /// with the columns sentence1, sentence2 and score or label. A file without labels is scored all the same. May be
-    /// given several times; the figures are then those of each, and of all that have labels merged.
+    /// Dataset: klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}, or a table (CSV, TSV,
+    /// JSON, Parquet, .xlsx; UTF-8, UTF-16 or CP949) with the columns sentence1, sentence2 and score or label. A file
+    /// without labels is scored all the same. May be given several times; the figures are then those of each, and of all that have labels merged.
     #[arg(long, value_name = "SPEC", required = true)]
     data: Vec<String>,
     /// Folder of the named datasets [default: $STS_DATA_DIR, else data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// Number format of the encoder's layers: f32, bf16, or int8 on a processor.
     #[arg(long, default_value_t)]
     precision: Precision,
@@ -72,10 +74,15 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let dir = DataDir::new(args.data_dir.clone());
+    let dir = DataDir::new(args.data_dir.clone()).with_reading(args.reading.reading());
     let datasets = args.data.iter().map(|spec| PairFile::open(spec, &dir)).collect::<Result<Vec<_>, _>>()?;
-    for PairFile { name, scores, .. } in &datasets {
+    for dataset in &datasets {
+        let PairFile { name, scores, .. } = dataset;
+        if let Some(layout) = dataset.layout().filter(|layout| layout.encoding != "UTF-8") {
+            data::say!("{name}: {layout}");
+        }
         match scores {
+            Some(_) if dir.has_scale() => {} // it was set on purpose
             Some(scores) => doubt_of_scale(name, scores).iter().for_each(|doubt| data::say!("warning: {doubt}")),
             None => data::say!("{name}: no column score or label, so there is nothing to compare with"),
         }

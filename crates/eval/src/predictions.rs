@@ -6,7 +6,7 @@ use data::SentencePair;
 use polars::prelude::{Column, CsvWriter, DataFrame, PolarsResult, SerWriter};
 
 /// Writes `index,sentence1,sentence2,label,prediction`, one row per pair, with indices from `first` on and a header above
-/// the pair 0; the label is empty where the pairs have none.
+/// the pair 0, after the mark by which Excel knows UTF-8; the label is empty where the pairs have none.
 pub fn write_predictions(
     writer: impl Write,
     first: usize,
@@ -16,7 +16,8 @@ pub fn write_predictions(
     let indices: Vec<u64> = (first..first + pairs.len()).map(|index| index as u64).collect();
     let sentences1: Vec<&str> = pairs.iter().map(|pair| pair.sentence1.as_str()).collect();
     let sentences2: Vec<&str> = pairs.iter().map(|pair| pair.sentence2.as_str()).collect();
-    let labels: Vec<Option<f64>> = pairs.iter().map(|pair| pair.score).collect();
+    let labels: Vec<Option<String>> = pairs.iter().map(|pair| pair.score.map(shown)).collect();
+    let predictions: Vec<String> = predictions.iter().copied().map(shown).collect();
     let mut frame = DataFrame::new(
         pairs.len(),
         vec![
@@ -27,5 +28,10 @@ pub fn write_predictions(
             Column::new("prediction".into(), predictions),
         ],
     )?;
-    CsvWriter::new(writer).include_header(first == 0).finish(&mut frame)
+    CsvWriter::new(writer).include_bom(first == 0).include_header(first == 0).finish(&mut frame)
+}
+
+/// A number with the digits that mean something: embeddings are f32, of which 5 · cosine has six behind the point.
+fn shown(number: f64) -> String {
+    ((number * 1e6).round() / 1e6).to_string()
 }

@@ -118,7 +118,7 @@ fn predictions_are_five_times_the_cosine_beside_their_pairs() {
     let pairs = Dataset::load("sample:test", &dir).unwrap().pairs;
     let path = folder.path().join("out.csv");
     let header = fs::read_to_string(&path).unwrap().lines().next().unwrap().to_owned();
-    assert_eq!(header, "index,sentence1,sentence2,label,prediction");
+    assert_eq!(header, "\u{FEFF}index,sentence1,sentence2,label,prediction"); // the mark by which Excel knows UTF-8
     // Read back by the reader of datasets: the sentences, quotes and all, and the label.
     let back = Dataset::load(path.to_str().unwrap(), &dir).unwrap().pairs;
     assert_eq!(back, pairs);

@@ -7,7 +7,7 @@ use actix_web::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{csv, engine::Failure};
+use crate::engine::Failure;
 
 /// What is answered instead of a result.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +48,8 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     Invalid(String),
     /// The file cannot be read.
-    #[error("file: {0}")]
-    Csv(csv::Error),
+    #[error("file: {}", about_file(.0))]
+    Table(tables::Error),
     /// The tokenizer refused a sentence.
     #[error("{0}")]
     Tokenizer(String),
@@ -101,6 +101,20 @@ pub(crate) struct ErrorBody {
     pub(crate) error: String,
     /// Its kind.
     pub(crate) error_type: ErrorType,
+    /// Where a file's column has to be chosen: all that there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) columns: Option<Vec<ColumnChoice>>,
+}
+
+/// A column of a file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ColumnChoice {
+    /// Its name, or its number (from 0) where there is no header.
+    #[schema(example = "sentence1")]
+    pub(crate) name: String,
+    /// The beginning of its first value.
+    #[schema(example = "비가 온다.")]
+    pub(crate) first: String,
 }
 
 /// The body of an error on OpenAI's route.
@@ -136,8 +150,8 @@ impl ApiError {
             | Self::TooLarge(_)
             | Self::MediaType(_)
             | Self::Invalid(_) => ErrorType::Validation,
-            Self::Csv(csv::Error::Io(_)) | Self::Backend(_) => ErrorType::Backend,
-            Self::Csv(_) => ErrorType::Validation,
+            Self::Table(tables::Error::Io(_)) | Self::Backend(_) => ErrorType::Backend,
+            Self::Table(_) => ErrorType::Validation,
             Self::Empty(_) => ErrorType::Empty,
             Self::Unauthorized(_) => ErrorType::Unauthorized,
             Self::NotFound(_) | Self::NoCorpus => ErrorType::NotFound,
@@ -187,8 +201,8 @@ impl ResponseError for ApiError {
             Self::TooSlow(..) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Csv(csv::Error::Io(_)) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Invalid(_) | Self::Csv(_) | Self::Tokenizer(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Table(tables::Error::Io(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Invalid(_) | Self::Table(_) | Self::Tokenizer(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Backend(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Late(_) | Self::Unhealthy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -196,7 +210,15 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.builder(self.status_code()).json(ErrorBody { error: self.to_string(), error_type: self.error_type() })
+        let columns = match self {
+            Self::Table(tables::Error::Unclear { columns, .. }) => {
+                let choice = |column: &tables::Candidate| ColumnChoice { name: column.name.clone(), first: column.first.clone() };
+                Some(columns.iter().map(choice).collect())
+            }
+            _ => None,
+        };
+        let (error, error_type) = (self.to_string(), self.error_type());
+        self.builder(self.status_code()).json(ErrorBody { error, error_type, columns })
     }
 }
 
@@ -210,9 +232,17 @@ impl From<Failure> for ApiError {
     }
 }
 
-impl From<csv::Error> for ApiError {
-    fn from(error: csv::Error) -> Self {
-        Self::Csv(error)
+impl From<tables::Error> for ApiError {
+    fn from(error: tables::Error) -> Self {
+        Self::Table(error)
+    }
+}
+
+/// What is wrong with a file, and which field of the form helps.
+fn about_file(error: &tables::Error) -> String {
+    match error {
+        tables::Error::Unclear { problem, .. } => format!("{problem}: name the column of the sentences by `column`"),
+        error => error.to_string(),
     }
 }
 

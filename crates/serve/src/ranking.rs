@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    io::{Read, Seek},
 };
 
 use actix_web::web;
@@ -12,10 +11,10 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
 use crate::{
-    csv::{Layout, Rows},
     embedder::{Cost, Embedder},
     engine::Admission,
     error::ApiError,
+    rows::Rows,
     vector::similarity,
 };
 
@@ -23,8 +22,8 @@ const PIECE: usize = 256; // sentences that are given to the engine at once
 const AHEAD: usize = 2; // pieces in the queue, so that the engine never waits for the next
 
 /// A file whose rows can all be read.
-pub(crate) struct Checked<R> {
-    rows: Rows<R>,
+pub(crate) struct Checked {
+    rows: Rows,
     count: usize,
 }
 
@@ -47,9 +46,9 @@ pub(crate) struct Ranked {
     pub(crate) score: Option<f32>,
 }
 
-impl<R: Read + Seek + Send + 'static> Checked<R> {
+impl Checked {
     /// Reads the file to its end, so that what is wrong with it is known before the first row is encoded.
-    pub(crate) fn new(mut rows: Rows<R>, max_rows: usize) -> Result<Self, ApiError> {
+    pub(crate) fn new(mut rows: Rows, max_rows: usize) -> Result<Self, ApiError> {
         let mut count = 0;
         for row in rows.by_ref() {
             row?;
@@ -63,9 +62,9 @@ impl<R: Read + Seek + Send + 'static> Checked<R> {
         Ok(Self { rows: rows.rewind()?, count })
     }
 
-    /// How the file is read.
-    pub(crate) fn layout(&self) -> &Layout {
-        self.rows.layout()
+    /// Its rows, before the first.
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     /// Scores every row against `base`; gives the file back for another reading.
@@ -149,15 +148,15 @@ impl Serialize for Scores {
 
 /// Reads rows and tells which sentence each is. Only digests of sentences are kept, so that memory does not grow with
 /// their length; 128 bits of two keyed hashes take no two sentences for one.
-struct Reader<R> {
-    rows: Rows<R>,
+struct Reader {
+    rows: Rows,
     hashes: [RandomState; 2],
     seen: HashMap<[u64; 2], u32>,
     ids: Vec<Option<u32>>,
 }
 
-impl<R: Read + Seek> Reader<R> {
-    fn new(rows: Rows<R>, count: usize) -> Self {
+impl Reader {
+    fn new(rows: Rows, count: usize) -> Self {
         Self { rows, hashes: Default::default(), seen: HashMap::new(), ids: Vec::with_capacity(count) }
     }
 

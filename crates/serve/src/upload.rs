@@ -10,9 +10,9 @@ use actix_web::web;
 use futures_util::TryStreamExt;
 use tempfile::SpooledTempFile;
 
-use crate::{body::in_time, csv, error::ApiError, settings::Limits};
+use crate::{body::in_time, error::ApiError, rows::FileOptions, settings::Limits};
 
-const FIELDS: &str = "base_sentence, file, column, top_k and has_header";
+const FIELDS: &str = "base_sentence, file, column, top_k, has_header and sheet";
 const IN_MEMORY: usize = 1 << 20; // bytes of a file that is not written to disk
 
 /// What `POST /predict` is sent.
@@ -22,7 +22,7 @@ pub(crate) struct Upload {
     /// The file, as it came.
     pub(crate) file: SpooledTempFile,
     /// What the client says of the file.
-    pub(crate) options: csv::Options,
+    pub(crate) options: FileOptions,
     /// How many of the best rows to answer; without it, every row's score.
     pub(crate) top_k: Option<usize>,
 }
@@ -35,13 +35,14 @@ impl Upload {
 
     async fn read(mut multipart: Multipart, limits: &Limits) -> Result<Self, ApiError> {
         let (mut file, mut base_sentence, mut top_k) = (None, None, None);
-        let mut options = csv::Options::default();
+        let mut options = FileOptions::default();
         while let Some(mut field) = multipart.try_next().await.map_err(malformed)? {
             let name = field.name().unwrap_or_default().to_owned();
             let is_repeated = match name.as_str() {
                 "file" => file.replace(spool(&mut field, limits.max_csv_bytes).await?).is_some(),
                 "base_sentence" => base_sentence.replace(text(&mut field, &name, limits).await?).is_some(),
                 "column" => options.column.replace(text(&mut field, &name, limits).await?).is_some(),
+                "sheet" => options.sheet.replace(text(&mut field, &name, limits).await?).is_some(),
                 "top_k" => {
                     top_k.replace(parse(&text(&mut field, &name, limits).await?, &name, "a number from 1")?).is_some()
                 }
@@ -61,6 +62,7 @@ impl Upload {
         }
         // An empty text is what a form sends for an input that was left empty.
         options.column = options.column.filter(|column| !column.trim().is_empty());
+        options.sheet = options.sheet.filter(|sheet| !sheet.trim().is_empty());
         Ok(Self {
             base_sentence: base_sentence.ok_or_else(|| missing("base_sentence"))?,
             file: file.ok_or_else(|| missing("file"))?,

@@ -122,7 +122,7 @@ fn what_is_wrong_with_a_form_is_said() {
         (
             rank(b"a", &[]),
             422,
-            "field `base_sentence` is missing, expected base_sentence, file, column, top_k and has_header",
+            "field `base_sentence` is missing, expected base_sentence, file, column, top_k, has_header and sheet",
         ),
         (rank(b"a", &[("base_sentence", " ")]), 400, "`base_sentence` is empty"),
         (rank(b"a", &[base, base]), 422, "field `base_sentence` is there twice"),
@@ -131,14 +131,14 @@ fn what_is_wrong_with_a_form_is_said() {
         (
             rank(b"a", &[base, ("topk", "1")]),
             422,
-            "unknown field \"topk\", expected base_sentence, file, column, top_k and has_header",
+            "unknown field \"topk\", expected base_sentence, file, column, top_k, has_header and sheet",
         ),
         (
             rank(b"a,b\n1,c\n", &[base, ("column", "문장")]),
             422,
             "file: column \"문장\" is not in the file; it has \"a\", \"b\"",
         ),
-        (rank(b"PK\x03\x04", &[base]), 422, "file: the file is a workbook or a ZIP archive: save it as CSV"),
+        (rank(b"PK\x03\x04", &[base]), 422, "file: not a readable .xlsx workbook: invalid Zip archive: Could not find EOCD"),
         (rank(b"", &[base]), 422, "file: the file is empty"),
         (
             rank("문장,id\n가,1\n나\n".as_bytes(), &[base]),

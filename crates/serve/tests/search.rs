@@ -22,7 +22,7 @@ fn corpus(folder: &Path) -> Vec<String> {
     };
     fs::write(folder.join("rows.jsonl"), sentences.iter().enumerate().map(row).collect::<String>()).unwrap();
     let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
-    let table = Table::open(&[folder.join("rows.jsonl").display().to_string()]).unwrap();
+    let table = Table::open(&[folder.join("rows.jsonl").display().to_string()], &tables::Options::default()).unwrap();
     let columns = Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::F32 };
     let added = Added::new(columns.clone(), &table.schema, 32).unwrap();
     let settings = Settings::new(&model(), fingerprint(&model()).unwrap(), &encoder, columns, 100, &table);

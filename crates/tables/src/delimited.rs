@@ -54,10 +54,13 @@ impl Batches {
 
     fn batch(&mut self) -> Result<Option<Batch>, Error> {
         let mut columns: Vec<StringBuilder> = self.wanted.iter().map(|_| StringBuilder::new()).collect();
-        let mut lines = Vec::new();
+        let (mut lines, mut blank) = (Vec::new(), Vec::new());
         while lines.len() < self.rows && self.records.advance()? {
             lines.push(self.records.line());
             let is_blank = self.records.is_blank();
+            if is_blank {
+                blank.push(lines.len() - 1);
+            }
             let (found, expected) = (self.records.len(), self.dialect.fields);
             if !is_blank && (found > expected || found < expected && !self.dialect.may_be_short) {
                 return Err(self.records.error(Problem::FieldCount { found, expected }));
@@ -75,7 +78,7 @@ impl Batches {
         let columns = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
         let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(lines.len()));
         let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
-        Ok(Some(Batch { rows: rows.map_err(|error| Error::file(error.to_string()))?, lines }))
+        Ok(Some(Batch { rows: rows.map_err(|error| Error::file(error.to_string()))?, lines, blank }))
     }
 }
 

@@ -149,7 +149,7 @@ impl Batches {
         let first = lines.first().copied().unwrap_or_default();
         let rows = self.decoder.flush();
         let rows = rows.map_err(|error| Error::Line { line: first, problem: Problem::Json(told(&error)) })?;
-        Ok(rows.map(|rows| Batch { rows, lines }))
+        Ok(rows.map(|rows| Batch { rows, lines, blank: Vec::new() }))
     }
 }
 

@@ -28,6 +28,7 @@ mod dialect;
 mod error;
 mod json_lines;
 mod kinds;
+mod merge;
 mod names;
 mod objects;
 mod parquet;
@@ -38,9 +39,13 @@ mod table;
 mod text;
 mod workbook;
 
+/// Ends of names of files that may hold a table; what a file is, its content says.
+pub const EXTENSIONS: [&str; 6] = ["csv", "tsv", "jsonl", "ndjson", "parquet", "xlsx"];
+
 pub use column::{Column, is_text, texts};
 pub use dialect::Delimiter;
 pub use error::{Candidate, Error, Problem};
+pub use merge::{conform, in_words, merge};
 pub use names::find as find_name;
 pub use source::{Progress, Source};
 pub use table::{Batch, Batches, Format, Layout, Options, Table};

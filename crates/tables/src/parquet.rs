@@ -62,7 +62,7 @@ impl Iterator for Batches {
                 let bytes = |row: u64| ((row - 1) as f64 * self.bytes_per_row) as u64;
                 progress.fetch_add(bytes(end) - bytes(first), Ordering::Relaxed);
             }
-            Batch { rows, lines: (first..end).collect() }
+            Batch { rows, lines: (first..end).collect(), blank: Vec::new() }
         }))
     }
 }

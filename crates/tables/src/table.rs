@@ -95,6 +95,8 @@ pub struct Batch {
     pub rows: RecordBatch,
     /// The line on which each begins, from 1; of a workbook and of Parquet, the row.
     pub lines: Vec<u64>,
+    /// Those that are blank lines of a delimited file, by their places here; their columns are null.
+    pub blank: Vec<usize>,
 }
 
 /// The rows of a table, in the file's order. After an error, what follows is not to be relied on.
@@ -212,11 +214,11 @@ impl Table {
                 let batches = parquet::Batches::new(&self.source, columns, rows, progress)?;
                 // The reader gives columns in the file's order.
                 Box::new(batches.map(move |batch| {
-                    let Batch { rows, lines } = batch?;
+                    let Batch { rows, lines, blank } = batch?;
                     let places = schema.fields().iter().map(|field| rows.schema().index_of(field.name()));
                     let places: Result<Vec<usize>, _> = places.collect();
                     let rows = places.and_then(|places| rows.project(&places));
-                    Ok(Batch { rows: rows.map_err(|error| Error::file(error.to_string()))?, lines })
+                    Ok(Batch { rows: rows.map_err(|error| Error::file(error.to_string()))?, lines, blank })
                 }))
             }
         })

@@ -10,6 +10,7 @@ mod silver;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use data::{DataDir, Reading};
 use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ pub use plan::Plan;
 pub(crate) use raw::RawConfig;
 pub use silver::Silver;
 
-use crate::{loss::Loss, objective::Objective};
+use crate::{loss::Loss, objective::Objective, trainer::Environment};
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct Config {
     pub text_pairs: usize,
     /// Sentences that a text gives to distillation and silver pairs.
     pub text_sentences: usize,
+    /// How the files of a user's own pairs are read.
+    pub reading: Reading,
     /// Optimizer steps of an epoch of masked language modelling; a text is read on from epoch to epoch.
     pub steps_per_epoch: u64,
     /// Passes over the training pairs.
@@ -222,6 +225,11 @@ impl Config {
             held_out: raw.data.held_out.unwrap_or_default(),
             text_pairs: raw.data.text_pairs.unwrap_or_default(),
             text_sentences: raw.data.text_sentences.unwrap_or_default(),
+            reading: Reading {
+                columns: raw.data.columns.clone(),
+                scale: raw.data.scale.unwrap_or_default(),
+                sheet: raw.data.sheet.clone(),
+            },
             steps_per_epoch: raw.train.steps_per_epoch.unwrap_or(1),
             train: raw.data.train.clone(),
             teachers: raw.data.teachers.clone(),
@@ -262,6 +270,11 @@ impl Config {
 }
 
 impl Config {
+    /// Where the run finds its datasets, and how it reads those that have no name.
+    pub(crate) fn data_dir(&self, environment: &Environment) -> DataDir {
+        environment.data_dir.clone().with_reading(self.reading.clone())
+    }
+
     /// The models that the run reads.
     pub(crate) fn models(&self) -> impl Iterator<Item = &PathBuf> {
         let init = match &self.model {

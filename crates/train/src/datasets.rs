@@ -104,6 +104,12 @@ pub(crate) fn find(config: &Config, dir: &DataDir, is_made: impl Fn(&str) -> boo
 pub(crate) fn load_labelled(specs: &[String], dir: &DataDir) -> anyhow::Result<Vec<Dataset>> {
     let datasets = specs.iter().map(|spec| Dataset::load(spec, dir)).collect::<Result<Vec<_>, _>>()?;
     for dataset in &datasets {
+        if let Some(layout) = dataset.layout.filter(|layout| layout.encoding != "UTF-8") {
+            data::say!("{}: {layout}", dataset.name);
+        }
+        if dir.has_scale() {
+            continue; // it was set on purpose
+        }
         if let Some(doubt) = doubt_of_scale(&dataset.name, &dataset.scores()?) {
             data::say!("warning: {doubt}");
         }
@@ -221,7 +227,7 @@ impl Datasets {
             // A copy of a dev pair in a training set that the dev set is not drawn from would be trained on.
             let in_dev: HashSet<_> = dev_rows.iter().map(|&row| pairs[row].unordered()).collect();
             let rows: Vec<usize> = rows.into_iter().filter(|&row| !in_dev.contains(&pairs[row].unordered())).collect();
-            dev.push(Dataset { name, path: Default::default(), pairs: pick(&pairs, &dev_rows) });
+            dev.push(Dataset::made(name, pick(&pairs, &dev_rows)));
             (pairs, origins) = (pick(&pairs, &rows), pick(&origins, &rows));
         }
         dev.extend(load_labelled(&config.dev, dir)?);
@@ -241,11 +247,7 @@ impl Datasets {
     /// The training pairs of one set.
     pub(crate) fn of(&self, name: &str) -> Dataset {
         let pairs = self.train.iter().zip(&self.train_origins).filter(|(_, (origin, _))| origin == name);
-        Dataset {
-            name: name.to_owned(),
-            path: Default::default(),
-            pairs: pairs.map(|(pair, _)| pair.clone()).collect(),
-        }
+        Dataset::made(name, pairs.map(|(pair, _)| pair.clone()).collect())
     }
 
     pub(crate) fn rows(&self) -> Rows {

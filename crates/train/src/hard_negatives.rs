@@ -64,7 +64,7 @@ pub(crate) fn hard_negatives(
     };
     let pairs: Vec<SentencePair> = pool.examples.iter().zip(numbers.chunks_exact(2)).map(pair).collect();
     data::say!("{NAME}: {}, one for each example, of {} sentences", pairs.len(), pool.sentences.len());
-    Ok(Dataset { name: NAME.to_owned(), path: Default::default(), pairs })
+    Ok(Dataset::made(NAME, pairs))
 }
 
 /// The sentences of some sets, and what is known of them.

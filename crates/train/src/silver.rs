@@ -37,7 +37,7 @@ pub(crate) fn silver_pairs(
     config: &Config,
     environment: &Environment,
 ) -> anyhow::Result<Dataset> {
-    let dir = &environment.data_dir;
+    let dir = &config.data_dir(environment);
     let distinct = distinct_sentences("data.silver.sentences", &silver.sentences, &gold.dev, config, dir)?;
     let distinct: Vec<String> = distinct.into_iter().map(|sentence| sentence.text).collect();
     let place: HashMap<&str, usize> = distinct.iter().enumerate().map(|(place, text)| (text.as_str(), place)).collect();
@@ -59,7 +59,7 @@ pub(crate) fn silver_pairs(
     ensure!(!pairs.is_empty(), "data.silver.sentences: every pair of them is among the training pairs already");
     let teachers = silver.teachers.iter().map(|teacher| teacher.display().to_string()).collect::<Vec<_>>().join(", ");
     data::say!("{NAME}: {} of {} sentences, scored by {teachers}", pairs.len(), distinct.len());
-    Ok(Dataset { name: NAME.to_owned(), path: Default::default(), pairs })
+    Ok(Dataset::made(NAME, pairs))
 }
 
 /// Pairs of places with their scores.

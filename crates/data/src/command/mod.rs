@@ -7,7 +7,7 @@ pub(crate) mod stats;
 
 use std::path::PathBuf;
 
-use data::DataDir;
+use data::{DataDir, ReadingArguments};
 
 /// Where the named datasets lie.
 #[derive(clap::Args)]
@@ -15,11 +15,13 @@ pub(crate) struct DataDirArgument {
     /// Folder that holds the named datasets [default: $STS_DATA_DIR, else data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
 }
 
 impl DataDirArgument {
     fn resolve(&self) -> DataDir {
-        DataDir::new(self.data_dir.clone())
+        DataDir::new(self.data_dir.clone()).with_reading(self.reading.reading())
     }
 }
 

@@ -57,6 +57,9 @@ fn print(dataset: &Dataset, statistics: &Statistics, out: &mut impl Write) -> Re
     let lengths = &statistics.lengths;
     writeln!(out, "{}", dataset.name)?;
     writeln!(out, "  file             {}", dataset.path.display())?;
+    if let Some(layout) = &dataset.layout {
+        writeln!(out, "  form             {layout}")?;
+    }
     writeln!(out, "  pairs            {}", grouped(statistics.rows))?;
     writeln!(out, "  duplicate pairs  {}", grouped(statistics.duplicate_pairs))?;
     writeln!(

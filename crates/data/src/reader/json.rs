@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{Located, newlines};
 use crate::error::Problem;
 use crate::pair::{SentencePair, check_score};
+use crate::reading::Scale;
 
 /// A record of either form; other fields are ignored.
 #[derive(Deserialize)]
@@ -56,7 +57,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<SentencePair>, Located> {
 fn pair(record: &Record) -> Result<SentencePair, Problem> {
     let sentence1 = record.sentence1.as_deref().ok_or(Problem::MissingField { name: "sentence1" })?;
     let sentence2 = record.sentence2.as_deref().ok_or(Problem::MissingField { name: "sentence2" })?;
-    SentencePair::checked(sentence1, sentence2, score(record)?)
+    SentencePair::checked([sentence1, sentence2], ["sentence1", "sentence2"], score(record)?)
 }
 
 fn score(record: &Record) -> Result<Option<f64>, Problem> {
@@ -68,13 +69,13 @@ fn score(record: &Record) -> Result<Option<f64>, Problem> {
     let mut present = candidates.into_iter().filter_map(|(name, value)| Some((name, value?.get())));
     let Some((column, number)) = present.next() else { return Ok(None) };
     if let Some((second, _)) = present.next() {
-        return Err(Problem::AmbiguousScore { first: column, second });
+        return Err(Problem::AmbiguousScore { first: column.to_owned(), second: second.to_owned() });
     }
     let shown = || number.split_whitespace().collect::<String>().chars().take(40).collect();
     // From its text, because the JSON parser's own numbers can be off in the last bit. Text in quotes is no number.
     match number.parse::<f64>() {
-        Ok(score) => check_score(column, score, shown).map(Some),
-        Err(_) => Err(Problem::ScoreNotANumber { column, text: shown() }),
+        Ok(score) => check_score(column, score, Scale::default(), shown).map(Some),
+        Err(_) => Err(Problem::ScoreNotANumber { column: column.to_owned(), text: shown(), scale: Scale::default() }),
     }
 }
 
@@ -130,7 +131,7 @@ mod tests {
             SentencePair { sentence1: "가".into(), sentence2: "\"나\"\n".into(), score: None }
         );
         let ambiguous = score(r#", "score": 1, "label": 1"#).unwrap_err();
-        assert_eq!(ambiguous, (Some(1), Problem::AmbiguousScore { first: "score", second: "label" }));
+        assert_eq!(ambiguous, (Some(1), Problem::AmbiguousScore { first: "score".into(), second: "label".into() }));
     }
 
     #[test]

@@ -1,24 +1,29 @@
-//! Reading a file of sentence pairs, by the format that its extension names.
+//! Reading a file of sentence pairs: KLUE's JSON, or a table of any form.
 
-mod delimited;
 mod json;
-mod parts;
-mod records;
+mod pairs;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use crate::error::{Error, Problem};
-use crate::pair::SentencePair;
-use parts::Parts;
-use records::Dialect;
+use tables::{Layout, Source};
 
-/// The formats that can be read.
+use crate::{
+    error::{Error, Problem},
+    pair::SentencePair,
+    reading::Reading,
+};
+use pairs::PairTable;
+
+/// What the extension of a file's name says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Json,
     Tsv,
-    Csv,
+    /// Any other table.
+    Table,
 }
 
 impl Format {
@@ -27,33 +32,13 @@ impl Format {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "json" => Some(Format::Json),
             "tsv" => Some(Format::Tsv),
-            "csv" => Some(Format::Csv),
-            _ => None,
+            extension => tables::EXTENSIONS.contains(&extension).then_some(Format::Table),
         }
     }
 }
 
 /// A problem with the line it was found on; `None` where it concerns the whole file.
 type Located = (Option<usize>, Problem);
-
-/// Reads every pair of the file, or says why that cannot be done.
-pub(crate) fn read(path: &Path) -> Result<Vec<SentencePair>, Error> {
-    read_parts(path, usize::MAX)?.collect::<Result<Vec<_>, _>>().map(|parts| parts.concat())
-}
-
-/// Reads the file in parts of `rows` pairs, of which a delimited file holds one in memory at a time.
-pub(crate) fn read_parts(
-    path: &Path,
-    rows: usize,
-) -> Result<impl Iterator<Item = Result<Vec<SentencePair>, Error>> + use<>, Error> {
-    let path = path.to_owned();
-    let mut parts = open(&path, rows).map_err(|failure| failure.of(&path))?;
-    let mut failed = false;
-    Ok(std::iter::from_fn(move || {
-        let part = if failed { None } else { parts.next() };
-        part.map(|part| part.map_err(|failure| failure.of(&path))).inspect(|part| failed = part.is_err())
-    }))
-}
 
 /// A failure that does not know its file's path yet.
 enum Failure {
@@ -78,26 +63,90 @@ impl From<Located> for Failure {
     }
 }
 
+/// A file of pairs whose form is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    path: PathBuf,
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// KLUE's own, an array of records, which is read as a whole.
+    Array,
+    Table(PairTable),
+}
+
+impl Reader {
+    /// Finds out how a file is to be read.
+    pub(crate) fn open(path: &Path, reading: &Reading) -> Result<Self, Error> {
+        let open = || -> Result<Form, Failure> {
+            if path.is_dir() {
+                return Err((None, Problem::Directory).into());
+            }
+            let source = Source::open(path).map_err(Failure::Io)?;
+            // With columns or a scale of one's own it is an array like any other.
+            let is_plain = reading.columns.is_default() && reading.scale == Default::default();
+            if Format::of(path) == Some(Format::Json) && is_plain && begins_an_array(path).map_err(Failure::Io)? {
+                return Ok(Form::Array);
+            }
+            PairTable::open(source, reading).map(Form::Table)
+        };
+        let form = open().map_err(|failure| failure.of(path))?;
+        Ok(Self { path: path.to_owned(), form })
+    }
+
+    /// How the file is read; none of KLUE's JSON.
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        match &self.form {
+            Form::Array => None,
+            Form::Table(table) => Some(table.layout()),
+        }
+    }
+
+    /// Every pair of the file.
+    pub(crate) fn read(&self) -> Result<Vec<SentencePair>, Error> {
+        self.parts(1 << 14)?.collect::<Result<Vec<_>, _>>().map(|parts| parts.concat())
+    }
+
+    /// The pairs in parts of at most `rows`, of which a table holds one in memory at a time.
+    pub(crate) fn parts(
+        &self,
+        rows: usize,
+    ) -> Result<impl Iterator<Item = Result<Vec<SentencePair>, Error>> + use<>, Error> {
+        let path = self.path.clone();
+        let open = || -> Result<PartIterator, Failure> {
+            Ok(match &self.form {
+                Form::Array => Box::new(std::iter::once(Ok(read_array(&path)?))),
+                Form::Table(table) => table.parts(rows)?,
+            })
+        };
+        let mut parts = open().map_err(|failure| failure.of(&path))?;
+        let mut failed = false;
+        Ok(std::iter::from_fn(move || {
+            let part = if failed { None } else { parts.next() };
+            part.map(|part| part.map_err(|failure| failure.of(&path))).inspect(|part| failed = part.is_err())
+        }))
+    }
+}
+
 type PartIterator = Box<dyn Iterator<Item = Result<Vec<SentencePair>, Failure>>>;
 
-fn open(path: &PathBuf, rows: usize) -> Result<PartIterator, Failure> {
-    if path.is_dir() {
-        return Err((None, Problem::Directory).into());
+/// Whether a file's first character, but for white space and a byte order mark, is `[` or nothing else is there.
+fn begins_an_array(path: &Path) -> std::io::Result<bool> {
+    let bytes = fs::read(path)?;
+    let text = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes).trim_ascii_start();
+    Ok(text.first().is_none_or(|&first| first == b'['))
+}
+
+fn read_array(path: &Path) -> Result<Vec<SentencePair>, Failure> {
+    let bytes = fs::read(path).map_err(Failure::Io)?;
+    let text = utf8(&bytes)?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err((None, Problem::Empty).into());
     }
-    let dialect = match Format::of(path).ok_or((None, Problem::Extension))? {
-        Format::Json => {
-            let bytes = fs::read(path).map_err(Failure::Io)?;
-            let text = without_mark(utf8(&bytes)?);
-            if text.trim().is_empty() {
-                return Err((None, Problem::Empty).into());
-            }
-            return Ok(Box::new(std::iter::once(Ok(json::parse(text)?))));
-        }
-        Format::Tsv => Dialect::TSV,
-        Format::Csv => Dialect::CSV,
-    };
-    let file = fs::File::open(path).map_err(Failure::Io)?;
-    Ok(Box::new(Parts::new(file, dialect, rows)))
+    Ok(json::parse(text)?)
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Located> {
@@ -106,11 +155,6 @@ fn utf8(bytes: &[u8]) -> Result<&str, Located> {
         let line = 1 + newlines(valid);
         (Some(line), Problem::InvalidUtf8 { byte: rest.first().copied().unwrap_or_default() })
     })
-}
-
-/// The text of a file without the byte order mark that some programs put before it.
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{FEFF}').unwrap_or(text)
 }
 
 fn newlines(bytes: &[u8]) -> usize {

@@ -121,7 +121,7 @@ impl TripletSet {
     /// Reads the set that `spec` names: `klue-nli:{train,dev}`, `para-kqc:train`, a name of scored pairs as
     /// [`Dataset::load`] knows them, or a file. A `.json` holds records with `premise`, `hypothesis` and `gold_label`, as
     /// KLUE-NLI has them: an entailment is a premise's positive, a contradiction its negative. A `.tsv` holds lines of
-    /// `group<TAB>sentence`: sentences of a group mean the same. A `.csv` holds scored pairs: those that are scored
+    /// `group<TAB>sentence`: sentences of a group mean the same. Any other table holds scored pairs: those that are scored
     /// [`POSITIVE_SCORE`] or more are examples, as they are of a name. Of a text (`.txt`, `.txt.zst`) neighbouring sentences
     /// of a paragraph are taken, one pair of each of the first `text_pairs` paragraphs that have two.
     ///
@@ -139,7 +139,7 @@ impl TripletSet {
                 let triplets = neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?;
                 Parsed { triplets, ..Parsed::default() }
             }
-            Some(Format::Csv) => scored::read(&Dataset::load(spec, dir)?)?,
+            Some(Format::Table) => scored::read(&Dataset::load(spec, dir)?)?,
             Some(Format::Json) => parse(nli::parse)?,
             Some(Format::Tsv) => parse(groups::parse)?,
             None => return Err(failed(Problem::TripletExtension)),

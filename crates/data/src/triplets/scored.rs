@@ -47,7 +47,7 @@ mod tests {
             pair("사", "아", 1.9),
         ];
         let Parsed { triplets, unmatched } =
-            read(&Dataset { name: String::new(), path: Default::default(), pairs }).unwrap();
+            read(&Dataset::made("", pairs)).unwrap();
         let triplets: Vec<_> =
             triplets.iter().map(|triplet| (&*triplet.anchor, &*triplet.positive, triplet.group)).collect();
         assert_eq!(triplets, [("가", "나", 0), ("라", "마", 1), ("가", "바", 0)]);

@@ -1,4 +1,4 @@
-//! `POST /predict`: the rows of a CSV file against one sentence.
+//! `POST /predict`: the rows of a table against one sentence.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,17 @@ use actix_web::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use tables::{Column, Layout, Source};
 use utoipa::ToSchema;
 
 use super::check_sentence;
 use crate::{
     answer::Answer,
-    csv::{Layout, Rows},
     error::ApiError,
     json::Sentence,
     openapi::UploadErrors,
     ranking::{Checked, Ranked},
+    rows::Rows,
     state::State,
     upload::Upload,
 };
@@ -29,18 +30,19 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').re
 
 /// Header: the file's encoding.
 pub(crate) const ENCODING: &str = "x-csv-encoding";
-/// Header: comma, tab, semicolon or none.
+/// Header: comma, tab, semicolon, pipe, other or none.
 pub(crate) const DELIMITER: &str = "x-csv-delimiter";
 /// Header: whether the first row was read as a header.
 pub(crate) const HEADER: &str = "x-csv-header";
 /// Header: the column of the sentences, by its name (percent-encoded) or its number.
 pub(crate) const COLUMN: &str = "x-csv-column";
 
-/// Scores of a CSV file's rows
+/// Scores of a table's rows
 ///
 /// Each row's sentence against `base_sentence`. Without `top_k`, every row's score by its index; with it, the best rows,
-/// best first. The file may be UTF-8, UTF-16 or CP949, with commas, tabs or semicolons, with a header or without; what
-/// was detected is in the answer's headers.
+/// best first. The file may be CSV (UTF-8, UTF-16 or CP949; commas, tabs, semicolons or pipes; with a header or without),
+/// lines of text, JSON lines, Parquet, or an .xlsx workbook; what was detected is in the answer's headers. Where two
+/// columns could hold the sentences, the error lists all of them: name one by `column`.
 #[utoipa::path(
     post, path = "/predict", tag = "ko-sts",
     request_body(content = RankForm, content_type = "multipart/form-data"),
@@ -62,8 +64,13 @@ pub(crate) async fn rank(
     check_sentence("base_sentence", &upload.base_sentence)?;
     let Upload { base_sentence, file, options, top_k } = upload;
     let max_rows = state.limits.max_csv_rows;
-    let checked = web::block(move || Checked::new(Rows::open(file, &options)?, max_rows)).await??;
-    let layout = checked.layout().clone();
+    let max_bytes = state.limits.max_csv_bytes;
+    let open = move || {
+        let kept = |error: std::io::Error| ApiError::Backend(format!("cannot keep the upload: {error}"));
+        Checked::new(Rows::open(Source::spooled(file).map_err(kept)?, &options, max_bytes)?, max_rows)
+    };
+    let checked = web::block(open).await??;
+    let (layout, column) = (*checked.rows().layout(), checked.rows().column().clone());
     let (checked, scores, cost) = checked.score(&state.embedder, base_sentence, state.info.auto_truncate).await?;
     let body = web::block(move || match top_k {
         Some(count) => json(&Best { results: checked.best(&scores, count)? }),
@@ -71,7 +78,7 @@ pub(crate) async fn rank(
     })
     .await??;
     let mut response = Answer::new(body, cost).respond_to(&request);
-    describe(&layout, &mut response);
+    describe(&layout, &column, &mut response);
     Ok(response)
 }
 
@@ -81,11 +88,8 @@ fn json(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, ApiEr
 }
 
 /// Says in headers how the file was read; a header holds ASCII alone, so names are percent-encoded.
-fn describe(layout: &Layout, response: &mut HttpResponse) {
-    let column = match &layout.column.name {
-        Some(name) => utf8_percent_encode(name, NOT_UNRESERVED).to_string(),
-        None => layout.column.index.to_string(),
-    };
+fn describe(layout: &Layout, column: &Column, response: &mut HttpResponse) {
+    let column = utf8_percent_encode(&column.label(), NOT_UNRESERVED).to_string();
     for (name, value) in [
         (ENCODING, layout.encoding),
         (DELIMITER, &layout.delimiter.to_string()),
@@ -106,11 +110,11 @@ pub(crate) struct RankForm {
     /// The sentence to compare with.
     #[schema(value_type = Sentence)]
     base_sentence: String,
-    /// A CSV file.
+    /// A table: CSV, TSV, lines of text, JSON lines, Parquet, .xlsx.
     #[schema(value_type = String, format = Binary, content_media_type = "text/csv")]
     file: Vec<u8>,
-    /// Name or number (from 0) of the column with the sentences. By default, a column called `sentence`, `text` or
-    /// `문장`, else the first with text.
+    /// Name or number (from 0) of the column with the sentences. By default, a column that is called as they are (`sentence`,
+    /// `text`, `문장`, `리뷰`, `내용`, …), else the one whose values are longest and most varied, if there is one such.
     #[schema(value_type = String, required = false)]
     column: Option<String>,
     /// Answer the best rows alone, this many.
@@ -119,6 +123,9 @@ pub(crate) struct RankForm {
     /// Whether the first row names the columns; by default, this is detected.
     #[schema(value_type = bool, required = false)]
     has_header: Option<bool>,
+    /// The sheet of a workbook; by default, the first.
+    #[schema(value_type = String, required = false)]
+    sheet: Option<String>,
 }
 
 /// Answer of `POST /predict`, for the documentation.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
-use data::command_line::WrongUse;
+use data::{PairColumns, Scale, command_line::WrongUse};
 use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -82,6 +82,12 @@ pub(super) struct RawData {
     pub(super) text_pairs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text_sentences: Option<usize>,
+    #[serde(skip_serializing_if = "PairColumns::is_default")]
+    pub(super) columns: PairColumns,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scale: Option<Scale>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sheet: Option<String>,
 }
 
 /// A copy of the result to be handed on.

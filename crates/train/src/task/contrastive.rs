@@ -83,7 +83,7 @@ struct Example {
 
 impl Contrastive {
     pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
-        let dir = &environment.data_dir;
+        let dir = &config.data_dir(environment);
         let exclusion = Arc::new(Exclusion::load(&config.exclude, dir).context("data.exclude")?);
         let mut sets = Vec::new();
         for spec in &config.train {

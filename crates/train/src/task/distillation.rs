@@ -88,7 +88,7 @@ struct Sentence {
 
 impl Distillation {
     pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
-        let dir = &environment.data_dir;
+        let dir = &config.data_dir(environment);
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
         let sentences = distinct_sentences("data.train", &config.train, &dev, config, dir)?;
         let texts = || sentences.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>();

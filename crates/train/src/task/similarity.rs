@@ -34,7 +34,7 @@ pub(super) struct Similarity {
 
 impl Similarity {
     pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
-        let mut datasets = Datasets::load(config, &environment.data_dir)?;
+        let mut datasets = Datasets::load(config, &config.data_dir(environment))?;
         if let Some(silver) = &config.silver {
             datasets.add(match last {
                 Some(_) => saved_pairs(&config.output.join(SILVER), silver::NAME)?,
