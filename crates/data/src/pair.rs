@@ -100,17 +100,24 @@ mod tests {
             assert_eq!(parse_score("score", cell, Scale::default()), Ok(score), "{cell}");
         }
         for cell in ["5.0001", "-0.1", "1e300"] {
-            assert!(matches!(parse_score("score", cell, Scale::default()), Err(Problem::ScoreOutside { .. })), "{cell}");
+            assert!(
+                matches!(parse_score("score", cell, Scale::default()), Err(Problem::ScoreOutside { .. })),
+                "{cell}"
+            );
         }
         for cell in ["NaN", "inf", "-inf", "3,5", "넷", "0x1"] {
-            assert!(matches!(parse_score("score", cell, Scale::default()), Err(Problem::ScoreNotANumber { .. })), "{cell}");
+            assert!(
+                matches!(parse_score("score", cell, Scale::default()), Err(Problem::ScoreNotANumber { .. })),
+                "{cell}"
+            );
         }
         assert!(matches!(parse_score("score", "  ", Scale::default()), Err(Problem::EmptyScore { .. })));
     }
 
     #[test]
     fn a_message_about_a_long_or_broken_cell_is_one_short_line() {
-        let message = parse_score("label", &format!("a\nb{}", "가".repeat(500)), Scale::default()).unwrap_err().to_string();
+        let message =
+            parse_score("label", &format!("a\nb{}", "가".repeat(500)), Scale::default()).unwrap_err().to_string();
         assert!(!message.contains('\n') && message.chars().count() < 120, "{message}");
     }
 }

@@ -47,7 +47,9 @@ impl FromStr for PairColumns {
         let expected = || format!("{text:?}: expected A,B or A,B,SCORE, or as in sentence1=A,score=C");
         let mut columns = Self::default();
         for (place, part) in text.split(',').map(str::trim).enumerate() {
-            let (key, name) = part.split_once('=').unwrap_or((["sentence1", "sentence2", "score"].get(place).copied().unwrap_or(""), part));
+            let (key, name) = part
+                .split_once('=')
+                .unwrap_or((["sentence1", "sentence2", "score"].get(place).copied().unwrap_or(""), part));
             let column = match key.trim() {
                 "sentence1" => &mut columns.sentence1,
                 "sentence2" => &mut columns.sentence2,
@@ -117,8 +119,11 @@ impl FromStr for Scale {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let numbers = text.split_once(',').and_then(|(low, high)| Some([low.trim().parse().ok()?, high.trim().parse().ok()?]));
-        Scale::try_from(numbers.ok_or_else(|| format!("{text:?}: expected the lowest score and the highest, as in 0,1"))?)
+        let numbers =
+            text.split_once(',').and_then(|(low, high)| Some([low.trim().parse().ok()?, high.trim().parse().ok()?]));
+        Scale::try_from(
+            numbers.ok_or_else(|| format!("{text:?}: expected the lowest score and the highest, as in 0,1"))?,
+        )
     }
 }
 

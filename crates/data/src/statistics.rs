@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use polars::prelude::{NamedFrom, QuantileMethod, Series};
 use serde::Serialize;
 
 use crate::histogram::Histogram;
@@ -61,27 +62,21 @@ impl Statistics {
 impl Lengths {
     fn of(pairs: &[SentencePair]) -> Lengths {
         let sentences = pairs.iter().flat_map(|pair| [&pair.sentence1, &pair.sentence2]);
-        let mut lengths: Vec<usize> = sentences.map(|sentence| sentence.chars().count()).collect();
-        lengths.sort_unstable();
-        let Some(&max) = lengths.last() else {
-            return Lengths { mean: 0.0, median: 0.0, p95: 0, max: 0 };
-        };
-        let count = lengths.len();
-        Lengths {
-            mean: lengths.iter().sum::<usize>() as f64 / count as f64,
-            median: (lengths[(count - 1) / 2] + lengths[count / 2]) as f64 / 2.0,
-            p95: lengths[(count * 95).div_ceil(100) - 1],
-            max,
-        }
+        let lengths: Vec<u64> = sentences.map(|sentence| sentence.chars().count() as u64).collect();
+        let max = lengths.iter().copied().max().unwrap_or(0) as usize;
+        let column = Series::new("characters".into(), lengths);
+        // The shortest length that at least so many do not exceed.
+        let p95 = column.quantile_reduce(0.95, QuantileMethod::Equiprobable);
+        let p95 = p95.ok().and_then(|scalar| scalar.value().extract::<f64>()).unwrap_or(0.0) as usize;
+        Lengths { mean: column.mean().unwrap_or(0.0), median: column.median().unwrap_or(0.0), p95, max }
     }
 }
 
 impl ScoreStatistics {
     fn of(scores: &[f64]) -> ScoreStatistics {
-        let count = scores.len() as f64;
-        let mean = scores.iter().sum::<f64>() / count;
-        let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count;
-        ScoreStatistics { mean, std: variance.sqrt(), histogram: Histogram::of(scores.iter().copied()) }
+        let column = Series::new("score".into(), scores);
+        let (mean, std) = (column.mean().unwrap_or(0.0), column.std(0).unwrap_or(0.0));
+        ScoreStatistics { mean, std, histogram: Histogram::of(scores.iter().copied()) }
     }
 }
 

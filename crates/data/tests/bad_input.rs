@@ -106,7 +106,11 @@ fn what_is_no_readable_file_is_refused() {
     fs::create_dir(folder.path().join("folder.csv")).unwrap();
     fs::write(folder.path().join("pairs.xlsx"), b"PK\x03\x04").unwrap();
     for (spec, code, expected) in [
-        ("folder.csv", 1, "error: folder.csv: is a directory, expected a .json, .jsonl, .tsv, .csv, .xlsx or .parquet file\n"),
+        (
+            "folder.csv",
+            1,
+            "error: folder.csv: is a directory, expected a .json, .jsonl, .tsv, .csv, .xlsx or .parquet file\n",
+        ),
         ("pairs.xlsx", 1, "error: pairs.xlsx: not a readable .xlsx workbook: "),
         (
             "absent.tsv",

@@ -65,7 +65,8 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
     let mut counts = Vec::new();
     for (file, input) in job.table.inputs.iter().enumerate() {
         let shown = || input.path.display().to_string();
-        let mut rows = Rows { batches: input.batches(&job.table.schema, ROWS_AT_ONCE, progress.position())?, rest: None };
+        let mut rows =
+            Rows { batches: input.batches(&job.table.schema, ROWS_AT_ONCE, progress.position())?, rest: None };
         for part in 0.. {
             let Some(first) = rows.next(job.settings.rows_per_part).with_context(shown)? else {
                 counts.push(part);

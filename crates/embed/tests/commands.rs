@@ -266,10 +266,7 @@ fn what_cannot_be_embedded_is_one_clear_line() {
         (&["--input", "numbers.jsonl"], "column \"text\" holds Int64, expected text"),
         (&["--input", "empty.csv"], "empty.csv: the file is empty"),
         (&["--input", "twice.csv"], "twice.csv: two columns are named \"text\""),
-        (
-            &["--input", "a.csv", "--input", "other.tsv"],
-            "a.csv: lacks the columns \"more\" that other.tsv has",
-        ),
+        (&["--input", "a.csv", "--input", "other.tsv"], "a.csv: lacks the columns \"more\" that other.tsv has"),
         (
             &["--input", "a.csv", "--output-column", "id"],
             "the table has a column \"id\" already: name the new one by --output-column",

@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Parser;
 use data::{
-    DataDir, PairFile, Staged,
+    DataDir, PairFile, ReadingArguments, Staged,
     command_line::{self, WrongUse},
-    ReadingArguments, doubt_of_scale,
+    doubt_of_scale,
 };
 use eval::{Evaluation, Plots, Report, Scored, score_pairs, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -212,7 +212,10 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let columns = match self {
             Self::Table(tables::Error::Unclear { columns, .. }) => {
-                let choice = |column: &tables::Candidate| ColumnChoice { name: column.name.clone(), first: column.first.clone() };
+                let choice = |column: &tables::Candidate| ColumnChoice {
+                    name: column.name.clone(),
+                    first: column.first.clone(),
+                };
                 Some(columns.iter().map(choice).collect())
             }
             _ => None,

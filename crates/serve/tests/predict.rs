@@ -138,7 +138,11 @@ fn what_is_wrong_with_a_form_is_said() {
             422,
             "file: column \"문장\" is not in the file; it has \"a\", \"b\"",
         ),
-        (rank(b"PK\x03\x04", &[base]), 422, "file: not a readable .xlsx workbook: invalid Zip archive: Could not find EOCD"),
+        (
+            rank(b"PK\x03\x04", &[base]),
+            422,
+            "file: not a readable .xlsx workbook: invalid Zip archive: Could not find EOCD",
+        ),
         (rank(b"", &[base]), 422, "file: the file is empty"),
         (
             rank("문장,id\n가,1\n나\n".as_bytes(), &[base]),
@@ -152,4 +156,42 @@ fn what_is_wrong_with_a_form_is_said() {
     let cut = form(b"text\nabc\n", &[base]);
     let answer = server.post_bytes("/predict", FORM, &cut[..cut.len() - 20]);
     assert!(answer.error(400).starts_with("the multipart body: "), "{answer:?}");
+}
+
+#[test]
+fn a_shops_reviews_are_ranked_and_not_their_dates() {
+    let (server, direct) = (Server::start(&[]), Direct::load());
+    let text = "작성일,주문번호,상품명,별점,리뷰\r\n2026-11-01,A-1,빨간 우산,5,비가 내려도 안 젖어요\r\n\
+                2026-11-02,A-2,빨간 우산,1,손잡이가 부러졌어요\r\n";
+    let lone = "리뷰\n비가 내려도 안 젖어요\n손잡이가 부러졌어요\n";
+    let lines =
+        "{\"별점\": 5, \"리뷰\": \"비가 내려도 안 젖어요\"}\n{\"별점\": 1, \"리뷰\": \"손잡이가 부러졌어요\"}\n";
+    let semicolons = encoding_rs::EUC_KR.encode(&text.replace(',', ";")).0.into_owned();
+    let decomposed = text.replace("리뷰", "\u{1105}\u{1175}\u{1107}\u{1172}"); // as macOS writes it
+    for file in [text.as_bytes(), lone.as_bytes(), lines.as_bytes(), &semicolons, decomposed.as_bytes()] {
+        let scores = server.rank(file, &[("base_sentence", BASE)]).json();
+        assert_eq!(scores.as_object().unwrap().len(), 2);
+        assert_close(&scores["0"], 5.0 * direct.cosine(BASE, "비가 내려도 안 젖어요"));
+        assert_close(&scores["1"], 5.0 * direct.cosine(BASE, "손잡이가 부러졌어요"));
+    }
+}
+
+#[test]
+fn where_two_columns_could_be_meant_the_answer_lists_them() {
+    let (server, direct) = (Server::start(&[]), Direct::load());
+    let text = "sentence1,sentence2,score\n비가 온다.,비가 내린다.,4.5\n밥을 먹었다.,눈이 온다.,0\n".as_bytes();
+    let answer = server.rank(text, &[("base_sentence", BASE)]);
+    let expected = "file: columns \"sentence1\" and \"sentence2\" both look like sentences: name the column of the sentences \
+                    by `column`";
+    assert_eq!(answer.error(422), expected);
+    let columns = serde_json::json!([
+        {"name": "sentence1", "first": "비가 온다."}, {"name": "sentence2", "first": "비가 내린다."}, {"name": "score", "first": "4.5"},
+    ]);
+    assert_eq!(answer.json()["columns"], columns);
+    for (column, first) in [("sentence2", "비가 내린다."), ("1", "비가 내린다."), ("Sentence1", "비가 온다.")]
+    {
+        let scores = server.rank(text, &[("base_sentence", BASE), ("column", column)]).json();
+        assert_close(&scores["0"], 5.0 * direct.cosine(BASE, first));
+    }
+    assert_eq!(server.rank("문장,id\n가,1\n나\n".as_bytes(), &[("base_sentence", BASE)]).json().get("columns"), None);
 }

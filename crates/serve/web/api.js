@@ -3,12 +3,16 @@
 const KEY = "ko-sts.key";
 let key = storedKey();
 
-/** A request that brought no result: `status` 0 without an answer; `said` is the server's explanation, if any. */
+/**
+ * A request that brought no result: `status` 0 without an answer; `said` is the server's explanation, if any, and `columns`
+ * are those of which the user has to choose one.
+ */
 export class Problem extends Error {
-  constructor(status, said = "") {
+  constructor(status, said = "", columns = []) {
     super(said || `status ${status}`);
     this.status = status;
     this.said = said;
+    this.columns = columns;
   }
 
   describe(words) {
@@ -60,7 +64,7 @@ async function ask(path, options) {
 const truncated = (header) => Number(header("X-Truncated") ?? 0);
 
 /**
- * Scores the rows of a CSV file. One request gives both the best and the whole: with a `top_k` that no file reaches,
+ * Scores the rows of a table. One request gives both the best and the whole: with a `top_k` that no file reaches,
  * the answer holds each row's sentence beside its index and score, best first.
  *
  * XMLHttpRequest, because fetch does not tell how much has been uploaded.
@@ -121,7 +125,8 @@ function parsed(status, text) {
     // A proxy's page, say: the status alone tells.
   }
   if (status >= 200 && status < 300 && answer !== null) return answer;
-  throw new Problem(status, typeof answer?.error === "string" ? answer.error : "");
+  const columns = Array.isArray(answer?.columns) ? answer.columns : [];
+  throw new Problem(status, typeof answer?.error === "string" ? answer.error : "", columns);
 }
 
 const authorization = () => (key ? { Authorization: `Bearer ${key}` } : {});

@@ -4,9 +4,12 @@
 const BYTE_ORDER_MARK = "\uFEFF";
 
 export function table(results) {
-  const rows = results.map(({ index, score, sentence }) => `${index},${score ?? ""},${quoted(sentence)}\r\n`);
+  const rows = results.map(({ index, score, sentence }) => `${index},${digits(score)},${quoted(sentence)}\r\n`);
   return [BYTE_ORDER_MARK, "index,score,sentence\r\n", ...rows];
 }
+
+// More digits than four say nothing of two sentences; a row without a sentence has no score.
+const digits = (score) => (score === null ? "" : Number(score.toFixed(4)));
 
 // The sentences are the user's own and stay as they are, also where a spreadsheet would take one for a formula.
 function quoted(text) {

@@ -1,4 +1,4 @@
-// The second job: a base sentence and a CSV file; the rows that come closest, and all of them to download.
+// The second job: a base sentence and a table; the rows that come closest, and all of them to download.
 
 import { rankFile } from "./api.js";
 import { download } from "./download.js";
@@ -13,6 +13,7 @@ let file = null;
 let ranking = null; // {results, reading, scored}: the rows best first, how they were read, how many have a score
 let complaint = () => ""; // in the page's language, whichever that is by then
 let said = () => "";
+let columns = []; // [{name, first}]: those of which one has to be chosen
 let running = null; // AbortController of the request under way
 let askForKey;
 
@@ -87,6 +88,7 @@ async function rank() {
     stop();
     if (problem.name === "AbortError") return show(null, { say: () => words().cancelled });
     if (!problem.describe) throw problem;
+    if (problem.columns.length) return show(null, { ask: problem.columns });
     show(null, { complain: () => problem.describe(words()) });
     if (problem.status === 401) askForKey(rank);
   }
@@ -133,17 +135,21 @@ function drawProgress() {
       : words().scoring(Math.round((Date.now() - scoringSince) / 1000));
 }
 
-function show(got, { say = () => "", complain = () => "" }) {
+function show(got, { say = () => "", complain = () => "", ask = [] }) {
   ranking = got;
   said = say;
   complaint = complain;
+  columns = ask;
   draw();
+  if (ask.length) element("column-choices").querySelector("button").focus();
 }
 
 function draw() {
   drawProgress();
   tell(element("rank-error"), complaint());
   element("rank-said").textContent = said();
+  element("column-choice").hidden = columns.length === 0;
+  element("column-choices").replaceChildren(...columns.map(columnButton));
   element("ranking").hidden = !ranking?.scored;
   if (!ranking) return;
   const { results, reading, scored } = ranking;
@@ -159,6 +165,16 @@ function describe({ encoding, delimiter, header, column, truncated }) {
   const { delimiters, read, header: headers, truncated: cut } = words();
   const parts = read({ encoding, delimiter: delimiters[delimiter] ?? delimiter, column });
   return [...parts, headers[header], truncated > 0 && cut(count(truncated))].filter(Boolean).join(" · ");
+}
+
+function columnButton({ name, first }) {
+  const button = made("button", "column", made("span", "name", name), made("span", "quiet", first));
+  button.type = "button";
+  button.addEventListener("click", () => {
+    element("column").value = name;
+    rank();
+  });
+  return made("li", "", button);
 }
 
 function chartRow({ sentence, score }) {

@@ -63,7 +63,8 @@ fn cut(text: &str) -> String {
 /// Where the type has no form as text: lists, structures.
 pub fn texts(column: &ArrayRef) -> Result<LargeStringArray, Error> {
     let cast = cast(column, &DataType::LargeUtf8);
-    cast.map(|texts| texts.as_string::<i64>().clone()).map_err(|_| Error::file("a column holds lists or structures, expected text"))
+    cast.map(|texts| texts.as_string::<i64>().clone())
+        .map_err(|_| Error::file("a column holds lists or structures, expected text"))
 }
 
 /// Whether a column is of text.
@@ -89,7 +90,12 @@ pub(crate) fn choose(columns: &[Column], rows: &RecordBatch) -> Result<usize, Er
     let candidates: Vec<usize> = (0..columns.len()).filter(|&index| is_text(rows.column(index).data_type())).collect();
     let name = |index: usize| columns[index].name.as_deref().unwrap_or_default();
     let rank = |index: usize| names::sentence_rank(name(index));
-    if let Some(first) = candidates.iter().copied().filter(|&index| matches!(rank(index), Some(SentenceRank::First(_)))).min_by_key(|&index| rank(index)) {
+    if let Some(first) = candidates
+        .iter()
+        .copied()
+        .filter(|&index| matches!(rank(index), Some(SentenceRank::First(_))))
+        .min_by_key(|&index| rank(index))
+    {
         return Ok(first);
     }
     // Known names, then those like them, then any that are not known for something else, then any.
@@ -104,7 +110,8 @@ pub(crate) fn choose(columns: &[Column], rows: &RecordBatch) -> Result<usize, Er
         if tier < 2 && tier_columns.len() == 1 {
             return Ok(tier_columns[0]); // its name tells, though its first values may be blank
         }
-        let mut looks: Vec<Look> = tier_columns.iter().map(|&index| Look { index, weight: weight(rows.column(index)) }).collect();
+        let mut looks: Vec<Look> =
+            tier_columns.iter().map(|&index| Look { index, weight: weight(rows.column(index)) }).collect();
         looks.retain(|look| look.weight > 0.0);
         looks.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.index.cmp(&b.index)));
         match looks[..] {
@@ -112,7 +119,11 @@ pub(crate) fn choose(columns: &[Column], rows: &RecordBatch) -> Result<usize, Er
             [] => {}
             [ref best, ref next, ..] if next.weight >= NEAR * best.weight => {
                 let (a, b) = (columns[best.index].label(), columns[next.index].label());
-                return Err(unclear(format!("columns {:?} and {:?} both look like sentences", cut(&a), cut(&b)), columns, rows));
+                return Err(unclear(
+                    format!("columns {:?} and {:?} both look like sentences", cut(&a), cut(&b)),
+                    columns,
+                    rows,
+                ));
             }
             [ref best, ..] => return Ok(best.index),
         }
@@ -155,7 +166,8 @@ fn weight(column: &ArrayRef) -> f64 {
 
 /// Names for the columns of a table: those of the header, and made ones where it has none.
 pub(crate) fn field_names(columns: &[Column]) -> Vec<String> {
-    let made = |column: &Column| if columns.len() == 1 { "text".to_owned() } else { format!("column_{}", column.index) };
+    let made =
+        |column: &Column| if columns.len() == 1 { "text".to_owned() } else { format!("column_{}", column.index) };
     let own = |column: &Column| column.name.clone().filter(|name| !name.is_empty());
     columns.iter().map(|column| own(column).unwrap_or_else(|| made(column))).collect()
 }

@@ -56,7 +56,8 @@ impl Batches {
         let mut columns: Vec<StringBuilder> = self.wanted.iter().map(|_| StringBuilder::new()).collect();
         let (mut lines, mut blank) = (Vec::new(), Vec::new());
         while lines.len() < self.rows && self.records.advance()? {
-            lines.push(self.records.line());
+            // Of a sheet, a row of cells is a record, however many lines they have.
+            lines.push(if self.dialect.may_be_short { self.records.number() } else { self.records.line() });
             let is_blank = self.records.is_blank();
             if is_blank {
                 blank.push(lines.len() - 1);

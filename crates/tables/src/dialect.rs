@@ -23,6 +23,8 @@ const COMPARED_CELLS: usize = 4096;
 const NEARLY_ALL: f64 = 0.8;
 /// The same where the first row is made of names that columns have.
 const WITH_KNOWN_NAMES: f64 = 0.5;
+/// Lines above a header that may be a title.
+const MOST_TITLES: usize = 10;
 
 /// What stands between the fields of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +102,11 @@ impl Dialect {
     pub(crate) fn detect(source: &Source, charset: Charset, options: &Options) -> Result<Self, Error> {
         let sample = sample(source, charset)?;
         let named = separator_line(&sample);
-        let skipped = u64::from(named.is_some());
-        let delimiter = match named {
-            Some(byte) => Delimiter::of(byte),
-            None => delimiter(&sample, options),
+        let titled = if named.is_some() { None } else { titles(&sample, &Delimiter::CANDIDATES, options) };
+        let (delimiter, skipped) = match (named, titled) {
+            (Some(byte), _) => (Delimiter::of(byte), 1),
+            (_, Some(titled)) => titled,
+            _ => (delimiter(&sample, options), 0),
         };
         let line = sample.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
         let is_named = || names::is_known(String::from_utf8_lossy(line).trim().trim_matches('"'));
@@ -113,9 +116,17 @@ impl Dialect {
         Self::with(source, charset, delimiter, syntax, None, options)
     }
 
+    /// The form of a sheet that was written as text, whose longest row has `width` cells.
+    pub(crate) fn of_sheet(source: &Source, syntax: Syntax, width: usize, options: &Options) -> Result<Self, Error> {
+        let charset = Charset::utf8();
+        let titled = titles(&sample(source, charset)?, &[Delimiter::Comma], options);
+        let syntax = Syntax { skipped: titled.map_or(0, |(_, lines)| lines), ..syntax };
+        Self::with(source, charset, Delimiter::None, syntax, Some(width), options)
+    }
+
     /// The form of a file of which all is known but its header. `width` is the number of fields of its longest row where rows
     /// may be short.
-    pub(crate) fn with(
+    fn with(
         source: &Source,
         charset: Charset,
         delimiter: Delimiter,
@@ -164,6 +175,28 @@ fn separator_line(sample: &[u8]) -> Option<u8> {
     }
 }
 
+/// Lines above a header of known names that hold one cell each at most, as a title does, and the delimiter of the header.
+fn titles(sample: &[u8], candidates: &[Delimiter], options: &Options) -> Option<(Delimiter, u64)> {
+    candidates.iter().copied().find_map(|delimiter| {
+        let mut start = 0;
+        for number in 0..=MOST_TITLES {
+            let line = sample[start..].split(|&byte| byte == b'\n').next()?;
+            let cells = line.split(|&byte| Some(byte) == delimiter.byte()).map(|cell| String::from_utf8_lossy(cell));
+            let cells: Vec<String> = cells.map(|cell| cell.trim_matches(['"', ' ']).to_owned()).collect();
+            if cells.iter().filter(|cell| !cell.is_empty()).count() > 1 {
+                let is_header = number > 0 && cells.iter().any(|cell| names::is_known(cell));
+                let agrees = || Trial::new(&sample[start..], delimiter, options).agrees();
+                return (is_header && (candidates.len() == 1 || agrees())).then_some((delimiter, number as u64));
+            }
+            start += line.len() + 1;
+            if start >= sample.len() {
+                return None;
+            }
+        }
+        None
+    })
+}
+
 /// What one delimiter makes of a sample.
 struct Trial {
     delimiter: Delimiter,
@@ -190,9 +223,13 @@ impl Trial {
         let scan = if delimiter.goes_with_quotes() || quoted.is_strict() { quoted } else { scanned(false) };
         let byte = delimiter.byte().unwrap_or_default();
         let line = sample.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
-        let names: Vec<String> =
-            line.split(|&other| other == byte).map(|cell| String::from_utf8_lossy(cell).trim_matches(['"', ' ']).to_owned()).collect();
-        let is_asked = |name: &String| !options.names.is_empty() && options.names.iter().any(|asked| names::plain(asked) == names::plain(name));
+        let names: Vec<String> = line
+            .split(|&other| other == byte)
+            .map(|cell| String::from_utf8_lossy(cell).trim_matches(['"', ' ']).to_owned())
+            .collect();
+        let is_asked = |name: &String| {
+            !options.names.is_empty() && options.names.iter().any(|asked| names::plain(asked) == names::plain(name))
+        };
         Self {
             delimiter,
             fields: scan.expected.unwrap_or(0),
@@ -294,9 +331,12 @@ fn is_header(first: &[String], rows: &[Vec<String>], asked: &[String]) -> bool {
         return true;
     }
     let is_named = |index: usize| {
-        let mut below = rows.iter().filter_map(|row| row.get(index)).map(|cell| kind(cell)).filter(|kind| *kind != Kind::Blank);
+        let mut below =
+            rows.iter().filter_map(|row| row.get(index)).map(|cell| kind(cell)).filter(|kind| *kind != Kind::Blank);
         let first_below = below.next();
-        kind(&first[index]) == Kind::Words && first_below.is_some_and(|kind| kind != Kind::Words) && below.all(|kind| kind != Kind::Words)
+        kind(&first[index]) == Kind::Words
+            && first_below.is_some_and(|kind| kind != Kind::Words)
+            && below.all(|kind| kind != Kind::Words)
     };
     first.iter().all(|cell| !cell.is_empty()) && (0..first.len()).any(is_named)
 }

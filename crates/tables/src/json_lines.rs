@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow_json::{ReaderBuilder, reader::{Decoder, infer_json_schema_from_iterator}};
+use arrow_json::{
+    ReaderBuilder,
+    reader::{Decoder, infer_json_schema_from_iterator},
+};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use serde::{
     Deserializer,

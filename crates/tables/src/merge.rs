@@ -85,8 +85,8 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, E
 /// The narrowest type that holds the values of both, if there is one.
 fn widen(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::{
-        Boolean, Date32, Date64, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, LargeList,
-        LargeUtf8, List, Null, Struct, Timestamp, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
+        Boolean, Date32, Date64, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64,
+        LargeList, LargeUtf8, List, Null, Struct, Timestamp, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
     };
     const SIGNED: [DataType; 4] = [Int8, Int16, Int32, Int64];
     const UNSIGNED: [DataType; 4] = [UInt8, UInt16, UInt32, UInt64];
@@ -99,11 +99,15 @@ fn widen(a: &DataType, b: &DataType) -> Option<DataType> {
         (LargeUtf8, kind) | (kind, LargeUtf8) if has_text_form(kind) => LargeUtf8,
         (Utf8 | Utf8View, kind) | (kind, Utf8 | Utf8View) if has_text_form(kind) => Utf8,
         (Date32, Date64) | (Date64, Date32) => Date64,
-        (Date32 | Date64, Timestamp(unit, zone)) | (Timestamp(unit, zone), Date32 | Date64) => Timestamp(*unit, zone.clone()),
+        (Date32 | Date64, Timestamp(unit, zone)) | (Timestamp(unit, zone), Date32 | Date64) => {
+            Timestamp(*unit, zone.clone())
+        }
         (Timestamp(_, zone), Timestamp(_, other)) if zone == other => Timestamp(TimeUnit::Microsecond, zone.clone()),
         (List(a), List(b)) => List(widen_field(a, b)?),
         (LargeList(a), LargeList(b) | List(b)) | (List(a), LargeList(b)) => LargeList(widen_field(a, b)?),
-        (FixedSizeList(a, width), FixedSizeList(b, other)) if width == other => FixedSizeList(widen_field(a, b)?, *width),
+        (FixedSizeList(a, width), FixedSizeList(b, other)) if width == other => {
+            FixedSizeList(widen_field(a, b)?, *width)
+        }
         (Struct(a), Struct(b)) if a.len() == b.len() => {
             let both = a.iter().zip(b).map(|(a, b)| if a.name() == b.name() { widen_field(a, b) } else { None });
             Struct(both.collect::<Option<Vec<FieldRef>>>()?.into())
@@ -174,7 +178,8 @@ mod tests {
             for batch in table.batches(&all, 2, None).unwrap() {
                 let batch = conform(&batch.unwrap().rows, &schema).unwrap();
                 for row in 0..batch.num_rows() {
-                    let cell = |column| crate::texts(column).unwrap().iter().nth(row).flatten().unwrap_or("-").to_owned();
+                    let cell =
+                        |column| crate::texts(column).unwrap().iter().nth(row).flatten().unwrap_or("-").to_owned();
                     rows.push(batch.columns().iter().map(cell).collect::<Vec<_>>().join(" "));
                 }
             }
@@ -186,7 +191,11 @@ mod tests {
     fn columns_are_merged_by_name_with_types_that_hold_all() {
         let (schema, rows) = merged(&["id,text\n1,비\n", "text,id\n눈,2\n"]).unwrap();
         assert_eq!((schema.field(0).name().as_str(), rows), ("id", vec!["1 비".to_owned(), "2 눈".to_owned()]));
-        let lines = ["{\"n\": 1, \"memo\": null, \"text\": \"비\"}\n", "{\"text\": \"눈\", \"n\": 2.5, \"memo\": \"x\"}\n", "{\"text\": \"밥\"}\n"];
+        let lines = [
+            "{\"n\": 1, \"memo\": null, \"text\": \"비\"}\n",
+            "{\"text\": \"눈\", \"n\": 2.5, \"memo\": \"x\"}\n",
+            "{\"text\": \"밥\"}\n",
+        ];
         let (schema, rows) = merged(&lines).unwrap();
         assert_eq!(schema.field(0).data_type(), &DataType::Float64);
         assert_eq!(rows, ["1.0 - 비", "2.5 x 눈", "- - 밥"]);
@@ -196,7 +205,10 @@ mod tests {
     #[test]
     fn what_cannot_be_merged_is_told_with_the_difference() {
         let difference = |texts: &[&str]| merged(texts).unwrap_err();
-        assert_eq!(difference(&["id,text\n1,비\n", "id,text,more\n1,비,x\n"]), r#"file0: lacks the columns "more" that file1 has"#);
+        assert_eq!(
+            difference(&["id,text\n1,비\n", "id,text,more\n1,비,x\n"]),
+            r#"file0: lacks the columns "more" that file1 has"#
+        );
         assert_eq!(
             difference(&["{\"text\": [1]}\n", "{\"text\": \"비\"}\n"]),
             r#"file1: column "text" holds text, and in file0 lists of whole numbers: that cannot be one column"#

@@ -39,7 +39,12 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    pub(crate) fn new(source: &Source, wanted: &[usize], rows: usize, progress: Option<Progress>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        source: &Source,
+        wanted: &[usize],
+        rows: usize,
+        progress: Option<Progress>,
+    ) -> Result<Self, Error> {
         guarded(|| {
             let builder = ParquetRecordBatchReaderBuilder::try_new(Chunks(source.clone())).map_err(refused)?;
             let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());

@@ -36,6 +36,7 @@ pub(crate) struct Records {
     fields: usize,
     start_line: u64, // of the record
     line: u64,       // of the next byte
+    number: u64,     // of the record, from 1, skipped lines counted
     skipped: u64,    // lines that are still to be skipped
 }
 
@@ -57,6 +58,7 @@ impl Records {
             fields: 0,
             start_line: 1,
             line: 1,
+            number: syntax.skipped,
             skipped: syntax.skipped,
         }
     }
@@ -74,6 +76,7 @@ impl Records {
             }
         }
         (self.fields, self.start_line) = (0, self.line);
+        self.number += 1;
         let Some(first) = self.peek()? else { return Ok(false) };
         if first == b'\n' {
             self.at += 1;
@@ -121,6 +124,11 @@ impl Records {
     /// The line on which the record begins, from 1.
     pub(crate) fn line(&self) -> u64 {
         self.start_line
+    }
+
+    /// The record's number, from 1; what was skipped is counted by its lines.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// A field of the record, without its quotes; empty where there is none. The text was decoded, so it is UTF-8.

@@ -112,14 +112,13 @@ impl Table {
         match magic(&source)? {
             Magic::Parquet => {
                 let (schema, _) = parquet::schema(&source)?;
-                let layout = Layout { format: Format::Parquet, encoding: "UTF-8", delimiter: Delimiter::None, has_header: true };
+                let layout =
+                    Layout { format: Format::Parquet, encoding: "UTF-8", delimiter: Delimiter::None, has_header: true };
                 Ok(Self::of_schema(source, Form::Parquet, layout, schema))
             }
             Magic::Zip => {
                 let sheet = workbook::read(&source, options.sheet.as_deref(), options.max_unpacked_bytes)?;
-                let width = Some(sheet.width);
-                let dialect =
-                    Dialect::with(&sheet.source, Charset::utf8(), Delimiter::None, workbook::SYNTAX, width, options)?;
+                let dialect = Dialect::of_sheet(&sheet.source, workbook::SYNTAX, sheet.width, options)?;
                 Ok(Self::of_dialect(sheet.source, Format::Workbook, dialect))
             }
             Magic::Refused(what) => Err(Error::file(what)),

@@ -59,7 +59,9 @@ fn check_size(source: &Source, bound: u64) -> Result<(), Error> {
             continue; // pictures and the like are not unpacked
         }
         let unpacked = io::copy(&mut (&mut entry).take(left + 1), &mut io::sink()).map_err(broken)?;
-        left = left.checked_sub(unpacked).ok_or_else(|| Error::file(format!("the workbook has more than {bound} bytes unpacked")))?;
+        left = left
+            .checked_sub(unpacked)
+            .ok_or_else(|| Error::file(format!("the workbook has more than {bound} bytes unpacked")))?;
     }
     Ok(())
 }
@@ -136,7 +138,10 @@ struct Bounded {
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.left = self.left.checked_sub(bytes.len() as u64).ok_or_else(|| io::Error::other("the sheet's cells are too far apart"))?;
+        self.left = self
+            .left
+            .checked_sub(bytes.len() as u64)
+            .ok_or_else(|| io::Error::other("the sheet's cells are too far apart"))?;
         self.file.write_all(bytes)?;
         Ok(bytes.len())
     }

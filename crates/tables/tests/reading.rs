@@ -36,12 +36,16 @@ fn sentences(bytes: &[u8], asked: Option<&str>, options: &Options) -> Result<(Ta
 }
 
 fn read(text: &str) -> (Layout, String, Vec<String>) {
-    let (table, column, rows) = sentences(text.as_bytes(), None, &Options::default()).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    let (table, column, rows) =
+        sentences(text.as_bytes(), None, &Options::default()).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     (*table.layout(), column, rows)
 }
 
 fn refusal(bytes: &[u8]) -> String {
-    sentences(bytes, None, &Options::default()).map(|(_, column, rows)| format!("{column}: {rows:?}")).unwrap_err().to_string()
+    sentences(bytes, None, &Options::default())
+        .map(|(_, column, rows)| format!("{column}: {rows:?}"))
+        .unwrap_err()
+        .to_string()
 }
 
 fn cp949(text: &str) -> Vec<u8> {
@@ -66,6 +70,8 @@ fn a_header_names_the_column_of_sentences() {
         ("\"sep=;\"\nid;문장\n1;비가 온다.\n2;눈이 온다.\n", Delimiter::Semicolon, "문장"),
         ("sep=^\nid^문장\n1^비가 온다.\n2^눈이 온다.\n", Delimiter::Other(b'^'), "문장"),
         ("\n \n문장,id\n비가 온다.,1\n눈이 온다.,2\n", Delimiter::Comma, "문장"),
+        ("11월의 목록\n\n번호,리뷰\n1,비가 온다.\n2,눈이 온다.\n", Delimiter::Comma, "리뷰"),
+        ("11월의 목록;\n번호;리뷰\n1;비가 온다.\n2;눈이 온다.\n", Delimiter::Semicolon, "리뷰"),
     ] {
         let layout = Layout { format: Format::Delimited, encoding: "UTF-8", delimiter, has_header: true };
         assert_eq!(read(text), (layout, column.to_owned(), vec![A.to_owned(), B.to_owned()]), "{text}");
@@ -114,21 +120,31 @@ fn the_column_of_reviews_is_found_among_those_of_a_shop() {
         ("user_name,product,Review Text,rating", "Review Text"),
         ("작성자,제목,본문,점수", "본문"),
     ] {
-        let text = format!("{header}\n구름,빨간 운동화,색이 곱고 발이 편해요,5\n바람,파란 운동화,밑창이 떨어졌어요,1\n");
+        let text =
+            format!("{header}\n구름,빨간 운동화,색이 곱고 발이 편해요,5\n바람,파란 운동화,밑창이 떨어졌어요,1\n");
         assert_eq!(read(&text).1, column);
     }
 }
 
 #[test]
 fn dates_codes_and_addresses_are_no_sentences_however_long() {
-    let row = |n: usize| format!("2026년 11월 {n}일 오전 10시 30분,https://example.com/reviews/{n}/of/a/product,KR-2026-{n:08},좋아요 {n}번\n");
+    let row = |n: usize| {
+        format!(
+            "2026년 11월 {n}일 오전 10시 30분,https://example.com/reviews/{n}/of/a/product,KR-2026-{n:08},좋아요 {n}번\n"
+        )
+    };
     let text: String = (1..20).map(row).collect();
     assert_eq!(read(&text).1, "3");
 }
 
 #[test]
 fn names_of_products_that_repeat_are_no_sentences() {
-    let row = |n: usize| format!("봄맞이 특가 남성용 초경량 런닝화 블랙 280,{}\n", ["좋아요 정말", "색이 고와요", "편해요 아주", "발이 아파요"][n % 4].to_owned() + &"!".repeat(n));
+    let row = |n: usize| {
+        format!(
+            "봄맞이 특가 남성용 초경량 런닝화 블랙 280,{}\n",
+            ["좋아요 정말", "색이 고와요", "편해요 아주", "발이 아파요"][n % 4].to_owned() + &"!".repeat(n)
+        )
+    };
     let text: String = (0..20).map(row).collect();
     assert_eq!(read(&format!("무엇,어땠나\n{text}")).1, "1", "both are words, so there is no header to know");
 }
@@ -136,12 +152,18 @@ fn names_of_products_that_repeat_are_no_sentences() {
 #[test]
 fn of_two_columns_that_could_be_meant_none_is_chosen() {
     let pairs = "sentence1,sentence2,score\n비가 온다.,비가 내린다.,4.5\n밥을 먹었다.,눈이 온다.,0\n";
-    let Err(Error::Unclear { problem, columns }) = sentences(pairs.as_bytes(), None, &Options::default()).map(drop) else { panic!() };
+    let Err(Error::Unclear { problem, columns }) = sentences(pairs.as_bytes(), None, &Options::default()).map(drop)
+    else {
+        panic!()
+    };
     assert_eq!(problem, "columns \"sentence1\" and \"sentence2\" both look like sentences");
     let told: Vec<_> = columns.iter().map(|column| (column.name.as_str(), column.first.as_str())).collect();
     assert_eq!(told, [("sentence1", A), ("sentence2", "비가 내린다."), ("score", "4.5")]);
     for text in ["날짜,값\n2026-11-28,1\n2026-11-29,2\n", "id,code\n1,A-1\n2,A-2\n"] {
-        assert!(refusal(text.as_bytes()).starts_with("no column looks like sentences: name the column; the file has "), "{text}");
+        assert!(
+            refusal(text.as_bytes()).starts_with("no column looks like sentences: name the column; the file has "),
+            "{text}"
+        );
     }
     // Three names are older than this rule: the first of them is meant.
     assert_eq!(read("text,sentence\n가나다,비가 온다.\n라마바,눈이 온다.\n").1, "sentence");
@@ -149,7 +171,8 @@ fn of_two_columns_that_could_be_meant_none_is_chosen() {
 
 #[test]
 fn commas_within_sentences_do_not_make_columns() {
-    for rows in [["밥을 먹고, 잤다.", A, "가, 나, 다."], ["비가, 온다.", "눈이, 온다.", "밥을, 먹었다."]] {
+    for rows in [["밥을 먹고, 잤다.", A, "가, 나, 다."], ["비가, 온다.", "눈이, 온다.", "밥을, 먹었다."]]
+    {
         let (layout, _, found) = read(&(rows.join("\n") + "\n"));
         assert_eq!((layout.delimiter, layout.has_header), (Delimiter::None, false));
         assert_eq!(found, rows);
@@ -164,7 +187,9 @@ fn an_odd_row_is_named_and_never_makes_sentences_of_lines() {
     );
     for bad in [3, 150, 201, 5000] {
         for (header, delimiter) in [("번호,누가 뭐라나", ','), ("a\tb", '\t'), ("번호;리뷰", ';')] {
-            let row = |n: usize| format!("{n}{delimiter}{}\n", if n == bad { format!("가{delimiter}나") } else { "좋아요".into() });
+            let row = |n: usize| {
+                format!("{n}{delimiter}{}\n", if n == bad { format!("가{delimiter}나") } else { "좋아요".into() })
+            };
             let text = format!("{header}\n") + &(1..6000).map(row).collect::<String>();
             assert_eq!(refusal(text.as_bytes()), format!("line {}: 3 fields, expected 2 as in the first row", bad + 1));
         }
@@ -224,7 +249,9 @@ fn doubtful_quotes_of_a_comma_separated_file_are_named() {
 #[test]
 fn files_are_read_in_the_encodings_that_korean_spreadsheets_save() {
     let text = "id,문장\r\n1,뷁을 쓴다.\r\n2,눈이 온다.\r\n"; // 뷁: in CP949, not in EUC-KR proper
-    let utf16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(bytes).collect() };
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(bytes).collect()
+    };
     for (encoding, bytes) in [
         ("UTF-8", text.as_bytes().to_vec()),
         ("UTF-8", [b"\xEF\xBB\xBF", text.as_bytes()].concat()),
@@ -265,11 +292,18 @@ fn every_line_end_is_one_and_blank_rows_keep_their_place() {
 fn a_column_is_found_by_name_or_number() {
     let text = "id,question,answer\n1,가,나\n";
     let by = |asked: &str| sentences(text.as_bytes(), Some(asked), &Options::default()).map(|(_, _, rows)| rows);
-    assert_eq!((by("answer").unwrap(), by("1").unwrap(), by("Question ").unwrap()), (vec!["나".into()], vec!["가".into()], vec!["가".into()]));
-    assert_eq!(by("문장").unwrap_err().to_string(), r#"column "문장" is not in the file; it has "id", "question", "answer""#);
+    assert_eq!(
+        (by("answer").unwrap(), by("1").unwrap(), by("Question ").unwrap()),
+        (vec!["나".into()], vec!["가".into()], vec!["가".into()])
+    );
+    assert_eq!(
+        by("문장").unwrap_err().to_string(),
+        r#"column "문장" is not in the file; it has "id", "question", "answer""#
+    );
     assert_eq!(by("3").unwrap_err().to_string(), r#"column "3" is not in the file; it has "id", "question", "answer""#);
     // A number counts columns, though a cell of a file without a header holds it.
-    for (text, asked) in [("1,비가 온다.\n2,눈이 온다.\n", "1"), ("비가 온다.,0\n눈이 온다.,1\n", "0")] {
+    for (text, asked) in [("1,비가 온다.\n2,눈이 온다.\n", "1"), ("비가 온다.,0\n눈이 온다.,1\n", "0")]
+    {
         let options = Options { names: vec![asked.to_owned()], ..Options::default() };
         let (table, _, rows) = sentences(text.as_bytes(), Some(asked), &options).unwrap();
         assert_eq!((table.layout().has_header, rows), (false, vec![A.to_owned(), B.to_owned()]), "{text}");
@@ -282,7 +316,8 @@ fn a_column_is_found_by_name_or_number() {
 
 #[test]
 fn the_caller_knows_better_whether_there_is_a_header() {
-    let read = |has_header| sentences("text\n가\n".as_bytes(), None, &Options { has_header, ..Options::default() }).unwrap().2;
+    let read =
+        |has_header| sentences("text\n가\n".as_bytes(), None, &Options { has_header, ..Options::default() }).unwrap().2;
     assert_eq!(read(None), ["가"]);
     assert_eq!(read(Some(false)), ["text", "가"]);
     assert_eq!(read(Some(true)), ["가"]);
@@ -297,9 +332,17 @@ fn json_is_read_by_lines_and_as_an_array() {
         format!("[\n  {{\"id\": 1,\n   \"text\": \"{A}\"}},\n  {{\"id\": \"\\\"}}\", \"text\": \"{B}\"}}\n]\n"),
     ] {
         let (layout, column, rows) = read(&text);
-        assert_eq!((layout.format, column.as_str(), rows), (Format::JsonLines, "text", vec![A.to_owned(), B.to_owned()]), "{text}");
+        assert_eq!(
+            (layout.format, column.as_str(), rows),
+            (Format::JsonLines, "text", vec![A.to_owned(), B.to_owned()]),
+            "{text}"
+        );
     }
-    let table = open(format!("{{\"z\": null, \"text\": \"{A}\", \"b\": 1}}\n{{\"text\": null, \"a\": true}}\n").as_bytes(), &Options::default()).unwrap();
+    let table = open(
+        format!("{{\"z\": null, \"text\": \"{A}\", \"b\": 1}}\n{{\"text\": null, \"a\": true}}\n").as_bytes(),
+        &Options::default(),
+    )
+    .unwrap();
     let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_deref().unwrap()).collect();
     assert_eq!(names, ["z", "text", "b", "a"], "in the order in which they appear");
     assert_eq!(values(&table, 0, 10).unwrap(), ["", ""], "null throughout");
@@ -324,10 +367,16 @@ fn what_is_wrong_is_said_with_its_line() {
             b"a,b\0\n".to_vec(),
             "the file is not text: it holds zero bytes; expected UTF-8, CP949, or UTF-16 with a byte order mark",
         ),
-        ("\u{FEFF}a\n\0b\n".encode_utf16().flat_map(u16::to_le_bytes).collect(), "the file is not text: it holds the character U+0000"),
+        (
+            "\u{FEFF}a\n\0b\n".encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "the file is not text: it holds the character U+0000",
+        ),
         (b"text\nabc\n\xFF\xFE\xFF\n".to_vec(), "line 3: not UTF-8, and not CP949 either"),
         (b"\xEF\xBB\xBFtext\nabc\n\xB0\xA1\n".to_vec(), "line 3: not UTF-8"),
-        ("sentence1,sentence2\n비가, 온다,눈\n가,나\n".as_bytes().to_vec(), "line 2: 3 fields, expected 2 as in the first row"),
+        (
+            "sentence1,sentence2\n비가, 온다,눈\n가,나\n".as_bytes().to_vec(),
+            "line 2: 3 fields, expected 2 as in the first row",
+        ),
         (long.into_bytes(), "line 2: a row of more than 1048576 bytes"),
         (many, "line 20002: 20001 fields, expected 2 as in the first row"),
         (b"{\"text\": \"a\"}\n{\"text\": \n".to_vec(), "line 2: column 9: EOF while parsing a value"),
@@ -340,7 +389,10 @@ fn what_is_wrong_is_said_with_its_line() {
     ] {
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
         let message = refusal(&bytes);
-        assert!(message == expected || expected.ends_with(": ") && message.starts_with(expected), "{shown:?}: {message}");
+        assert!(
+            message == expected || expected.ends_with(": ") && message.starts_with(expected),
+            "{shown:?}: {message}"
+        );
     }
 }
 
@@ -355,13 +407,15 @@ fn a_bomb_of_quotes_ends_in_rows_or_an_error() {
 #[test]
 fn sentences_that_are_lines_are_all_there() {
     // A column of a set that is full of quotes, as one file of lines and as each form of table.
-    let lines: Vec<String> = (0..3000).map(|n| match n % 5 {
-        0 => format!("\"{n}번 문장\"이라고 그가 말했다."),
-        1 => format!("그는 \"{n}\"라고 적었다."),
-        2 => format!("\"{n}번 문장이 열리고"),
-        3 => format!("{n}번 문장이 닫힌다\""),
-        _ => format!("{n}번, 그리고 {C}"),
-    }).collect();
+    let lines: Vec<String> = (0..3000)
+        .map(|n| match n % 5 {
+            0 => format!("\"{n}번 문장\"이라고 그가 말했다."),
+            1 => format!("그는 \"{n}\"라고 적었다."),
+            2 => format!("\"{n}번 문장이 열리고"),
+            3 => format!("{n}번 문장이 닫힌다\""),
+            _ => format!("{n}번, 그리고 {C}"),
+        })
+        .collect();
     assert_eq!(read(&(lines.join("\n") + "\n")).2, lines);
     let tsv: String = lines.iter().enumerate().map(|(n, line)| format!("{n}\t{line}\n")).collect();
     assert_eq!(read(&format!("번호\t문장\n{tsv}")).2, lines);

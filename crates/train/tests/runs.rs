@@ -181,3 +181,33 @@ fn a_run_may_end_before_its_schedule_does() {
     let line = folder.train(&[&keys[..], &["--overwrite", "--set", "train.decay_steps=5"]].concat());
     assert!(only_line(&line).starts_with("train.decay_steps is 5, expected the 6 steps of the run or more"));
 }
+
+#[test]
+fn columns_and_scale_of_ones_own_train_the_same_run() {
+    let (plain, own) = (Folder::new(), Folder::new());
+    plain.trained(&[]);
+    let csv = fs::read_to_string(own.path("pairs.csv")).unwrap();
+    let fifths: Vec<String> = csv
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let (sentences, score) = line.rsplit_once(',').unwrap();
+            format!("{sentences},{}", score.parse::<f64>().unwrap() / 5.0)
+        })
+        .collect();
+    fs::write(own.path("pairs.csv"), format!("문장1,문장2,유사도\n{}\n", fifths.join("\n"))).unwrap();
+    let columns = "data.columns={sentence1 = \"문장1\", sentence2 = \"문장2\", score = \"유사도\"}";
+    own.trained(&["--set", columns, "--set", "data.scale=[0, 1]"]);
+    let loss = |folder: &Folder| json(folder, "run/report.json")["epochs"][1]["train_loss"].as_f64().unwrap();
+    assert!((loss(&plain) - loss(&own)).abs() < 1e-6, "{} {}", loss(&plain), loss(&own));
+    // What the run keeps of its configuration has them too.
+    let kept = fs::read_to_string(own.path("run/config.toml")).unwrap();
+    assert!(kept.contains("유사도") && kept.contains("scale = "), "{kept}");
+    for (set, expected) in [
+        ("data.scale=[1, 0]", "data.scale: [1, 0]: expected the lowest score and the highest, as in [0, 1]"),
+        ("data.columns={a = \"b\"}", "data.columns"),
+    ] {
+        let line = only_line(&own.train(&["--overwrite", "--set", set]));
+        assert!(line.contains(expected), "{line}");
+    }
+}

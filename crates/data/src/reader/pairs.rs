@@ -90,7 +90,9 @@ impl PairTable {
         let [first, second] = [column(&self.sentences[0])?, column(&self.sentences[1])?];
         let scores = self.score.as_ref().map(|named| Ok((named, column(named)?))).transpose();
         let scores = scores.map_err(|failure: Failure| failure)?;
-        let cell = |texts: &LargeStringArray, row: usize| if texts.is_null(row) { String::new() } else { texts.value(row).to_owned() };
+        let cell = |texts: &LargeStringArray, row: usize| {
+            if texts.is_null(row) { String::new() } else { texts.value(row).to_owned() }
+        };
         let mut blank = batch.blank.iter().peekable();
         let mut pairs = Vec::with_capacity(batch.lines.len());
         for row in 0..batch.lines.len() {
@@ -101,7 +103,8 @@ impl PairTable {
             let score = scores.as_ref().map(|(named, texts)| parse_score(&named.name, &cell(texts, row), self.scale));
             let score = score.transpose().map_err(failed)?;
             let names = [&self.sentences[0].name, &self.sentences[1].name];
-            let pair = SentencePair::checked([&cell(&first, row), &cell(&second, row)], names.map(String::as_str), score);
+            let pair =
+                SentencePair::checked([&cell(&first, row), &cell(&second, row)], names.map(String::as_str), score);
             pairs.push(pair.map_err(failed)?);
         }
         Ok(pairs)
@@ -137,7 +140,8 @@ fn find(table: &Table, name: &str) -> Result<usize, Failure> {
     // A number counts columns, where none is named so.
     let by_number = name.trim().parse::<usize>().ok().and_then(|_| table.column(name).ok());
     by_number.map(|column| column.index).ok_or_else(|| {
-        let names: Vec<String> = table.columns().iter().map(Column::label).take(20).map(|name| format!("{name:?}")).collect();
+        let names: Vec<String> =
+            table.columns().iter().map(Column::label).take(20).map(|name| format!("{name:?}")).collect();
         let found = cut(names.join(", "));
         (None, Problem::MissingColumn { missing: name.to_owned(), found }).into()
     })

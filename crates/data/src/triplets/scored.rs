@@ -46,8 +46,7 @@ mod tests {
             pair("가", "바", 4.0),
             pair("사", "아", 1.9),
         ];
-        let Parsed { triplets, unmatched } =
-            read(&Dataset::made("", pairs)).unwrap();
+        let Parsed { triplets, unmatched } = read(&Dataset::made("", pairs)).unwrap();
         let triplets: Vec<_> =
             triplets.iter().map(|triplet| (&*triplet.anchor, &*triplet.positive, triplet.group)).collect();
         assert_eq!(triplets, [("가", "나", 0), ("라", "마", 1), ("가", "바", 0)]);

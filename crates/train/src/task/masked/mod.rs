@@ -50,7 +50,8 @@ impl Masked {
     ) -> anyhow::Result<Self> {
         let locate = |path: &String| TextFile::locate(path, &environment.data_dir);
         let files: Vec<TextFile> = config.train.iter().map(locate).collect::<Result<_, _>>().context("data.train")?;
-        let exclusion = Arc::new(Exclusion::load(&config.exclude, &config.data_dir(environment)).context("data.exclude")?);
+        let exclusion =
+            Arc::new(Exclusion::load(&config.exclude, &config.data_dir(environment)).context("data.exclude")?);
         let model = match last {
             Some(last) => saved_masked_model(last, config, environment)?,
             None => {
