@@ -66,9 +66,9 @@ impl From<tch::TchError> for Error {
 /// Bytes of the largest text that is read: several times the largest published tokenizer.
 const MAX_TEXT: u64 = 128 << 20;
 
-/// Bytes of the largest JSON that is read as a whole: a configuration has a few thousand, an index of shards up to a few
-/// million.
-const MAX_JSON: u64 = 16 << 20;
+/// Bytes of the largest JSON that is read as values, which take many times as much: a configuration has a few thousand, an
+/// index of shards a hundred for each tensor.
+const MAX_JSON: u64 = 4 << 20;
 
 /// Reads a text file, naming it and the line where it is not UTF-8.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {

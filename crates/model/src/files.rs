@@ -4,7 +4,7 @@
 //! `SentenceTransformer` and `Transformer.load_config` of sentence-transformers 6.2.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Component, Path, PathBuf},
 };
 
@@ -149,17 +149,14 @@ pub(crate) const NO_WEIGHTS: &str = "no weights: expected model.safetensors or p
 fn read_shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     #[derive(Deserialize)]
     struct Index {
-        weight_map: Map<String, Value>,
+        weight_map: BTreeMap<String, String>,
     }
-    let mut shards = BTreeSet::new();
-    for (tensor, shard) in read_json::<Index>(index)?.weight_map {
-        match shard {
-            // A name that leads out of the folder is not a shard.
-            Value::String(shard) if stays_below(Path::new(&shard)) => shards.insert(shard),
-            shard => return Err(Error::invalid(index, format!("shard {shard} of {tensor:?} is not a file name"))),
-        };
+    let shards: BTreeSet<_> = read_json::<Index>(index)?.weight_map.into_values().collect();
+    // A name that leads out of the folder is not a shard.
+    match shards.iter().find(|shard| !stays_below(Path::new(shard))) {
+        Some(shard) => Err(Error::invalid(index, format!("shard `{}` is not a file name", shard.escape_debug()))),
+        None => Ok(shards),
     }
-    Ok(shards)
 }
 
 /// Refuses an adapter of PEFT: its weights are a change to those of another model, or of the one beside it.

@@ -201,3 +201,6 @@ fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

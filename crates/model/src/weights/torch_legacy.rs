@@ -64,7 +64,7 @@ impl<'a> Pickles<'a> {
         let (pickle, size) = pickle::parse(&self.bytes[self.at..]).map_err(|error| {
             let is_cut = self.bytes.len() as u64 == MAX_PICKLE;
             let limit = if is_cut { ", within the 16 MiB that a state dict's pickles have at most" } else { "" };
-            format!("the pickle of its {what}, from byte {}, {error}{limit}", self.at)
+            format!("the pickle of its {what}, which begins at byte {}, has at {error}{limit}", self.at)
         })?;
         self.at += size;
         Ok(pickle)
