@@ -168,8 +168,11 @@ fn a_tensor_that_repeats_few_numbers_does_not_pass_for_a_large_one() {
 #[test]
 fn an_adapter_is_refused_by_name_alone_and_beside_its_model() {
     let (_folder, dir) = copy("roberta-tiny");
-    fs::write(dir.join("adapter_config.json"), r#"{"peft_type": "LORA", "base_model_name_or_path": "klue/roberta-base"}"#)
-        .unwrap();
+    fs::write(
+        dir.join("adapter_config.json"),
+        r#"{"peft_type": "LORA", "base_model_name_or_path": "klue/roberta-base"}"#,
+    )
+    .unwrap();
     fs::write(dir.join("adapter_model.safetensors"), "").unwrap();
     let expected = "adapter_config.json: a PEFT adapter of `klue/roberta-base`, expected a whole model: merge the two by \
                     PEFT's merge_and_unload() and save the result";

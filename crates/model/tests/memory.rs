@@ -48,7 +48,9 @@ fn load_in_bounds(dir: &Path, file: &str, what: &str) {
 
 fn write_archive(path: &Path, pickle: &[u8]) {
     let mut archive = ZipWriter::new(File::create(path).unwrap());
-    archive.start_file("a/data.pkl", SimpleFileOptions::default().compression_method(CompressionMethod::Stored)).unwrap();
+    archive
+        .start_file("a/data.pkl", SimpleFileOptions::default().compression_method(CompressionMethod::Stored))
+        .unwrap();
     archive.write_all(pickle).unwrap();
     archive.finish().unwrap();
 }
@@ -80,7 +82,13 @@ fn a_hostile_file_takes_little_memory() {
         ("dictionaries of one", batches(b"", b"}NNs")),
         ("names", batches(b"", b"c\n\n")),
         ("texts", batches(b"", b"U\x00")),
-        ("memo", filled(b"", &(0..1 << 16).flat_map(|key: u32| [b"Nr", &key.to_le_bytes()[..]].concat()).collect::<Vec<_>>())),
+        (
+            "memo",
+            filled(
+                b"",
+                &(0..1 << 16).flat_map(|key: u32| [b"Nr", &key.to_le_bytes()[..]].concat()).collect::<Vec<_>>(),
+            ),
+        ),
         ("marks", filled(b"", b"(")),
     ] {
         write_archive(&dir.join("pytorch_model.bin"), &pickle);
@@ -96,8 +104,9 @@ fn a_hostile_file_takes_little_memory() {
     fs::remove_file(dir.join("pytorch_model.bin")).unwrap();
 
     let many = |part: &str| part.repeat(size / part.len());
-    let tensors: String =
-        (0..size / 56).map(|index| format!(r#""{index}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}},"#)).collect();
+    let tensors: String = (0..size / 56)
+        .map(|index| format!(r#""{index}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}},"#))
+        .collect();
     for (what, header) in [
         ("an array in the place of a tensor", format!(r#"{{"a":[{}0]}}"#, many("0,"))),
         ("arrays in the place of a tensor", format!(r#"{{"a":[{}0]}}"#, many("[],"))),

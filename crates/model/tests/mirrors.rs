@@ -101,7 +101,12 @@ fn what_a_mirror_links_to_is_known_before_it_comes_and_verified() {
     let (other, reference) = self::hub(&stub);
     stub.set(Fault::None);
     resolve(&other).unwrap();
-    let names = |cache: &Path| tree(&cache.join("models--team--tiny")).into_keys().map(|path| path.file_name().unwrap().to_owned()).collect::<Vec<_>>();
+    let names = |cache: &Path| {
+        tree(&cache.join("models--team--tiny"))
+            .into_keys()
+            .map(|path| path.file_name().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(cache.path()), names(reference.path()));
 }
 
@@ -125,7 +130,9 @@ fn a_file_that_is_listed_and_not_there_is_missed_only_where_it_is_needed() {
     stub.set(Fault::Lost("tokenizer_config.json"));
     let (hub, _cache) = hub(&stub);
     loads(&resolve(&hub).unwrap());
-    for (lost, expected) in [("/config.json", "no config.json on the hub"), ("model.safetensors", "no weights on the hub")] {
+    for (lost, expected) in
+        [("/config.json", "no config.json on the hub"), ("model.safetensors", "no weights on the hub")]
+    {
         let stub = Stub::new("roberta-tiny");
         stub.set(Fault::Lost(lost));
         let (hub, _cache) = self::hub(&stub);
@@ -177,7 +184,10 @@ fn a_cache_that_cannot_be_written_and_lacks_a_file_is_told_in_one_line() {
     let (mut hub, _cache) = hub(&stub);
     hub.cache = "/sys/no-cache".into(); // where not even root makes a folder
     let line = resolve(&hub).unwrap_err().to_string();
-    assert!(line.starts_with("team/tiny: config.json is not in the cache /sys/no-cache, which cannot be written ("), "{line}");
+    assert!(
+        line.starts_with("team/tiny: config.json is not in the cache /sys/no-cache, which cannot be written ("),
+        "{line}"
+    );
     assert!(line.ends_with("set HF_HUB_CACHE to a folder that can be") && !line.contains('\n'), "{line}");
 }
 

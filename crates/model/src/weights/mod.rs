@@ -140,7 +140,10 @@ impl Weights {
         if entry.shape != shape {
             return Err(invalid(format!("has shape {:?}, expected {shape:?} by config.json", entry.shape)));
         }
-        entry.read().map_err(|error| Error::invalid(&self.path, format!("tensor `{full}`: {error}")))
+        entry.read().map_err(|error| match error {
+            Error::Invalid { path, what } => Error::Invalid { path, what: format!("tensor `{full}`: {what}") },
+            error => invalid(format!("cannot be read: {error}")),
+        })
     }
 
     /// Whether there is a tensor of this very name.

@@ -27,6 +27,9 @@ use crate::error::Error;
 /// Bytes of the largest header, as in the `safetensors` crate.
 const MAX_HEADER: u64 = 100_000_000;
 
+/// Tensors of a file: several times those of the largest published models.
+const MAX_TENSORS: usize = 1 << 17;
+
 /// Reads the header of a file and checks that the file holds what it promises.
 pub(super) fn index(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
     let broken = |what: String| Error::invalid(path, format!("not a whole safetensors file: {what}"));
@@ -79,6 +82,8 @@ impl<'de> Deserialize<'de> for Header {
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
                         map.next_value::<IgnoredAny>()?;
+                    } else if tensors.len() == MAX_TENSORS {
+                        return Err(A::Error::custom(format!("more than {MAX_TENSORS} tensors")));
                     } else if tensors.contains_key(&name) {
                         return Err(A::Error::custom(format!("tensor {name:?} is there twice")));
                     } else {

@@ -11,9 +11,8 @@ fn torch_file(name: &str) -> PathBuf {
 }
 
 fn refusal(path: &Path) -> String {
-    let error = open_file(path).and_then(|entries| {
-        entries.values().map(Entry::read).collect::<Result<Vec<_>, _>>().map(|_| ())
-    });
+    let error = open_file(path)
+        .and_then(|entries| entries.values().map(Entry::read).collect::<Result<Vec<_>, _>>().map(|_| ()));
     let message = error.unwrap_err().to_string();
     assert!(message.starts_with(&path.display().to_string()) && !message.contains('\n'), "{message}");
     message

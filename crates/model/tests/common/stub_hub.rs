@@ -249,7 +249,8 @@ fn answer(state: &Mutex<State>, stream: &mut TcpStream) {
 /// The headers that a mirror gives on.
 fn shown(fault: Fault, headers: impl IntoIterator<Item = String>) -> Vec<String> {
     let is_shown = |header: &String| {
-        let (is_tag, is_commit) = (header.contains("ETag:") || header.contains("X-Linked"), header.contains("X-Repo-Commit"));
+        let (is_tag, is_commit) =
+            (header.contains("ETag:") || header.contains("X-Linked"), header.contains("X-Repo-Commit"));
         !(fault == Fault::NoTags && is_tag || fault.hides_commit() && is_commit)
     };
     headers.into_iter().filter(is_shown).collect()
