@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
+#[allow(dead_code)] // each test binary uses a part
 #[path = "common/stub_hub.rs"]
 mod stub_hub;
 

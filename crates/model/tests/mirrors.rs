@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
+#[allow(dead_code)] // each test binary uses a part
 #[path = "common/stub_hub.rs"]
 mod stub_hub;
 
@@ -97,6 +98,10 @@ fn what_a_mirror_links_to_is_known_before_it_comes_and_verified() {
     })
     .unwrap();
     assert!(sizes.contains(&152_208));
+    stub.set(Fault::NamesAndFlipped);
+    let (damaged, _damaged_cache) = self::hub(&stub);
+    let line = resolve(&damaged).unwrap_err().to_string();
+    assert!(line.contains("model.safetensors: its sha256 is not the one that the hub lists; it was removed"), "{line}");
     // By the names that the hub itself would have given.
     let (other, reference) = self::hub(&stub);
     stub.set(Fault::None);

@@ -1,5 +1,6 @@
 //! Weights on disk: every format is indexed as tensors at offsets, and read one tensor at a time.
 
+mod objects;
 mod pickle;
 mod safetensors;
 mod state_dict;

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry as Slot},
     fmt,
     fs::{File, Permissions},
     io::Read,
@@ -82,13 +82,19 @@ impl<'de> Deserialize<'de> for Header {
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
                         map.next_value::<IgnoredAny>()?;
-                    } else if tensors.len() == MAX_TENSORS {
+                        continue;
+                    }
+                    if tensors.len() == MAX_TENSORS {
                         return Err(A::Error::custom(format!("more than {MAX_TENSORS} tensors")));
-                    } else if tensors.contains_key(&name) {
-                        return Err(A::Error::custom(format!("tensor {name:?} is there twice")));
-                    } else {
-                        let Info { dtype, shape: Shape(shape), data_offsets } = map.next_value()?;
-                        tensors.insert(name, TensorInfo { dtype, shape, data_offsets });
+                    }
+                    match tensors.entry(name) {
+                        Slot::Vacant(slot) => {
+                            let Info { dtype, shape: Shape(shape), data_offsets } = map.next_value()?;
+                            slot.insert(TensorInfo { dtype, shape, data_offsets });
+                        }
+                        Slot::Occupied(slot) => {
+                            return Err(A::Error::custom(format!("tensor {:?} is there twice", slot.key())));
+                        }
                     }
                 }
                 Ok(tensors)

@@ -8,7 +8,7 @@ use tch::Kind;
 
 use super::{
     Entry, Format,
-    pickle::{Pickle, Storage, Value},
+    objects::{Pickle, Storage, Value},
 };
 
 /// More bytes than any state dict's pickle has: names and shapes alone.

@@ -13,7 +13,8 @@ use std::{
 
 use super::{
     Entry,
-    pickle::{self, Pickle, Value},
+    objects::{Pickle, Value},
+    pickle,
     state_dict::{self, MAX_PICKLE, Place, element_size},
 };
 use crate::error::Error;

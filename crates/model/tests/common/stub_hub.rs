@@ -2,8 +2,6 @@
 //!
 //! It answers as the hub does to `huggingface_hub` 1.x and `hf-hub` 0.5: a small file comes from the hub itself after a
 //! relative redirect, a large one from another host, with its true size and sha256 in the redirect's headers.
-#![allow(dead_code)] // each test binary uses a part
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -15,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -49,7 +46,9 @@ pub(crate) enum Fault {
     NoJson,
     /// A mirror whose listing has only names.
     Names,
-    /// The same, under a name of its own for the state of the model, and nothing of a commit in the files' headers.
+    /// The same, and the other host has a file with one bit changed.
+    NamesAndFlipped,
+    /// A mirror that lists names, under a name of its own for the state of the model, and nothing of a commit in the files' headers.
     OwnCommit,
     /// The same without any name for the state.
     NoCommit,
@@ -73,7 +72,10 @@ pub(crate) enum Fault {
 
 impl Fault {
     fn lists_names(self) -> bool {
-        matches!(self, Self::Names | Self::OwnCommit | Self::NoCommit | Self::NoHead | Self::NoTags)
+        matches!(
+            self,
+            Self::Names | Self::NamesAndFlipped | Self::OwnCommit | Self::NoCommit | Self::NoHead | Self::NoTags
+        )
     }
 
     fn hides_commit(self) -> bool {
@@ -164,6 +166,23 @@ fn etag(body: &[u8]) -> String {
     if body.len() < LARGE { digits[..40].to_owned() } else { digits }
 }
 
+/// A gzip file whose blocks are stored as they are (RFC 1951, 3.2.4, and RFC 1952).
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let blocks = body.chunks(0xffff).count();
+    for (index, block) in body.chunks(0xffff).enumerate() {
+        let size = block.len() as u16;
+        packed.push(u8::from(index + 1 == blocks));
+        packed.extend([size.to_le_bytes(), (!size).to_le_bytes()].concat());
+        packed.extend(block);
+    }
+    let crc = body.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
+    });
+    packed.extend([(!crc).to_le_bytes(), (body.len() as u32).to_le_bytes()].concat());
+    packed
+}
+
 /// What goes back, before a body is sent or not.
 struct Answer {
     status: u16,
@@ -212,9 +231,7 @@ fn answer(state: &Mutex<State>, stream: &mut TcpStream) {
     }
     let Answer { mut status, mut headers, mut body } = answer;
     if fault == Fault::Gzip && status == 200 && !path.starts_with("/cdn/") {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(&body).unwrap();
-        body = packed.finish().unwrap();
+        body = gzip(&body);
         headers.push("Content-Encoding: gzip".to_owned());
     }
     let total = body.len();
@@ -262,7 +279,7 @@ fn route(state: &State, path: &str, token: Option<&str>) -> Answer {
         let mut body = state.files.values().find(|body| etag(body) == digest).unwrap().clone();
         match state.fault {
             Fault::Short(bytes) => body.truncate(body.len() - bytes),
-            Fault::Flipped | Fault::FlippedOnce => body[100] ^= 1,
+            Fault::Flipped | Fault::FlippedOnce | Fault::NamesAndFlipped => body[100] ^= 1,
             _ => {}
         }
         return plain(200, &[], &body);
