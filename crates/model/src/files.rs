@@ -15,7 +15,7 @@ use crate::error::{Error, read_json};
 
 /// What a directory of sentence-transformers has beside the files of transformers.
 const MODULES: &str = "modules.json";
-const SENTENCE_TRANSFORMERS: &str = "config_sentence_transformers.json";
+pub(crate) const SENTENCE_TRANSFORMERS: &str = "config_sentence_transformers.json";
 
 /// The file with the length limit, under the names that sentence-transformers gave it, the one that is read first in
 /// front: the first that is not empty counts.

@@ -12,8 +12,6 @@ fn a_call_into_the_system_is_refused_by_name() {
     let bytes = b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.";
     assert_eq!(refusal(bytes), "byte 32: `posix.system` does not belong to a state dict; it was not called");
     // the same by torch's constructor of tensors with attributes
-    let bytes = b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\ncposix\nsystem\nctorch\nTensor\n\x8c\x04true\x85)tR.";
-    assert!(refusal(&[&bytes[..2], b"(", &bytes[2..]].concat()).contains("a call of what is no name"));
     let bytes = b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(cposix\nsystem\nctorch\nTensor\n\x8c\x04true\x85)tR.";
     assert!(refusal(bytes).contains("`posix.system` does not belong to a state dict"), "{}", refusal(bytes));
 }
