@@ -1,7 +1,7 @@
 """Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/make_fixtures.py [models] [tokenizer] [steps] [losses] [masked] [metrics]
+    "$python" scripts/reference/make_fixtures.py [models] [torch] [tokenizer] [steps] [losses] [masked] [metrics]
 
 Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
 sentences are stored, from --data-dir (default $STS_DATA_DIR).
@@ -19,11 +19,12 @@ import masked
 import metrics
 import tiny_models
 import tokenizer_ids
+import torch_files
 import twenty_steps
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 MODELS = CRATES / "model" / "tests" / "fixtures"
-KINDS = ["models", "tokenizer", "steps", "losses", "masked", "metrics"]
+KINDS = ["models", "torch", "tokenizer", "steps", "losses", "masked", "metrics"]
 
 
 def main() -> None:
@@ -40,6 +41,8 @@ def main() -> None:
     torch.set_num_threads(1)  # sums in one order, so that files repeat
     if "models" in kinds:
         tiny_models.make(MODELS)
+    if "torch" in kinds:
+        torch_files.make(MODELS)
     if "tokenizer" in kinds:
         if arguments.data_dir is None:
             parser.error("tokenizer needs --data-dir or STS_DATA_DIR")

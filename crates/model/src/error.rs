@@ -1,6 +1,10 @@
 //! What can go wrong between a checkpoint on disk and an embedding: each error is one line that names its file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// An error of this crate. Its text is one line: where, what, and what was expected, the cause included; there is no
 /// `source()`, so that a chain of errors prints it once.
@@ -59,9 +63,24 @@ impl From<tch::TchError> for Error {
     }
 }
 
+/// Bytes of the largest text that is read: several times the largest published tokenizer.
+const MAX_TEXT: u64 = 128 << 20;
+
+/// Bytes of the largest JSON that is read as values, which take many times as much: a configuration has a few thousand, an
+/// index of shards a hundred for each tensor.
+const MAX_JSON: u64 = 4 << 20;
+
 /// Reads a text file, naming it and the line where it is not UTF-8.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    read_text_up_to(path, MAX_TEXT)
+}
+
+fn read_text_up_to(path: &Path, limit: u64) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    if read.map_err(Error::io(path))? as u64 > limit {
+        return Err(Error::invalid(path, format!("larger than {} MiB, expected a file of a model", limit >> 20)));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count();
@@ -71,5 +90,5 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
 
 /// Reads a JSON file into `T`, naming it with line and column where it does not fit.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_str(&read_text(path)?).map_err(|error| Error::invalid(path, error.to_string()))
+    serde_json::from_str(&read_text_up_to(path, MAX_JSON)?).map_err(|error| Error::invalid(path, error.to_string()))
 }

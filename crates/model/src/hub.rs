@@ -1,8 +1,10 @@
 //! Models of the Hugging Face hub by their ids, kept in the cache that Python's `huggingface_hub` keeps too.
 
 mod environment;
+mod listing;
 mod progress;
 mod remote;
+mod request;
 mod transfer;
 
 use std::{
@@ -66,7 +68,7 @@ impl Hub {
         }
         let name = model.display().to_string();
         match parse_id(&name) {
-            Some(repo) if !model.exists() => Remote::new(self, &name, repo)?.resolve(progress),
+            Some(repo) if !model.exists() => Remote::new(self, &name, repo).resolve(progress),
             _ => {
                 let problem = if model.exists() { "not a directory" } else { "no such directory" };
                 let what = format!("{problem}; expected one, or a model's id on the Hugging Face hub (owner/name)");

@@ -6,12 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, read_json},
-    manifest::stays_below,
+    files::read_modules,
     pooling::Pooling,
 };
 
@@ -29,13 +28,6 @@ pub(crate) struct Layout {
     /// Before it is bounded by the encoder's positions.
     pub(crate) max_seq_length: usize,
     pub(crate) lowercase: bool,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Module {
-    pub(crate) path: String,
-    #[serde(rename = "type")]
-    class: String,
 }
 
 /// Fails where a directory holds a training run, or several, whose checkpoints lie below it.
@@ -74,16 +66,9 @@ impl Layout {
             });
         }
         let (mut transformer, mut pooling, mut normalize) = (None, None, false);
-        for module in read_json::<Vec<Module>>(&modules_path)? {
-            if !stays_below(Path::new(&module.path)) {
-                return Err(Error::invalid(
-                    &modules_path,
-                    format!("path `{}` leads out of the directory", module.path),
-                ));
-            }
+        for module in read_modules(&modules_path)? {
             let path = dir.join(&module.path);
-            // The class has kept its name and moved between packages.
-            match module.class.rsplit('.').next().unwrap_or_default() {
+            match module.class_name() {
                 "Transformer" if transformer.is_none() => transformer = Some(path),
                 "Pooling" if pooling.is_none() => pooling = Some(read_pooling(&path.join("config.json"))?),
                 "Normalize" => normalize = true,

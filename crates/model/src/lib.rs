@@ -23,6 +23,7 @@ mod config;
 mod embeddings;
 mod encoder;
 mod error;
+mod files;
 pub mod hub;
 mod init;
 mod layer;

@@ -4,13 +4,16 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::Read,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, read_json};
+use crate::{
+    error::{Error, read_json},
+    files::{self, stays_below},
+};
 
 const NAME: &str = "manifest.json";
 
@@ -67,51 +70,20 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Stamp>) -> Res
 /// one give the same embeddings, whatever else lies in them.
 ///
 /// # Errors
-/// Where a file cannot be read.
-pub fn fingerprint(dir: &Path) -> Result<String, Error> {
-    let mut names = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let path = dir.join(&folder);
-        for entry in fs::read_dir(&path).map_err(Error::io(&path))? {
-            let name = entry.map_err(Error::io(&path))?.file_name();
-            let place = folder.join(&name);
-            // A module's folder, such as 1_Pooling; deeper ones are exports for other programs.
-            if dir.join(&place).is_dir() {
-                let is_hidden = name.to_string_lossy().starts_with('.');
-                if folder.as_os_str().is_empty() && !is_hidden {
-                    folders.push(place);
-                }
-            } else {
-                names.push(place.to_string_lossy().into_owned());
-            }
-        }
-    }
-    let is_safe = |name: &String| name.ends_with(".safetensors");
-    let has_safe = names.iter().any(|name| is_safe(name) && !NOT_THE_ENCODERS.contains(&name.as_str()));
-    let is_read = |name: &String| {
-        let file = name.rsplit('/').next().unwrap_or_default();
-        let is_weights = if has_safe { is_safe(name) } else { file.starts_with("pytorch_model") };
-        (is_weights && !NOT_THE_ENCODERS.contains(&file)) || READ_BESIDE_WEIGHTS.contains(&file)
-    };
-    names.retain(is_read);
-    let stamp = |name: String| Ok((name.clone(), Stamp::of(&dir.join(&name))?));
-    let files = names.into_iter().map(stamp).collect::<Result<_, Error>>()?;
+/// Where a file cannot be read, or the directory has no weights.
+pub fn fingerprint(mut dir: &Path) -> Result<String, Error> {
+    let configs = files::configs(&mut dir)?;
+    let weights = files::weights(&mut dir, &configs.transformer)?;
+    let weights = weights.ok_or_else(|| Error::invalid(&dir.join(&configs.transformer), files::NO_WEIGHTS))?;
+    let read = configs.files.into_iter().chain([weights.first]).chain(weights.shards);
+    let stamp = |name: PathBuf| Ok((name.to_string_lossy().into_owned(), Stamp::of(&dir.join(&name))?));
+    let files = read.map(stamp).collect::<Result<_, Error>>()?;
     let text = serde_json::to_string(&Manifest { files }).expect("a map of numbers and texts is JSON");
     Ok(hex(Sha256::new().chain_update(text)))
 }
 
-/// What an encoder reads beside its weights.
-const READ_BESIDE_WEIGHTS: [&str; 6] = [
-    "config.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-];
-
-fn hex(hash: Sha256) -> String {
+/// A digest in hexadecimal digits.
+pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -157,9 +129,4 @@ fn verify(dir: &Path, but: &[&str]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Whether a path that a file names leads nowhere but below that file's directory.
-pub(crate) fn stays_below(path: &Path) -> bool {
-    path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir))
 }

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Reduction, Tensor, nn::VarStore};
 use crate::{
     config::{EncoderConfig, ModelType},
     error::Error,
+    files::refuse_adapter,
     layout::{DEFAULT_MAX_SEQ_LENGTH, Layout},
     linear::{LayerNorm, Linear},
     pooling::Pooling,
@@ -103,6 +104,7 @@ impl MaskedLanguageModel {
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         let path = path.as_ref();
         let dir = Layout::read(path)?.transformer;
+        refuse_adapter(&dir)?;
         let longest = EncoderConfig::load(&dir.join("config.json"))?.max_sequence_length() as usize;
         let max_seq_length = options.max_seq_length.unwrap_or(DEFAULT_MAX_SEQ_LENGTH.min(longest));
         let options = Options { trainable: true, max_seq_length: Some(max_seq_length), ..options.clone() };

@@ -13,6 +13,7 @@ use crate::{
     config::{EncoderConfig, ModelType},
     encoder::Encoder,
     error::Error,
+    files::refuse_adapter,
     init,
     layout::{self, Layout},
     manifest,
@@ -143,6 +144,7 @@ impl SentenceEncoder {
         let layout = Layout::read(path)?;
         manifest::verify_encoder(path)?;
         let dir = &layout.transformer;
+        refuse_adapter(dir)?;
         let mut config = EncoderConfig::load(&dir.join("config.json"))?;
         if let Some(dropout) = options.dropout {
             (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (dropout, dropout);

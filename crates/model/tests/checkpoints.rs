@@ -147,6 +147,53 @@ fn a_damaged_pytorch_archive_is_refused() {
 }
 
 #[test]
+fn weights_with_strides_and_of_the_first_form_give_the_embeddings_of_transformers() {
+    let expected = json("bert-nano.json");
+    let sentences = texts(&expected["sentences"]);
+    let options = Options { max_seq_length: Some(32), ..Options::default() };
+    for name in ["bert-nano-strided", "bert-nano-legacy"] {
+        let embeddings = SentenceEncoder::load(fixture(name), &options).unwrap().encode(&sentences).unwrap();
+        assert_embeddings(&embeddings, &expected["mean"], name);
+    }
+}
+
+#[test]
+fn a_tensor_that_repeats_few_numbers_does_not_pass_for_a_large_one() {
+    let (_folder, dir) = copy("bert-nano-legacy");
+    fs::copy(fixture("torch-files/expanded.bin"), dir.join("pytorch_model.bin")).unwrap();
+    replace(&dir.join("config.json"), "\"vocab_size\": 60", "\"vocab_size\": 1073741824");
+    assert!(refusal(&dir).contains("pytorch_model.bin: 5 parameters, expected"), "{}", refusal(&dir));
+}
+
+#[test]
+fn an_adapter_is_refused_by_name_alone_and_beside_its_model() {
+    let (_folder, dir) = copy("roberta-tiny");
+    fs::write(
+        dir.join("adapter_config.json"),
+        r#"{"peft_type": "LORA", "base_model_name_or_path": "klue/roberta-base"}"#,
+    )
+    .unwrap();
+    fs::write(dir.join("adapter_model.safetensors"), "").unwrap();
+    let expected = "adapter_config.json: a PEFT adapter of `klue/roberta-base`, expected a whole model: merge the two by \
+                    PEFT's merge_and_unload() and save the result";
+    assert!(refusal(&dir).ends_with(expected), "{}", refusal(&dir));
+    fs::remove_file(dir.join("config.json")).unwrap();
+    fs::remove_file(dir.join("model.safetensors")).unwrap();
+    assert!(refusal(&dir).ends_with(expected), "{}", refusal(&dir));
+}
+
+#[test]
+fn a_configuration_of_absurd_length_is_not_read() {
+    for (name, file) in [("roberta-tiny", "config.json"), ("bert-tiny-sharded", "model.safetensors.index.json")] {
+        let (_folder, dir) = copy(name);
+        let path = dir.join(file);
+        fs::remove_file(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len(5 << 20).unwrap();
+        assert!(refusal(&dir).contains(&format!("{file}: larger than 4 MiB")), "{}", refusal(&dir));
+    }
+}
+
+#[test]
 fn a_misshapen_tensor_is_named_with_both_shapes() {
     let (_folder, dir) = copy("roberta-tiny");
     replace(&dir.join("config.json"), "\"intermediate_size\": 64", "\"intermediate_size\": 60");

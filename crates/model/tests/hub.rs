@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
+#[allow(dead_code)] // each test binary uses a part
 #[path = "common/stub_hub.rs"]
 mod stub_hub;
 
@@ -306,7 +307,7 @@ fn a_model_that_cannot_be_used_is_refused_before_its_weights_are_downloaded() {
     let (hub, cache) = hub(&stub);
     let error = resolve(&hub, "team/tiny").unwrap_err().to_string();
     assert!(error.contains("Dense` is not supported"), "{error}");
-    assert!(blobs(cache.path()).len() == 3 && !stub.requests().iter().any(|request| request.contains("/cdn/")));
+    assert!(blobs(cache.path()).len() == 4 && !stub.requests().iter().any(|request| request.contains("/cdn/")));
 
     let stub = Stub::new("roberta-tiny");
     stub.remove("model.safetensors");

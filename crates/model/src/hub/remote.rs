@@ -1,85 +1,62 @@
-//! One model on the hub: what it consists of, which of it an encoder needs, and what a refusal means.
+//! One model on the hub: which of its files an encoder needs, and what a refusal means.
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use hf_hub::{
-    Cache, CacheRepo, Repo,
-    api::sync::{ApiBuilder, ApiRepo},
-};
-use serde::Deserialize;
-use ureq::Agent;
+use hf_hub::Repo;
+use ureq::{Agent, http::Method};
 
-use super::{Event, Hub, transfer};
+use super::{
+    Event, Hub,
+    listing::{File, Listing, is_commit},
+    request::{self, Answer},
+};
 use crate::{
-    error::{Error, read_json},
-    layout::{Layout, Module},
-    manifest::stays_below,
-    weights::{self, Weights},
+    error::Error,
+    files::{self, Folder, refuse_adapter, stays_below},
+    layout::Layout,
+    weights::Weights,
 };
 
-/// The small files that a model directory or a folder of one of its modules may hold.
-const CONFIGS: [&str; 4] =
-    ["config.json", "tokenizer_config.json", "sentence_bert_config.json", "config_sentence_transformers.json"];
-
-/// What the hub says of a model at a revision: its commit and its files.
-/// Source: `ModelInfo` and `RepoSibling` of `huggingface_hub`.
-#[derive(Deserialize)]
-struct Listing {
-    sha: String,
-    siblings: Vec<File>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct File {
-    pub(super) rfilename: String,
-    pub(super) size: u64,
-    #[serde(rename = "blobId")]
-    blob_id: String,
-    pub(super) lfs: Option<Lfs>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Lfs {
-    pub(super) sha256: String,
-}
-
-impl File {
-    /// The name of its content in the cache.
-    pub(super) fn etag(&self) -> &str {
-        self.lfs.as_ref().map_or(&self.blob_id, |lfs| &lfs.sha256)
-    }
-}
-
-fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
+/// Bytes of the longest listing that is read: a repository with a hundred thousand files.
+const MAX_LISTING: u64 = 32 << 20;
 
 /// One model at one revision.
 pub(super) struct Remote<'a> {
     pub(super) hub: &'a Hub,
-    pub(super) agent: Agent,
     pub(super) name: &'a str, // as the user wrote it
-    api: ApiRepo,
+    agent: Agent,
     repo: Repo,
 }
 
 impl<'a> Remote<'a> {
-    pub(super) fn new(hub: &'a Hub, name: &'a str, repo: Repo) -> Result<Self, Error> {
-        let builder = ApiBuilder::from_cache(Cache::new(hub.cache.clone()));
-        let api = builder.with_endpoint(hub.endpoint.clone()).with_token(hub.token.clone()).build();
-        let api = api.map_err(|error| Error::Hub { model: name.to_owned(), what: error.to_string() })?;
-        Ok(Self { hub, agent: transfer::agent(hub.patience), name, api: api.repo(repo.clone()), repo })
+    pub(super) fn new(hub: &'a Hub, name: &'a str, repo: Repo) -> Self {
+        Self { hub, agent: request::agent(hub.patience), name, repo }
+    }
+
+    pub(super) fn send(&self, method: &Method, address: &str, first: u64) -> Result<Answer, ureq::Error> {
+        request::send(&self.agent, self.hub, method, address, first)
+    }
+
+    /// The model's folder in the cache.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.hub.cache.join(self.repo.folder_name())
+    }
+
+    /// The folder with the files of a commit.
+    pub(super) fn snapshot(&self, commit: &Commit) -> PathBuf {
+        self.snapshot_in(&commit.folder)
+    }
+
+    fn snapshot_in(&self, folder: &str) -> PathBuf {
+        self.folder().join("snapshots").join(folder)
     }
 
     pub(super) fn failed(&self, what: impl Into<String>) -> Error {
         Error::Hub { model: self.name.to_owned(), what: what.into() }
-    }
-
-    pub(super) fn cache(&self) -> CacheRepo {
-        Cache::new(self.hub.cache.clone()).repo(self.repo.clone())
     }
 
     pub(super) fn resolve(&self, progress: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, Error> {
@@ -92,7 +69,7 @@ impl<'a> Remote<'a> {
             });
         }
         match self.ask() {
-            Ok(listing) => self.assemble(&listing?, progress),
+            Ok(listing) => self.assemble(listing?, progress),
             Err(reason) => {
                 let dir = self.cached().ok_or_else(|| {
                     let endpoint = &self.hub.endpoint;
@@ -110,43 +87,55 @@ impl<'a> Remote<'a> {
     /// The directory in the cache, if all that an encoder needs is there.
     fn cached(&self) -> Option<PathBuf> {
         let revision = self.repo.revision();
-        let commit = if is_commit(revision) {
-            revision.to_owned()
-        } else {
-            fs::read_to_string(self.hub.cache.join(self.repo.folder_name()).join("refs").join(revision)).ok()?
-        };
-        let dir = self.cache().pointer_path(commit.trim());
+        let commit =
+            if is_commit(revision) { revision.to_owned() } else { fs::read_to_string(self.reference()).ok()? };
+        let dir = self.snapshot_in(commit.trim());
         let transformer = Layout::read(&dir).ok()?.transformer;
         let has = |name: &str| transformer.join(name).exists();
-        let is_whole = has("config.json") && (has("tokenizer.json") || has("vocab.txt"));
+        let is_whole = has("config.json") && files::TOKENIZERS.into_iter().any(has);
         (is_whole && Weights::open(&transformer).is_ok()).then_some(dir)
+    }
+
+    /// The file that names the commit of a branch.
+    fn reference(&self) -> PathBuf {
+        self.folder().join("refs").join(self.repo.revision())
     }
 
     /// Asks for the listing. The outer error is a hub that cannot be reached, the inner one its answer.
     fn ask(&self) -> Result<Result<Listing, Error>, String> {
-        let request = self.api.info_request().query("blobs", "true").config();
-        let request = request.http_status_as_error(false).timeout_global(Some(self.hub.patience)).build();
-        let mut answer = request.call().map_err(|error| error.to_string())?;
-        let status = answer.status().as_u16();
-        if status == 429 || status >= 500 {
+        let address = format!("{}/api/{}?blobs=true", self.hub.endpoint, self.repo.api_url());
+        let mut answer = self.send(&Method::GET, &address, 0).map_err(|error| error.to_string())?;
+        let status = answer.status();
+        if status == 429 || (status >= 500 && status != 501) {
             return Err(format!("HTTP status {status}"));
         }
         if status != 200 {
-            let code = answer.headers().get("x-error-code").and_then(|code| code.to_str().ok());
-            return Ok(Err(self.refusal(status, code.unwrap_or_default())));
+            let code = answer.header("x-error-code").unwrap_or_default().to_owned();
+            // A mirror that has only files says nothing of its reason.
+            let has_files = code.is_empty()
+                && matches!(status, 404 | 405 | 501)
+                && self.question(self.repo.revision(), "config.json").is_ok_and(|answer| answer.status() < 400);
+            return Ok(if has_files { Ok(Listing::silent()) } else { Err(self.refusal(status, &code)) });
         }
-        let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
-        let unfit = |what: String| self.failed(format!("the hub's answer lists no files ({what}): check HF_ENDPOINT"));
-        Ok(match serde_json::from_str::<Listing>(&text) {
-            Ok(listing) if is_commit(&listing.sha) => Ok(listing),
-            Ok(listing) => Err(unfit(format!("`{}` is no commit", listing.sha))),
-            Err(error) => Err(unfit(error.to_string())),
-        })
+        let body = answer.response.body_mut().with_config().limit(MAX_LISTING);
+        let text = body.read_to_string().map_err(|error| error.to_string())?;
+        Ok(serde_json::from_str(&text)
+            .map_err(|error| self.failed(format!("the hub's answer lists no files ({error}): check HF_ENDPOINT"))))
+    }
+
+    /// Asks what a file is, without its content.
+    fn question(&self, revision: &str, file: &str) -> Result<Answer, ureq::Error> {
+        self.send(&Method::HEAD, &self.address_at(revision, file), 0)
     }
 
     /// The address of a file of a commit, so that all files are of one state even if the branch moves meanwhile.
-    pub(super) fn address(&self, commit: &str, file: &str) -> String {
-        format!("{}/{}/resolve/{commit}/{file}", self.hub.endpoint, self.repo.url()) // a model's path is its id
+    pub(super) fn address(&self, commit: &Commit, file: &str) -> String {
+        self.address_at(&commit.asked, file)
+    }
+
+    fn address_at(&self, revision: &str, file: &str) -> String {
+        let revision = revision.replace('/', "%2F");
+        format!("{}/{}/resolve/{revision}/{file}", self.hub.endpoint, self.repo.url()) // a model's path is its id
     }
 
     /// What a status means and what to do. Source of the codes: `hf_raise_for_status` of `huggingface_hub`.
@@ -175,49 +164,112 @@ impl<'a> Remote<'a> {
     }
 
     /// Fetches the files that an encoder needs, and returns the directory in the cache that holds them.
-    fn assemble(&self, listing: &Listing, progress: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, Error> {
-        let dir = self.cache().pointer_path(&listing.sha);
-        let listed = |path: &Path| {
-            let mut files = listing.siblings.iter().filter(|file| Path::new(&file.rfilename) == path);
-            // Both names become paths in the cache.
-            files.find(|file| [&file.rfilename, file.etag()].iter().all(|name| stays_below(Path::new(name))))
-        };
-        // Whether the hub has the file, which then is in the cache.
-        let mut get = |path: PathBuf| match listed(&path) {
-            Some(file) => self.fetch(file, &listing.sha, progress).map(|()| true),
-            None => Ok(false),
-        };
-        let mut folders = vec![PathBuf::new()];
-        if get("modules.json".into())? {
-            let modules: Vec<Module> = read_json(&dir.join("modules.json"))?;
-            folders.extend(modules.into_iter().map(|module| PathBuf::from(module.path)));
+    fn assemble(&self, listing: Listing, progress: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, Error> {
+        let commit = self.commit(&listing)?;
+        let dir = self.snapshot(&commit);
+        let mut snapshot = Snapshot { remote: self, listing, commit: &commit, progress };
+        let transformer = files::configs(&mut snapshot)?.transformer;
+        if snapshot.find(&transformer.join("adapter_config.json"))?.is_some() {
+            refuse_adapter(&dir.join(&transformer))?;
         }
-        for folder in folders {
-            for name in CONFIGS {
-                get(folder.join(name))?;
-            }
-        }
-        // A module that is not supported is refused here, before the weights are downloaded.
-        let transformer = if dir.is_dir() { Layout::read(&dir)?.transformer } else { dir.clone() };
-        if !transformer.join("config.json").exists() {
+        if !dir.join(&transformer).join("config.json").exists() {
             return Err(self.failed("no config.json on the hub: expected a model for transformers"));
         }
-        let folder = transformer.strip_prefix(&dir).expect("a module lies in the directory");
-        let _ = get(folder.join("tokenizer.json"))? || get(folder.join("vocab.txt"))?;
-        let weights = weights::FILES.into_iter().find(|(name, _)| listed(&folder.join(name)).is_some());
-        let (name, sharded) = weights.ok_or_else(|| {
+        // A module that is not supported is refused here, before the weights are downloaded.
+        Layout::read(&dir)?;
+        files::weights(&mut snapshot, &transformer)?.ok_or_else(|| {
             self.failed("no weights on the hub: expected model.safetensors or pytorch_model.bin, whole or in shards")
         })?;
-        get(folder.join(name))?;
-        if sharded {
-            for shard in weights::shards(&transformer.join(name))? {
-                get(folder.join(shard))?;
-            }
-        }
         // Last, so that a branch in the cache leads to a whole model.
         if !is_commit(self.repo.revision()) {
-            self.cache().create_ref(&listing.sha).map_err(Error::io(&self.hub.cache))?;
+            self.refer(&commit.folder)?;
         }
         Ok(dir)
+    }
+
+    /// The state of the model that a hub has at the revision.
+    fn commit(&self, listing: &Listing) -> Result<Commit, Error> {
+        let (listed, revision) = (listing.commit(), self.repo.revision());
+        if let Some(commit) = listed.filter(|commit| is_commit(commit)) {
+            return Ok(Commit { folder: commit.to_owned(), asked: commit.to_owned() });
+        }
+        // A mirror may call its state by another name, or by none that it understands; its files may tell.
+        let folder = listed.unwrap_or(revision).replace('/', "-");
+        for asked in listed.into_iter().chain([revision]) {
+            let answer = self.question(asked, "config.json").map_err(|error| self.broken("config.json", &error))?;
+            if answer.status() < 400 {
+                let told = answer.commit.filter(|commit| is_commit(commit));
+                let asked = told.clone().unwrap_or_else(|| asked.to_owned());
+                return Ok(Commit { folder: told.unwrap_or(folder), asked });
+            }
+        }
+        Ok(Commit { folder, asked: revision.to_owned() })
+    }
+
+    /// Notes in the cache which commit a branch is at.
+    fn refer(&self, commit: &str) -> Result<(), Error> {
+        let path = self.reference();
+        if fs::read_to_string(&path).is_ok_and(|current| current.trim() == commit) {
+            return Ok(());
+        }
+        let written = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, commit));
+        match written {
+            // All files are there; that the note is missing, only a run without a network will see.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => Ok(()),
+            written => written.map_err(Error::io(&path)),
+        }
+    }
+}
+
+/// The state of a model whose files are fetched.
+pub(super) struct Commit {
+    /// Its folder in the cache.
+    folder: String,
+    /// What the hub is asked for.
+    asked: String,
+}
+
+impl Commit {
+    /// Whether its files are what they were when they were fetched.
+    pub(super) fn is_fixed(&self) -> bool {
+        is_commit(&self.folder)
+    }
+}
+
+/// The files of a model at one commit: in the cache, or fetched into it.
+struct Snapshot<'a> {
+    remote: &'a Remote<'a>,
+    listing: Listing,
+    commit: &'a Commit,
+    progress: &'a mut dyn FnMut(Event<'_>),
+}
+
+impl Folder for Snapshot<'_> {
+    fn find(&mut self, file: &Path) -> Result<Option<PathBuf>, Error> {
+        let (remote, commit) = (self.remote, self.commit);
+        // The name becomes a path in the cache.
+        let Some(name) = file.to_str().filter(|_| stays_below(file) && self.listing.may_have(file)) else {
+            return Ok(None);
+        };
+        if let Some(path) = remote.cached_file(file, commit) {
+            return Ok(Some(path));
+        }
+        let known = match self.listing.file(file) {
+            Some(known) => known,
+            None => {
+                let answer = remote.question(&commit.asked, name).map_err(|error| remote.broken(name, &error))?;
+                match answer.status() {
+                    404 => return Ok(None),
+                    // A question that a server does not take, or that ends at a host which only gives.
+                    405 | 501 => File::default(),
+                    status if status >= 400 && answer.is_hubs => {
+                        return Err(remote.refusal(status, answer.header("x-error-code").unwrap_or_default()));
+                    }
+                    status if status >= 400 => File::default(),
+                    _ => File::by_headers(&answer),
+                }
+            }
+        };
+        remote.fetch(name, &known, commit, self.progress)
     }
 }

@@ -5,122 +5,168 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::symlink,
-    path::Path,
-    time::Duration,
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{MetadataExt, symlink},
+    path::{Path, PathBuf},
 };
 
-use ureq::{Agent, config::RedirectAuthHeaders};
+use sha2::{Digest, Sha256};
+use ureq::http::Method;
 
 use super::{
     Event,
-    remote::{File, Remote},
+    listing::File,
+    remote::{Commit, Remote},
 };
-use crate::{error::Error, manifest::Stamp};
-
-/// An agent that gives up after `patience` without a byte from the server.
-pub(super) fn agent(patience: Duration) -> Agent {
-    let config = Agent::config_builder()
-        .user_agent(concat!("ko-sts/", env!("CARGO_PKG_VERSION")))
-        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-        .timeout_resolve(Some(patience))
-        .timeout_connect(Some(patience))
-        .timeout_recv_response(Some(patience))
-        .timeout_per_read(Some(patience));
-    config.build().into()
-}
+use crate::{
+    error::Error,
+    manifest::{Stamp, hex},
+};
 
 impl Remote<'_> {
-    /// Makes sure that the cache has a file of a commit.
-    pub(super) fn fetch(&self, file: &File, commit: &str, progress: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
-        let pointer = self.cache().pointer_path(commit).join(&file.rfilename);
-        if pointer.exists() {
-            return Ok(());
-        }
-        // It may be there unchanged since another commit.
-        let blob = self.cache().blob_path(file.etag());
-        if !blob.exists() {
-            self.download(file, commit, &blob, progress)?;
-        }
-        link(&pointer, file).map_err(Error::io(&pointer))
+    /// The path in the cache of a file of a commit, if it is there.
+    pub(super) fn cached_file(&self, name: &Path, commit: &Commit) -> Option<PathBuf> {
+        Some(self.snapshot(commit).join(name)).filter(|pointer| commit.is_fixed() && pointer.exists())
     }
 
+    /// Makes sure that the cache has a file of a commit; `None` if the hub lacks it after all.
+    pub(super) fn fetch(
+        &self,
+        name: &str,
+        file: &File,
+        commit: &Commit,
+        progress: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<PathBuf>, Error> {
+        let pointer = self.snapshot(commit).join(name);
+        // It may be there unchanged since another commit.
+        let known = file.etag.clone().filter(|etag| self.blob(etag).exists());
+        let Some(etag) = known.map_or_else(|| self.download(name, file, commit, progress), |etag| Ok(Some(etag)))?
+        else {
+            return Ok(None);
+        };
+        link(&pointer, name, &etag).map_err(|error| self.unwritable(name, &pointer, error))?;
+        Ok(Some(pointer))
+    }
+
+    fn blob(&self, etag: &str) -> PathBuf {
+        self.folder().join("blobs").join(etag)
+    }
+
+    /// Returns the name of the content in the cache.
     fn download(
         &self,
+        name: &str,
         file: &File,
-        commit: &str,
-        blob: &Path,
+        commit: &Commit,
         progress: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), Error> {
-        let name = file.rfilename.as_str();
-        let path = blob.with_extension("part");
-        let failed = |error| Error::io(&path)(error);
-        fs::create_dir_all(blob.parent().unwrap_or(blob)).map_err(failed)?;
-        let mut part = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        // Of two commands at once the second waits, then finds the file; where files cannot be locked, it is verified.
-        let _ = part.lock();
-        if blob.exists() {
-            return Ok(());
-        }
+    ) -> Result<Option<String>, Error> {
+        // Content that has no name before it is here is kept under its sha256.
+        let unnamed = || hex(Sha256::new().chain_update(self.address(commit, name)));
+        let path = self.blob(&format!("{}.part", file.etag.clone().unwrap_or_else(unnamed)));
+        let failed = |error| self.unwritable(name, &path, error);
+        fs::create_dir_all(self.folder().join("blobs")).map_err(failed)?;
+        let blob = file.etag.as_ref().map(|etag| self.blob(etag));
+        let Some(mut part) = lock(&path, blob.as_deref()).map_err(failed)? else { return Ok(file.etag.clone()) };
+        let mut size = file.size;
         let mut bytes = part.metadata().map_err(failed)?.len();
-        if bytes < file.size {
-            let mut request = self.agent.get(self.address(commit, name)).header("Range", format!("bytes={bytes}-"));
-            request = request.header("Accept-Encoding", "identity"); // a range counts bytes of the file itself
-            if let Some(token) = &self.hub.token {
-                request = request.header("Authorization", format!("Bearer {token}"));
-            }
-            let answer = request.call().map_err(|error| {
-                let _ = bytes == 0 && fs::remove_file(&path).is_ok(); // nothing to continue
-                match error {
-                    ureq::Error::StatusCode(status) => self.refusal(status, ""),
-                    error => self.broken(name, &error),
+        // Whether a part belongs to the file as it is now, only its name and size can tell.
+        if file.etag.is_none() || size.is_none() {
+            part.set_len(0).map_err(failed)?;
+            bytes = 0;
+        }
+        if size.is_none_or(|size| bytes < size) {
+            let answer = self.send(&Method::GET, &self.address(commit, name), bytes);
+            let answer = match answer {
+                Ok(answer) if matches!(answer.status(), 200 | 206) => answer,
+                refused => {
+                    let _ = bytes == 0 && fs::remove_file(&path).is_ok(); // nothing to continue
+                    return match refused {
+                        Ok(answer) if answer.status() == 404 => Ok(None),
+                        Ok(answer) => Err(self.refusal(answer.status(), "")),
+                        Err(error) => Err(self.broken(name, &error)),
+                    };
                 }
-            })?;
+            };
             if answer.status() != 206 {
                 part.set_len(0).map_err(failed)?; // the whole file comes, whatever was asked for
-                bytes = 0;
+                (bytes, size) = (0, size.or_else(|| answer.size()));
             }
-            let (mut body, mut buffer) = (answer.into_body().into_reader(), vec![0; 1 << 16]);
+            let (mut body, mut buffer) = (answer.response.into_body().into_reader(), vec![0; 1 << 16]);
             // What is longer than it should be need not be read to its end.
-            while bytes <= file.size {
+            while size.is_none_or(|size| bytes <= size) {
                 let count = body.read(&mut buffer).map_err(|error| self.broken(name, &error.into()))?;
                 if count == 0 {
                     break;
                 }
                 part.write_all(&buffer[..count]).map_err(failed)?;
                 bytes += count as u64;
-                progress(Event::Received { model: self.name, file: name, bytes, size: file.size });
+                progress(Event::Received { model: self.name, file: name, bytes, size: size.unwrap_or(bytes) });
             }
         }
 
         let found = Stamp::of(&path)?;
-        let problem = match &file.lfs {
-            _ if found.size != file.size => format!("{} bytes came, expected {}", found.size, file.size),
-            Some(lfs) if lfs.sha256 != found.sha256 => "its sha256 is not the one that the hub lists".to_owned(),
-            _ => return part.sync_all().and_then(|()| fs::rename(&path, blob)).map_err(failed),
+        let problem = match (size, &file.sha256) {
+            (Some(size), _) if found.size != size => format!("{} bytes came, expected {size}", found.size),
+            (_, Some(sha256)) if *sha256 != found.sha256 => "its sha256 is not the one that the hub lists".to_owned(),
+            _ => {
+                let etag = file.etag.clone().unwrap_or(found.sha256);
+                part.sync_all().and_then(|()| fs::rename(&path, self.blob(&etag))).map_err(failed)?;
+                return Ok(Some(etag));
+            }
         };
         fs::remove_file(&path).map_err(failed)?;
         Err(self.failed(format!("{name}: {problem}; it was removed: run the command again")))
     }
 
-    fn broken(&self, file: &str, error: &ureq::Error) -> Error {
+    pub(super) fn broken(&self, file: &str, error: &ureq::Error) -> Error {
         let why = match error {
             ureq::Error::Timeout(_) => format!("no data came for {} seconds", self.hub.patience.as_secs_f64()),
             error => error.to_string(),
         };
         self.failed(format!("{file}: the download broke off ({why}): run the command again to continue it"))
     }
+
+    fn unwritable(&self, file: &str, path: &Path, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => self.failed(format!(
+                "{file} is not in the cache {}, which cannot be written ({error}): set HF_HUB_CACHE to a folder that can be",
+                self.hub.cache.display()
+            )),
+            _ => Error::io(path)(error),
+        }
+    }
+}
+
+/// Opens a part of a file for this process alone; of two at once the second waits. `None` if the whole file is there by
+/// then. Where files cannot be locked, what comes is verified all the same.
+fn lock(path: &Path, blob: Option<&Path>) -> io::Result<Option<fs::File>> {
+    let is_whole = || blob.is_some_and(Path::exists);
+    loop {
+        let part = OpenOptions::new().create(true).append(true).open(path)?;
+        let _ = part.lock();
+        let (mine, there) = (part.metadata()?, fs::metadata(path));
+        let is_mine = there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino()));
+        if is_whole() {
+            if is_mine {
+                fs::remove_file(path)?; // made above, after the other process had finished
+            }
+            return Ok(None);
+        }
+        // Whoever had it before may have removed it as damaged: what is written to it now would be lost.
+        if is_mine {
+            return Ok(Some(part));
+        }
+    }
 }
 
 /// Links `snapshots/COMMIT/NAME` to `blobs/ETAG`, relative as `huggingface_hub` does, so that a cache can be moved.
-fn link(pointer: &Path, file: &File) -> io::Result<()> {
-    fs::create_dir_all(pointer.parent().unwrap_or(pointer))?;
-    if !pointer.exists() {
-        let _ = fs::remove_file(pointer); // one that leads nowhere
+fn link(pointer: &Path, name: &str, etag: &str) -> io::Result<()> {
+    let target = PathBuf::from(format!("{}blobs/{etag}", "../".repeat(2 + name.matches('/').count())));
+    if pointer.exists() && fs::read_link(pointer).is_ok_and(|current| current == target) {
+        return Ok(());
     }
-    let up = "../".repeat(2 + file.rfilename.matches('/').count());
-    let linked = symlink(format!("{up}blobs/{}", file.etag()), pointer);
+    fs::create_dir_all(pointer.parent().unwrap_or(pointer))?;
+    let _ = fs::remove_file(pointer); // one that leads nowhere, or to what the file was before
     // Another command may have been faster.
-    linked.or_else(|error| if pointer.exists() { Ok(()) } else { Err(error) })
+    symlink(target, pointer).or_else(|error| if pointer.exists() { Ok(()) } else { Err(error) })
 }

@@ -1,53 +1,91 @@
 //! Weights on disk: every format is indexed as tensors at offsets, and read one tensor at a time.
 
+mod objects;
 mod pickle;
 mod safetensors;
+mod state_dict;
 mod torch_archive;
+mod torch_legacy;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::{config::EncoderConfig, error::Error, manifest::stays_below, slices};
+use crate::{config::EncoderConfig, error::Error, files, slices};
 
 pub use self::safetensors::{read as read_safetensors, write as write_safetensors};
 
-/// The files that may hold a model's weights, the preferred one first, and whether it is an index of shards.
-pub(crate) const FILES: [(&str, bool); 4] = [
-    ("model.safetensors", false),
-    ("model.safetensors.index.json", true),
-    ("pytorch_model.bin", false),
-    ("pytorch_model.bin.index.json", true),
-];
+/// The type of a tensor's numbers.
+#[derive(Clone, Debug)]
+enum Format {
+    Kind(Kind),
+    /// One that no encoder's weights have, by its name in the file.
+    Other(String),
+}
 
 /// Where one tensor lies.
 #[derive(Clone, Debug)]
 struct Entry {
-    file: PathBuf,
+    file: Arc<Path>,
     offset: u64, // of the tensor's first byte
-    kind: Kind,
+    format: Format,
     shape: Vec<i64>,
+    /// Elements between neighbours in each dimension, where the tensor does not lie row by row.
+    strides: Option<Vec<i64>>,
 }
 
 impl Entry {
+    fn numel(&self) -> Option<u64> {
+        self.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(u64::try_from(size).ok()?))
+    }
+
     fn bytes(&self) -> Option<u64> {
-        let elements =
-            self.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(u64::try_from(size).ok()?));
-        elements?.checked_mul(self.kind.elt_size_in_bytes() as u64)
+        let Format::Kind(kind) = self.format else { return Some(0) };
+        self.numel()?.checked_mul(kind.elt_size_in_bytes() as u64)
+    }
+
+    /// Elements from the tensor's first to its last in the file.
+    fn reach(&self) -> Option<u64> {
+        let Some(strides) = &self.strides else { return self.numel() };
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let mut sizes = self.shape.iter().zip(strides);
+        sizes.try_fold(1u64, |reach, (&size, &stride)| {
+            reach.checked_add(u64::try_from(size - 1).ok()?.checked_mul(u64::try_from(stride).ok()?)?)
+        })
     }
 
     fn read(&self) -> Result<Tensor, Error> {
-        self.bytes().ok_or_else(|| Error::invalid(&self.file, "a tensor's size is beyond any memory"))?;
-        let mut tensor = Tensor::f_empty(&self.shape, (self.kind, Device::Cpu))?;
+        let invalid = |what: &str| Error::invalid(&self.file, what);
+        let kind = match &self.format {
+            Format::Kind(kind) => *kind,
+            Format::Other(name) => {
+                return Err(invalid(&format!(
+                    "numbers of type {name} are not supported, expected f32, f16, bf16 or f64"
+                )));
+            }
+        };
+        let beyond = || invalid("a tensor's size is beyond any memory");
+        self.bytes().ok_or_else(beyond)?;
+        let in_file = match self.strides {
+            Some(_) => vec![self.reach().and_then(|reach| i64::try_from(reach).ok()).ok_or_else(beyond)?],
+            None => self.shape.clone(),
+        };
+        let mut tensor = Tensor::f_empty(&in_file, (kind, Device::Cpu))?;
         let mut file = File::open(&self.file).map_err(Error::io(&self.file))?;
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io(&self.file))?;
         file.read_exact(slices::bytes_mut(&mut tensor)).map_err(Error::io(&self.file))?;
-        Ok(tensor)
+        match &self.strides {
+            Some(strides) => Ok(tensor.f_as_strided(&self.shape, strides, None)?.f_contiguous()?),
+            None => Ok(tensor),
+        }
     }
 }
 
@@ -60,17 +98,14 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Finds the weights of a Hugging Face directory: `model.safetensors`, whole or sharded, else `pytorch_model.bin`,
-    /// likewise.
-    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
-        let (name, sharded) = FILES.into_iter().find(|(name, _)| dir.join(name).exists()).ok_or_else(|| {
-            Error::invalid(
-                dir,
-                "no weights: expected model.safetensors or pytorch_model.bin, or the index of their shards",
-            )
-        })?;
-        let path = dir.join(name);
-        let entries = if sharded { open_shards(dir, &path)? } else { open_file(&path)? };
+    /// Opens the weights of a Hugging Face directory.
+    pub(crate) fn open(mut dir: &Path) -> Result<Self, Error> {
+        let found = files::weights(&mut dir, Path::new(""))?.ok_or_else(|| Error::invalid(dir, files::NO_WEIGHTS))?;
+        let path = dir.join(&found.first);
+        let mut entries = BTreeMap::new();
+        for file in if found.shards.is_empty() { vec![found.first] } else { found.shards } {
+            entries.extend(open_file(&dir.join(file))?);
+        }
         let prefix = ["", "roberta.", "bert."]
             .into_iter()
             .find(|prefix| entries.keys().any(|name| name.starts_with(&format!("{prefix}embeddings."))))
@@ -85,8 +120,9 @@ impl Weights {
 
     /// Refuses a configuration that asks for far more than the weights hold, before memory is taken for it.
     pub(crate) fn check_size(&self, config: &EncoderConfig) -> Result<(), Error> {
-        let held: i128 =
-            self.entries.values().map(|entry| entry.shape.iter().map(|&size| i128::from(size)).product::<i128>()).sum();
+        // An expanded tensor repeats few numbers many times.
+        let numbers = |entry: &Entry| entry.numel().min(entry.reach()).unwrap_or_default();
+        let held: i128 = self.entries.values().map(|entry| i128::from(numbers(entry))).sum();
         let asked = config.parameters();
         // A tensor that is missing or misshapen is named later; this is about sizes that no machine has.
         if asked > 2 * held + (1 << 24) {
@@ -105,7 +141,10 @@ impl Weights {
         if entry.shape != shape {
             return Err(invalid(format!("has shape {:?}, expected {shape:?} by config.json", entry.shape)));
         }
-        entry.read().map_err(|error| Error::invalid(&self.path, format!("tensor `{full}`: {error}")))
+        entry.read().map_err(|error| match error {
+            Error::Invalid { path, what } => Error::Invalid { path, what: format!("tensor `{full}`: {what}") },
+            error => invalid(format!("cannot be read: {error}")),
+        })
     }
 
     /// Whether there is a tensor of this very name.
@@ -137,36 +176,25 @@ fn first_bert_name(name: &str) -> String {
     name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
 }
 
+/// Indexes a file by what it begins with.
 fn open_file(path: &Path) -> Result<BTreeMap<String, Entry>, Error> {
-    match path.extension() {
-        Some(extension) if extension == "safetensors" => safetensors::index(path),
-        _ => torch_archive::index(path),
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(512).read_to_end(&mut start).map_err(Error::io(path))?;
+    if start.starts_with(b"version https://git-lfs") {
+        return Err(Error::invalid(path, "a pointer of Git LFS, expected the file itself: run `git lfs pull`"));
     }
-}
-
-fn open_shards(dir: &Path, index: &Path) -> Result<BTreeMap<String, Entry>, Error> {
-    let mut entries = BTreeMap::new();
-    for shard in shards(index)? {
-        let path = dir.join(&shard);
-        if !path.exists() {
-            return Err(Error::invalid(index, format!("shard `{shard}` is missing")));
-        }
-        entries.extend(open_file(&path)?);
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        return safetensors::index(path);
     }
-    Ok(entries)
-}
-
-/// The files that an index names, each once.
-pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let shards: BTreeSet<_> = crate::error::read_json::<Index>(index)?.weight_map.into_values().collect();
-    // A name that leads out of the folder is not a shard.
-    match shards.iter().find(|shard| !stays_below(Path::new(shard))) {
-        Some(shard) => Err(Error::invalid(index, format!("shard `{shard}` is not a file name"))),
-        None => Ok(shards),
+    match start[..] {
+        [b'P', b'K', ..] => torch_archive::index(path),
+        [0x80, ..] => torch_legacy::index(path),
+        _ if start.get(257..262) == Some(b"ustar") => Err(Error::invalid(
+            path,
+            "a tar archive of the first PyTorch versions: load it with PyTorch and save its state dict anew",
+        )),
+        _ => Err(Error::invalid(path, "not a whole PyTorch archive: it begins as none that torch.save writes")),
     }
 }
 
@@ -177,3 +205,6 @@ fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 //!
 //! It answers as the hub does to `huggingface_hub` 1.x and `hf-hub` 0.5: a small file comes from the hub itself after a
 //! relative redirect, a large one from another host, with its true size and sha256 in the redirect's headers.
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -45,6 +44,43 @@ pub(crate) enum Fault {
     Gated,
     /// Something else answers in the hub's place.
     NoJson,
+    /// A mirror whose listing has only names.
+    Names,
+    /// The same, and the other host has a file with one bit changed.
+    NamesAndFlipped,
+    /// A mirror that lists names, under a name of its own for the state of the model, and nothing of a commit in the files' headers.
+    OwnCommit,
+    /// The same without any name for the state.
+    NoCommit,
+    /// A mirror that has files and no listing.
+    NoListing,
+    /// A mirror that lists names and takes no questions about a file.
+    NoHead,
+    /// A mirror that lists names and has no entity tags.
+    NoTags,
+    /// A mirror that compresses what it sends itself, whatever was asked for.
+    Gzip,
+    /// A mirror that sends every request on to another host.
+    Moved,
+    /// A file is listed and not there.
+    Lost(&'static str),
+    /// Once, after a while, the other host breaks off after so many bytes of a file's body.
+    CutOnce(usize),
+    /// Once, after a while, it has the file with one bit changed.
+    FlippedOnce,
+}
+
+impl Fault {
+    fn lists_names(self) -> bool {
+        matches!(
+            self,
+            Self::Names | Self::NamesAndFlipped | Self::OwnCommit | Self::NoCommit | Self::NoHead | Self::NoTags
+        )
+    }
+
+    fn hides_commit(self) -> bool {
+        matches!(self, Self::OwnCommit | Self::NoTags)
+    }
 }
 
 struct State {
@@ -130,6 +166,23 @@ fn etag(body: &[u8]) -> String {
     if body.len() < LARGE { digits[..40].to_owned() } else { digits }
 }
 
+/// A gzip file whose blocks are stored as they are (RFC 1951, 3.2.4, and RFC 1952).
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let blocks = body.chunks(0xffff).count();
+    for (index, block) in body.chunks(0xffff).enumerate() {
+        let size = block.len() as u16;
+        packed.push(u8::from(index + 1 == blocks));
+        packed.extend([size.to_le_bytes(), (!size).to_le_bytes()].concat());
+        packed.extend(block);
+    }
+    let crc = body.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
+    });
+    packed.extend([(!crc).to_le_bytes(), (body.len() as u32).to_le_bytes()].concat());
+    packed
+}
+
 /// What goes back, before a body is sent or not.
 struct Answer {
     status: u16,
@@ -161,9 +214,26 @@ fn answer(state: &Mutex<State>, stream: &mut TcpStream) {
         let mut state = state.lock().unwrap();
         let said = [Some(method), Some(path), range, token].into_iter().flatten().collect::<Vec<_>>().join(" ");
         state.requests.push(said);
-        (route(&state, path, token), state.fault)
+        let is_elsewhere = header("host").is_some_and(|host| state.cdn.ends_with(host));
+        let answer = match state.fault {
+            Fault::Moved if !is_elsewhere => plain(308, &[format!("Location: {}{path}", state.cdn)], b""),
+            Fault::NoHead if method == "HEAD" => plain(405, &[], b""),
+            _ => route(&state, path, token),
+        };
+        let fault = state.fault;
+        if path.starts_with("/cdn/") && matches!(fault, Fault::CutOnce(_) | Fault::FlippedOnce) {
+            state.fault = Fault::None;
+        }
+        (answer, fault)
     };
-    let Answer { mut status, mut headers, body } = answer;
+    if path.starts_with("/cdn/") && matches!(fault, Fault::CutOnce(_) | Fault::FlippedOnce) {
+        thread::sleep(Duration::from_millis(800));
+    }
+    let Answer { mut status, mut headers, mut body } = answer;
+    if fault == Fault::Gzip && status == 200 && !path.starts_with("/cdn/") {
+        body = gzip(&body);
+        headers.push("Content-Encoding: gzip".to_owned());
+    }
     let total = body.len();
     let is_cdn = path.starts_with("/cdn/");
     let range = range.filter(|_| status == 200 && !(is_cdn && fault == Fault::NoRange));
@@ -182,7 +252,7 @@ fn answer(state: &Mutex<State>, stream: &mut TcpStream) {
     }
     let _ = write!(stream, "\r\n");
     let sent = match fault {
-        Fault::Cut(bytes) | Fault::Silent(bytes) if is_cdn => bytes.min(body.len()),
+        Fault::Cut(bytes) | Fault::CutOnce(bytes) | Fault::Silent(bytes) if is_cdn => bytes.min(body.len()),
         _ => body.len(),
     };
     if method != "HEAD" {
@@ -193,13 +263,23 @@ fn answer(state: &Mutex<State>, stream: &mut TcpStream) {
     }
 }
 
+/// The headers that a mirror gives on.
+fn shown(fault: Fault, headers: impl IntoIterator<Item = String>) -> Vec<String> {
+    let is_shown = |header: &String| {
+        let (is_tag, is_commit) =
+            (header.contains("ETag:") || header.contains("X-Linked"), header.contains("X-Repo-Commit"));
+        !(fault == Fault::NoTags && is_tag || fault.hides_commit() && is_commit)
+    };
+    headers.into_iter().filter(is_shown).collect()
+}
+
 fn route(state: &State, path: &str, token: Option<&str>) -> Answer {
     let code = |code: &str| format!("X-Error-Code: {code}");
     if let Some(digest) = path.strip_prefix("/cdn/") {
         let mut body = state.files.values().find(|body| etag(body) == digest).unwrap().clone();
         match state.fault {
             Fault::Short(bytes) => body.truncate(body.len() - bytes),
-            Fault::Flipped => body[100] ^= 1,
+            Fault::Flipped | Fault::FlippedOnce | Fault::NamesAndFlipped => body[100] ^= 1,
             _ => {}
         }
         return plain(200, &[], &body);
@@ -207,6 +287,8 @@ fn route(state: &State, path: &str, token: Option<&str>) -> Answer {
     match state.fault {
         Fault::Status(status, error) => return plain(status, &[code(error)], b""),
         Fault::NoJson => return plain(200, &[], b"<html>please log in</html>"),
+        Fault::NoListing if path.starts_with("/api/models/") => return plain(404, &[], b"no such page"),
+        Fault::Lost(name) if path.ends_with(name) => return plain(404, &[code("EntryNotFound")], b""),
         Fault::Gated if !path.starts_with("/api/models/") => return plain(401, &[code("GatedRepo")], b""),
         _ => {}
     }
@@ -222,10 +304,18 @@ fn route(state: &State, path: &str, token: Option<&str>) -> Answer {
         let siblings = state.files.iter().map(|(name, body)| {
             let lfs =
                 (body.len() >= LARGE).then(|| json!({"sha256": etag(body), "size": body.len(), "pointerSize": 134}));
-            json!({"rfilename": name, "size": body.len(), "blobId": &sha256(body)[..40], "lfs": lfs})
+            match state.fault.lists_names() {
+                true => json!({"rfilename": name}),
+                false => json!({"rfilename": name, "size": body.len(), "blobId": &sha256(body)[..40], "lfs": lfs}),
+            }
         });
         let siblings: Vec<_> = siblings.collect();
-        return listing(&json!({"id": "team/tiny", "sha": state.commit, "siblings": siblings}));
+        let sha = match state.fault {
+            Fault::OwnCommit => json!("2026-11-28.7"),
+            Fault::NoCommit | Fault::NoTags => Value::Null,
+            _ => json!(state.commit),
+        };
+        return listing(&json!({"id": "team/tiny", "sha": sha, "siblings": siblings}));
     }
     if path == format!("/api/models/team/tiny/tree/{}", state.commit) {
         let entries = state
@@ -237,7 +327,7 @@ fn route(state: &State, path: &str, token: Option<&str>) -> Answer {
     if let Some(name) = path.strip_prefix(&format!("/api/resolve-cache/models/team/tiny/{}/", state.commit)) {
         let body = &state.files[name];
         let commit = format!("X-Repo-Commit: {}", state.commit);
-        return plain(200, &[commit, format!("ETag: \"{}\"", etag(body))], body);
+        return plain(200, &shown(state.fault, [commit, format!("ETag: \"{}\"", etag(body))]), body);
     }
     if let Some((revision, name)) = path.strip_prefix("/team/tiny/resolve/").and_then(|rest| rest.split_once('/')) {
         let commit = format!("X-Repo-Commit: {}", state.commit);
@@ -252,8 +342,8 @@ fn route(state: &State, path: &str, token: Option<&str>) -> Answer {
                 } else {
                     (302, format!("Location: {}/cdn/{tag}", state.cdn))
                 };
-                let headers = linked.into_iter().chain([location, format!("ETag: \"{tag}\"")]).collect::<Vec<_>>();
-                plain(status, &headers, b"Redirecting")
+                let headers = linked.into_iter().chain([location, format!("ETag: \"{tag}\"")]);
+                plain(status, &shown(state.fault, headers), b"Redirecting")
             }
         };
     }
