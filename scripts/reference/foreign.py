@@ -64,7 +64,7 @@ def tokenizer_cases(fixtures: Path) -> list[dict]:
     without = lambda *keys: {key: value for key, value in own.items() if key not in keys}
     named = lambda name: {**own, "tokenizer_class": name}
     file = read("roberta-tiny/tokenizer.json")
-    framed = {"tokenizer.json": {"post_processor": {"single": file["post_processor"]["single"] * 2}}}
+    framed = {"tokenizer.json": {"post_processor": {"single": file["post_processor"]["single"][::-1]}}}
     shorter = {"tokenizer.json": {"model": {"max_input_chars_per_word": 2}}}
     bare = {"tokenizer.json": {"added_tokens": []}}
     config, world = "tokenizer_config.json", token("[WORLD]", special=False, normalized=True)
@@ -130,7 +130,7 @@ def encoder_cases(fixtures: Path) -> list[dict]:
         {"name": "the tokenizer's length", "files": {length: None, "tokenizer_config.json": {**config, "model_max_length": 5}}},
         {"name": "the tokenizer's length by its older name", "files": {length: None, "tokenizer_config.json": {**{key: value for key, value in config.items() if key != "model_max_length"}, "max_len": 6}}},
         {"name": "arguments", "files": {length: {"max_seq_length": 24, "model_args": {"attn_implementation": "eager", "torch_dtype": "float32"}, "config_args": {"use_cache": False, "hidden_act": "gelu"}, **arguments}}},
-        {"name": "arguments by their newer names", "files": {length: {"max_seq_length": 24, "processor_kwargs": {"model_max_length": 5, "mask_token": "온"}, "model_kwargs": {"dtype": "auto"}}}},
+        {"name": "arguments by their newer names", "files": {length: {"max_seq_length": 24, "processor_kwargs": {"model_max_length": 5, "mask_token": "."}, "model_kwargs": {"dtype": "auto"}}}},
         {"name": "truncated", "files": {st: {**plain, "truncate_dim": 8}}},
         {"name": "truncated after it was normalized", "files": {st: {**plain, "truncate_dim": 8}, **normalized}},
         {"name": "truncated beyond its width", "files": {st: {**plain, "truncate_dim": 100}}},

@@ -110,7 +110,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let encoder = SentenceEncoder::load(&dir, &options)?;
     if encoder.pooling_was_assumed() {
         let (model, pooling) = (args.model.display(), encoder.pooling());
-        data::say!("{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling");
+        data::say!(
+            "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling"
+        );
     }
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let rows = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;

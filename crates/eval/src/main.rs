@@ -95,7 +95,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let encoder = SentenceEncoder::load(model, &options)?;
     if encoder.pooling_was_assumed() {
         let (model, pooling) = (args.model.display(), encoder.pooling());
-        data::say!("{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling");
+        data::say!(
+            "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling"
+        );
     }
 
     // Every output is started before the long work, so that a path that cannot be written fails at once.

@@ -140,27 +140,14 @@ fn is_native(device: Device, precision: Precision) -> bool {
     device == Device::Cpu && (precision.format().is_vectorized() || precision.kind().is_none())
 }
 
-fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig) -> Result<(), Error> {
-    if tokenizer.vocab_size() as i64 > config.vocab_size {
-        return Err(Error::Unusable(format!(
-            "the tokenizer has ids up to {}, and the encoder's vocab_size is {}",
-            tokenizer.vocab_size() - 1,
-            config.vocab_size
-        )));
-    }
-    Ok(())
-}
-
 /// A directory's own pooling cannot be chosen: its weights were trained with it.
-fn choose_pooling(
-    dir: &Path,
-    own: Option<Pooling>,
-    asked: Option<Pooling>,
-) -> Result<(Pooling, PoolingSource), Error> {
+fn choose_pooling(dir: &Path, own: Option<Pooling>, asked: Option<Pooling>) -> Result<(Pooling, PoolingSource), Error> {
     match (own, asked) {
         (Some(own), Some(asked)) if own != asked => Err(Error::invalid(
             &dir.join("modules.json"),
-            format!("its pooling is {own}, and {asked} was asked for; that of a sentence-transformers directory is fixed"),
+            format!(
+                "its pooling is {own}, and {asked} was asked for; that of a sentence-transformers directory is fixed"
+            ),
         )),
         (Some(own), _) => Ok((own, PoolingSource::Directory)),
         (None, Some(asked)) => Ok((asked, PoolingSource::Options)),
@@ -205,7 +192,7 @@ impl SentenceEncoder {
         if layout.lowercase {
             tokenizer = tokenizer.with_lowercase()?;
         }
-        check_vocabulary(&tokenizer, &config).map_err(within)?;
+        let tokenizer = tokenizer.with_embeddings(config.vocab_size as usize).map_err(within)?;
         let stored = weights::Weights::open(dir)?;
         stored.check_size(&config)?;
         let (device, precision) = (options.device, if options.trainable { Precision::F32 } else { options.precision });
@@ -245,7 +232,12 @@ impl SentenceEncoder {
             let (asked, longest) = (tokenizer.max_seq_length(), config.max_sequence_length());
             return Err(Error::Unusable(format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
         }
-        check_vocabulary(&tokenizer, &config)?;
+        if tokenizer.vocab_size() as i64 > config.vocab_size {
+            let (largest, rows) = (tokenizer.vocab_size() - 1, config.vocab_size);
+            return Err(Error::Unusable(format!(
+                "the tokenizer has ids up to {largest}, and the encoder's vocab_size is {rows}"
+            )));
+        }
         let weights = Weights::torch(&config, device)?;
         init::initialize(weights.vs(), &config);
         Ok(Self {

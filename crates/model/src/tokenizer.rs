@@ -38,6 +38,7 @@ pub struct Tokenizer {
     max_seq_length: usize,
     special_tokens: usize, // that frame a sentence
     vocab_size: usize,
+    embeddings: usize, // ids from here on have none
     lowercase: bool,
 }
 
@@ -102,7 +103,8 @@ impl Tokenizer {
         let truncation = TruncationParams { max_length: max_seq_length, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(refused)?;
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
-        Ok(Self { inner, config, max_seq_length, special_tokens: special, vocab_size, lowercase: false })
+        let (special_tokens, embeddings) = (special, vocab_size);
+        Ok(Self { inner, config, max_seq_length, special_tokens, vocab_size, embeddings, lowercase: false })
     }
 
     /// The tokenizer with every text brought to lower case before its own rules, special tokens in it left as they are.
@@ -121,6 +123,20 @@ impl Tokenizer {
         Ok(self)
     }
 
+    /// The tokenizer of an encoder with so many token embeddings. Added tokens may be beyond them, as in transformers: then a
+    /// text that has one is refused, and all others are not.
+    ///
+    /// # Errors
+    /// Where the subwords themselves have ids that are beyond them.
+    pub(crate) fn with_embeddings(self, embeddings: usize) -> Result<Self, Error> {
+        match self.inner.get_vocab(false).into_values().max() {
+            Some(id) if id as usize >= embeddings => Err(Error::Unusable(format!(
+                "the tokenizer has ids up to {id}, and the encoder's vocab_size is {embeddings}"
+            ))),
+            _ => Ok(Self { embeddings, ..self }),
+        }
+    }
+
     /// Most tokens of a sentence, special tokens included.
     pub fn max_seq_length(&self) -> usize {
         self.max_seq_length
@@ -130,7 +146,7 @@ impl Tokenizer {
         self.lowercase
     }
 
-    /// One more than the largest id, which the encoder's vocabulary has to cover.
+    /// One more than the largest id, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
@@ -198,9 +214,11 @@ impl Tokenizer {
                 let (found, most) = (encoding.len(), self.max_seq_length);
                 return Err(Error::Tokenizer(format!("a sentence has {found} tokens where it was cut at {most}")));
             }
-            // A template's special tokens carry ids of their own, which the library does not compare with the vocabulary.
-            if let Some(id) = encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab_size) {
-                return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.vocab_size)));
+            // Added tokens may be beyond the embeddings, and a template's special tokens carry ids of their own.
+            let windows = std::iter::once(encoding).chain(encoding.get_overflowing());
+            let mut ids = windows.flat_map(|window| window.get_ids());
+            if let Some(id) = ids.find(|&&id| id as usize >= self.embeddings) {
+                return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.embeddings)));
             }
         }
         Ok(encodings)

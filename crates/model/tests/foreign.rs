@@ -71,7 +71,8 @@ fn token_ids_equal_those_of_transformers() {
     for one in expected["tokenizers"].as_array().unwrap() {
         let (_folder, dir, name) = case(one);
         let ids: Vec<Vec<f64>> = one["ids"].as_array().unwrap().iter().map(numbers).collect();
-        let found = Tokenizer::load(&dir, length).unwrap().encode(&texts).unwrap();
+        let found =
+            Tokenizer::load(&dir, length).unwrap().encode(&texts).unwrap_or_else(|error| panic!("{name}: {error}"));
         for ((text, expected), found) in texts.iter().zip(ids).zip(found) {
             let found: Vec<f64> = found.into_iter().map(|id| id as f64).collect();
             assert_eq!(found, expected, "{name}: {text}");
@@ -89,7 +90,7 @@ fn embeddings_and_similarities_equal_those_of_sentence_transformers_also_once_th
         let trainable = SentenceEncoder::load(&dir, &Options { trainable: true, ..Options::default() }).unwrap();
         trainable.save(&saved, "").unwrap();
         for (encoder, name) in [(load(&dir), name.clone()), (load(&saved), format!("{name}, saved"))] {
-            let encoder = encoder.unwrap();
+            let encoder = encoder.unwrap_or_else(|error| panic!("{name}: {error}"));
             let embeddings = encoder.encode(&texts).unwrap();
             assert_embeddings(&embeddings, &one["embeddings"], &name);
             assert_eq!(embeddings.size()[1] as usize, encoder.dimensions(), "{name}");
@@ -155,7 +156,11 @@ fn what_changes_a_computation_and_is_not_supported_is_refused_by_file_and_key() 
     let (length, st) = ("sentence_bert_config.json", "config_sentence_transformers.json");
     let config = "tokenizer_config.json";
     for (file, keys, expected) in [
-        (length, json!({"max_sequence_length": 9}), "unknown key `max_sequence_length`, expected one of max_seq_length"),
+        (
+            length,
+            json!({"max_sequence_length": 9}),
+            "unknown key `max_sequence_length`, expected one of max_seq_length",
+        ),
         (length, json!({"max_seq_length": "9"}), "max_seq_length: expected a whole number"),
         (length, json!({"do_lower_case": "no"}), "do_lower_case is \"no\", expected true or false"),
         (length, json!({"model_args": {"load_in_8bit": true}}), "model_args: `load_in_8bit` is true"),
@@ -190,7 +195,11 @@ fn what_changes_a_computation_and_is_not_supported_is_refused_by_file_and_key() 
     for class in ["my_models.Transformer", "sentence_transformers.base.modules.router.Router"] {
         let modules = json!({"modules.json": [{"path": "", "type": class}]});
         let (_folder, dir) = lay_out("st-roberta-tiny-old", &modules, &Value::Null);
-        assert!(refusal(&dir).contains(&format!("modules.json: module `{class}` is not supported")), "{}", refusal(&dir));
+        assert!(
+            refusal(&dir).contains(&format!("modules.json: module `{class}` is not supported")),
+            "{}",
+            refusal(&dir)
+        );
     }
 }
 
@@ -198,18 +207,38 @@ fn what_changes_a_computation_and_is_not_supported_is_refused_by_file_and_key() 
 fn a_vocabulary_that_is_not_of_its_class_is_refused() {
     // RobertaTokenizer makes three tokens of every text from it.
     let (_folder, dir) = lay_out("roberta-tiny", &json!({"tokenizer_config.json": {}}), &Value::Null);
-    fs::write(dir.join("config.json"), fs::read_to_string(dir.join("config.json")).unwrap().replace("BertTokenizer", "RobertaTokenizer"))
-        .unwrap();
+    fs::write(
+        dir.join("config.json"),
+        fs::read_to_string(dir.join("config.json")).unwrap().replace("BertTokenizer", "RobertaTokenizer"),
+    )
+    .unwrap();
     assert!(refusal(&dir).contains("tokenizer.json: WordPiece, and RobertaTokenizer expects BPE"), "{}", refusal(&dir));
 }
 
 #[test]
+fn an_added_token_without_an_embedding_is_refused_where_a_text_has_it() {
+    let (_folder, dir) = lay_out("roberta-tiny", &json!({"added_tokens.json": {"[WORLD]": 500}}), &Value::Null);
+    let encoder = load(&dir).unwrap();
+    encoder.encode(&["비가 온다."]).unwrap();
+    let message = encoder.encode(&["[WORLD]"]).unwrap_err().to_string();
+    assert_eq!(message, "tokenizer: id 500 is beyond the vocabulary of 500");
+    let long = "비가 온다. ".repeat(100) + "[WORLD]";
+    assert!(encoder.tokenizer().encode_windows(&[long]).is_err(), "also beyond the first window");
+}
+
+#[test]
 fn a_tokenizer_that_others_make_is_refused_with_the_command_that_does() {
-    for files in [vec!["sentencepiece.bpe.model"], vec!["spiece.model"], vec!["tokenizer.model"], vec!["vocab.json", "merges.txt"]] {
+    for files in [
+        vec!["sentencepiece.bpe.model"],
+        vec!["spiece.model"],
+        vec!["tokenizer.model"],
+        vec!["vocab.json", "merges.txt"],
+    ] {
         let (_folder, dir) = lay_out("roberta-tiny", &json!({"tokenizer.json": null}), &Value::Null);
         files.iter().for_each(|name| fs::write(dir.join(name), "").unwrap());
         let message = refusal(&dir);
-        let named = format!("no tokenizer.json, which is read in place of {}: make it by python -c", files.join(" and "));
+        let named =
+            format!("no tokenizer.json, which is read in place of {}: make it by python -c", files.join(" and "));
         let command = format!("AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')\"", dir.display());
         assert!(message.contains(&named) && message.ends_with(&command), "{message}");
     }
@@ -218,8 +247,10 @@ fn a_tokenizer_that_others_make_is_refused_with_the_command_that_does() {
 #[test]
 fn decomposed_text_has_the_tokens_of_its_composed_form() {
     // unicodedata.normalize("NFD", "비가 온다.") and of "각"
-    let (composed, decomposed) =
-        (["비가 온다.", "각"], ["\u{1107}\u{1175}\u{1100}\u{1161} \u{110b}\u{1169}\u{11ab}\u{1103}\u{1161}.", "\u{1100}\u{1161}\u{11a8}"]);
+    let (composed, decomposed) = (
+        ["비가 온다.", "각"],
+        ["\u{1107}\u{1175}\u{1100}\u{1161} \u{110b}\u{1169}\u{11ab}\u{1103}\u{1161}.", "\u{1100}\u{1161}\u{11a8}"],
+    );
     let encoder = load(&fixture("roberta-tiny")).unwrap();
     let tokenizer = encoder.tokenizer();
     assert_eq!(tokenizer.encode(&decomposed).unwrap(), tokenizer.encode(&composed).unwrap());
@@ -259,5 +290,8 @@ fn training_keeps_the_whole_width_of_a_truncated_model() {
     let written: Value =
         serde_json::from_str(&fs::read_to_string(saved.join("config_sentence_transformers.json")).unwrap()).unwrap();
     assert_eq!((&written["truncate_dim"], &written["similarity_fn_name"]), (&json!(8), &json!("dot")));
-    assert_eq!(SentenceEncoder::load(&saved, &Options::default()).unwrap().similarity_function(), SimilarityFunction::Dot);
+    assert_eq!(
+        SentenceEncoder::load(&saved, &Options::default()).unwrap().similarity_function(),
+        SimilarityFunction::Dot
+    );
 }

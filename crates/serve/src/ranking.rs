@@ -97,7 +97,9 @@ impl<R: Read + Seek + Send + 'static> Checked<R> {
         let mut scores = Vec::new();
         while let Some((embeddings, part)) = embedded.try_next().await? {
             cost.add(part);
-            scores.extend(embeddings.iter().map(|embedding| (5.0 * SimilarityFunction::Cosine.of(base, embedding)) as f32));
+            scores.extend(
+                embeddings.iter().map(|embedding| (5.0 * SimilarityFunction::Cosine.of(base, embedding)) as f32),
+            );
         }
         let reader = last.try_recv().map_err(|_| ApiError::Backend("the rows came to no end".to_owned()))?;
         let scores = Scores { rows: reader.ids, scores };

@@ -41,8 +41,16 @@ const TOKENIZER_ARGUMENTS: [&str; 2] = ["tokenizer_args", "processor_kwargs"];
 const CONFIG_ARGUMENTS: [&str; 2] = ["config_args", "config_kwargs"];
 
 /// How files come, which sentence-transformers settles itself.
-const OF_THE_HUB: [&str; 8] =
-    ["cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token", "trust_remote_code"];
+const OF_THE_HUB: [&str; 8] = [
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+    "trust_remote_code",
+];
 
 /// Arguments that do not change what the encoder computes.
 const HARMLESS_FOR_MODEL: [&str; 8] = [

@@ -144,8 +144,13 @@ impl Class {
     /// not know stands for the file as it is.
     fn named(name: &str) -> Option<Self> {
         match name.strip_suffix("Fast").unwrap_or(name) {
-            "BertTokenizer" | "DistilBertTokenizer" | "ElectraTokenizer" | "LayoutLMTokenizer" | "LxmertTokenizer"
-            | "MobileBertTokenizer" | "SqueezeBertTokenizer" => Some(Self::Bert),
+            "BertTokenizer"
+            | "DistilBertTokenizer"
+            | "ElectraTokenizer"
+            | "LayoutLMTokenizer"
+            | "LxmertTokenizer"
+            | "MobileBertTokenizer"
+            | "SqueezeBertTokenizer" => Some(Self::Bert),
             "RobertaTokenizer" | "BartTokenizer" | "LEDTokenizer" | "LongformerTokenizer" | "MvpTokenizer" => {
                 Some(Self::Roberta)
             }
@@ -208,7 +213,8 @@ mod tests {
     fn a_class_with_rules_of_its_own_is_refused_by_file_and_key() {
         let named = json!({"tokenizer_class": "AlbertTokenizerFast"});
         let message = Class::find(named.as_object().unwrap(), &Map::new()).unwrap_err();
-        let expected = "tokenizer_config.json: tokenizer_class `AlbertTokenizerFast` is not supported, expected BertTokenizer,";
+        let expected =
+            "tokenizer_config.json: tokenizer_class `AlbertTokenizerFast` is not supported, expected BertTokenizer,";
         assert!(message.starts_with(expected), "{message}");
     }
 }

@@ -50,7 +50,10 @@ pub(super) fn read(dir: &Path, arguments: &Map<String, Value>) -> Result<Read, E
     if let Some(Value::Array(files)) = keys.get("fast_tokenizer_files")
         && files.iter().any(|file| file != TOKENIZER)
     {
-        return Err(Error::invalid(&dir.join(CONFIG), "fast_tokenizer_files is not supported, expected tokenizer.json"));
+        return Err(Error::invalid(
+            &dir.join(CONFIG),
+            "fast_tokenizer_files is not supported, expected tokenizer.json",
+        ));
     }
     keys.extend(arguments.clone());
     let (file, vocabulary) = (dir.join(TOKENIZER), dir.join(VOCABULARY));
@@ -84,7 +87,7 @@ pub(super) fn read(dir: &Path, arguments: &Map<String, Value>) -> Result<Read, E
         }
     };
     let known: Vec<String> = inner.get_added_tokens_decoder().into_values().map(|token| token.content).collect();
-    let added = tokens.added(&|text| known.iter().any(|known| known == text));
+    let added = tokens.added(&known);
     let refused = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
     inner.add_tokens(added).map_err(refused)?;
     if let Some(frame) = rules.frame(&inner) {
@@ -142,7 +145,8 @@ impl Class {
     /// The special tokens that a class has where no file names them.
     fn set_defaults(self, tokens: &mut Tokens) {
         let bert = [("unk", "[UNK]"), ("sep", "[SEP]"), ("pad", "[PAD]"), ("cls", "[CLS]"), ("mask", "[MASK]")];
-        let roberta = [("bos", "<s>"), ("eos", "</s>"), ("unk", "<unk>"), ("sep", "</s>"), ("pad", "<pad>"), ("cls", "<s>")];
+        let roberta =
+            [("bos", "<s>"), ("eos", "</s>"), ("unk", "<unk>"), ("sep", "</s>"), ("pad", "<pad>"), ("cls", "<s>")];
         let defaults = match self {
             Self::AsItIs => return,
             Self::Bert => bert.as_slice(),

@@ -151,14 +151,16 @@ impl Tokens {
     /// `added_tokens.json`, and above it the tokens of `tokenizer.json`.
     fn read_older(&mut self, sources: Sources<'_>) -> Result<(), String> {
         for (text, id) in sources.added_tokens.into_iter().flatten() {
-            let id = id.as_i64().ok_or_else(|| format!("added_tokens.json: `{text}`: {id}, expected a whole number"))?;
+            let id =
+                id.as_i64().ok_or_else(|| format!("added_tokens.json: `{text}`: {id}, expected a whole number"))?;
             let named = self.named.iter().filter(|(key, _)| NAMES.contains(&key.as_str())).map(|(_, token)| token);
             let is_special = named.chain(&self.extra).any(|token| token.content == *text);
             self.by_id.insert(id, AddedToken::from(text.as_str(), is_special));
         }
         for token in sources.of_tokenizer {
             let place = |what| format!("tokenizer.json: added_tokens: {what}");
-            let id = token.get("id").and_then(Value::as_i64).ok_or_else(|| place("a token without an id".to_owned()))?;
+            let id =
+                token.get("id").and_then(Value::as_i64).ok_or_else(|| place("a token without an id".to_owned()))?;
             self.by_id.insert(id, written(token).map_err(place)?);
         }
         Ok(())
@@ -191,11 +193,11 @@ impl Tokens {
     }
 
     /// What is added to a vocabulary, in the order in which tokens that it lacks get their ids: those with ids first, then
-    /// special ones that neither they nor the tokenizer, `known`, have.
-    pub(super) fn added(&self, known: &dyn Fn(&str) -> bool) -> Vec<AddedToken> {
+    /// special ones that neither they nor the added ones of the tokenizer, `known`, have.
+    pub(super) fn added(&self, known: &[String]) -> Vec<AddedToken> {
         let mut added: Vec<AddedToken> = self.by_id.values().cloned().collect();
         for token in self.named.iter().map(|(_, token)| token).chain(&self.extra) {
-            if !known(&token.content) && added.iter().all(|other| other.content != token.content) {
+            if !known.contains(&token.content) && added.iter().all(|other| other.content != token.content) {
                 added.push(token.clone());
             }
         }
