@@ -104,19 +104,45 @@ impl Layout {
                 truncate_dim: None,
             });
         }
+        let modules = Modules::read(dir, &modules_path)?;
+        let (similarity, truncate_dim) =
+            read_settings(&settings).map_err(|what| Error::invalid(&settings_path, what))?;
+        let input = transformer::read(&modules.transformer)?;
+        let tokenizer: Map<String, Value> = read_if_there(&modules.transformer.join("tokenizer_config.json"))?;
+        let of_tokenizer = || tokenizer.get("model_max_length").or_else(|| tokenizer.get("max_len"))?.as_u64();
+        let length = input.max_seq_length.or_else(|| of_tokenizer().map(|length| length as usize));
+        Ok(Self {
+            transformer: modules.transformer,
+            pooling: Some(modules.pooling),
+            normalize: modules.normalize,
+            // Without any, the positions are the bound, as in sentence-transformers.
+            max_seq_length: length.unwrap_or(usize::MAX),
+            lowercase: input.lowercase,
+            tokenizer_arguments: input.tokenizer,
+            similarity,
+            truncate_dim,
+        })
+    }
+}
+
+/// What the modules of a sentence-transformers directory are.
+struct Modules {
+    transformer: PathBuf,
+    pooling: Pooling,
+    normalize: bool,
+}
+
+impl Modules {
+    fn read(dir: &Path, list: &Path) -> Result<Self, Error> {
         let (mut transformer, mut pooling, mut normalize) = (None, None, false);
-        for module in read_json::<Vec<Module>>(&modules_path)? {
+        for module in read_json::<Vec<Module>>(list)? {
             if !stays_below(Path::new(&module.path)) {
-                return Err(Error::invalid(
-                    &modules_path,
-                    format!("path `{}` leads out of the directory", module.path),
-                ));
+                return Err(Error::invalid(list, format!("path `{}` leads out of the directory", module.path)));
             }
             let path = dir.join(&module.path);
             // The class has kept its name and moved between packages; one of another package is another class.
             let is_own = module.class.starts_with("sentence_transformers.");
-            let name = module.class.rsplit('.').next().filter(|_| is_own).unwrap_or_default();
-            match name {
+            match module.class.rsplit('.').next().filter(|_| is_own).unwrap_or_default() {
                 "Transformer" if transformer.is_none() => transformer = Some(path),
                 "Pooling" if pooling.is_none() => pooling = Some(read_pooling(&path.join("config.json"))?),
                 "Normalize" if pooling.is_some() => {
@@ -128,29 +154,13 @@ impl Layout {
                         "module `{}` is not supported, expected one each of Transformer, Pooling, Normalize",
                         module.class
                     );
-                    return Err(Error::invalid(&modules_path, what));
+                    return Err(Error::invalid(list, what));
                 }
             }
         }
-        let (similarity, truncate_dim) =
-            read_settings(&settings).map_err(|what| Error::invalid(&settings_path, what))?;
-        let transformer = transformer.ok_or_else(|| Error::invalid(&modules_path, "no module of type Transformer"))?;
-        let input = transformer::read(&transformer)?;
-        let tokenizer: Map<String, Value> = read_if_there(&transformer.join("tokenizer_config.json"))?;
-        let pooling = pooling.ok_or_else(|| Error::invalid(&modules_path, "no module of type Pooling"))?;
-        let of_tokenizer = || tokenizer.get("model_max_length").or_else(|| tokenizer.get("max_len"))?.as_u64();
-        let length = input.max_seq_length.or_else(|| of_tokenizer().map(|length| length as usize));
-        Ok(Self {
-            transformer,
-            pooling: Some(pooling),
-            normalize,
-            // Without any, the positions are the bound, as in sentence-transformers.
-            max_seq_length: length.unwrap_or(usize::MAX),
-            lowercase: input.lowercase,
-            tokenizer_arguments: input.tokenizer,
-            similarity,
-            truncate_dim,
-        })
+        let missing = |name: &str| Error::invalid(list, format!("no module of type {name}"));
+        let transformer = transformer.ok_or_else(|| missing("Transformer"))?;
+        Ok(Self { transformer, pooling: pooling.ok_or_else(|| missing("Pooling"))?, normalize })
     }
 }
 

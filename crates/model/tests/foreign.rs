@@ -181,6 +181,10 @@ fn what_changes_a_computation_and_is_not_supported_is_refused_by_file_and_key() 
         (config, json!({"fast_tokenizer_files": ["tokenizer.4.0.0.json"]}), "fast_tokenizer_files is not supported"),
         (config, json!({"truncation_side": "left"}), "truncation_side `left` is not supported"),
         ("special_tokens_map.json", json!({"mask_token": {"content": 1}}), "mask_token: invalid type"),
+        (config, json!({"cls_token": ""}), "cls_token: expected a text that is not empty"),
+        (config, json!({"extra_special_tokens": 1}), "extra_special_tokens: 1, expected a list of tokens"),
+        ("tokenizer.json", json!({"model": 1}), "no object `model`, expected the subwords"),
+        ("tokenizer.json", json!({"added_tokens": [{"content": "x"}]}), "added_tokens: a token without an id"),
         ("added_tokens.json", json!({"[WORLD]": "500"}), "`[WORLD]`: \"500\", expected a whole number"),
     ] {
         let base = "st-roberta-tiny-old";

@@ -42,7 +42,7 @@ pub(super) fn refuse_heads(dir: &Path) -> Result<(), Error> {
     }
     // Written by sentence-transformers' CrossEncoder, whatever the architecture.
     if config.contains_key("sentence_transformers") {
-        return Err(Error::invalid(&path, "a reranker (`sentence_transformers` is its key), expected an encoder"));
+        return Err(Error::invalid(&path, "a reranker (key: sentence_transformers), expected an encoder"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, PostProcessorWrapper, Tokenizer};
 
 use super::{
     class::Class,
@@ -56,42 +56,24 @@ pub(super) fn read(dir: &Path, arguments: &Map<String, Value>) -> Result<Read, E
         ));
     }
     keys.extend(arguments.clone());
-    let (file, vocabulary) = (dir.join(TOKENIZER), dir.join(VOCABULARY));
-    let text = match (file.exists(), vocabulary.exists()) {
-        (true, _) => Text::Tokenizer(read_text(&file)?, file),
-        (false, true) if class == Class::Bert => Text::Vocabulary(read_text(&vocabulary)?),
-        _ => return Err(missing(dir, class)),
-    };
-    let head: Head = match &text {
-        Text::Tokenizer(text, file) => parse(text, file)?,
-        Text::Vocabulary(_) => Head::default(),
-    };
+    let (text, file) = text(dir, class)?;
+    let head: Head = parse(&text, &file)?;
     let (map, added) = (optional("special_tokens_map.json")?, optional("added_tokens.json")?);
     let sources =
         Sources { special_tokens_map: map.as_ref(), added_tokens: added.as_ref(), of_tokenizer: &head.added_tokens };
     let mut tokens = Tokens::read(&keys, arguments, sources).map_err(|what| invalid(dir, &what))?;
     class.set_defaults(&mut tokens);
     let rules = Rules { class, keys: &keys, tokens: &tokens };
-    let mut inner = match &text {
-        Text::Tokenizer(text, file) if class == Class::AsItIs => library(text.as_bytes(), file)?,
-        Text::Tokenizer(text, file) => {
-            let file_json = rules.replace(parse(text, file)?).map_err(|what| invalid(dir, &what))?;
-            library(file_json.to_string().as_bytes(), file)?
-        }
-        Text::Vocabulary(text) => {
-            let lines = text.lines().map(str::trim_end).enumerate();
-            let vocab: Map<String, Value> = lines.map(|(id, token)| (token.to_owned(), id.into())).collect();
-            let file_json = json!({"version": "1.0", "model": {"type": "WordPiece", "vocab": vocab}});
-            let file_json = rules.replace(file_json).map_err(|what| invalid(dir, &what))?;
-            library(file_json.to_string().as_bytes(), &vocabulary)?
-        }
+    let mut inner = if class == Class::AsItIs {
+        library(text.as_bytes(), &file)?
+    } else {
+        let replaced = rules.replace(parse(&text, &file)?).map_err(|what| invalid(dir, &what))?;
+        library(replaced.to_string().as_bytes(), &file)?
     };
     let known: Vec<String> = inner.get_added_tokens_decoder().into_values().map(|token| token.content).collect();
-    let added = tokens.added(&known);
-    let refused = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
-    inner.add_tokens(added).map_err(refused)?;
+    inner.add_tokens(tokens.added(&known)).map_err(|error| Error::Tokenizer(error.to_string()))?;
     if let Some(frame) = rules.frame(&inner) {
-        let processor = serde_json::from_value::<tokenizers::PostProcessorWrapper>(frame);
+        let processor = serde_json::from_value::<PostProcessorWrapper>(frame);
         inner.with_post_processor(Some(processor.map_err(|error| Error::Tokenizer(error.to_string()))?));
     }
     inner.set_encode_special_tokens(rules.flag("split_special_tokens", false).map_err(|what| invalid(dir, &what))?);
@@ -99,9 +81,20 @@ pub(super) fn read(dir: &Path, arguments: &Map<String, Value>) -> Result<Read, E
     Ok(Read { inner, config })
 }
 
-enum Text {
-    Tokenizer(String, PathBuf),
-    Vocabulary(String),
+/// The text of `tokenizer.json`, or what stands for it where a class reads another vocabulary; and the file that it is of.
+fn text(dir: &Path, class: Class) -> Result<(String, PathBuf), Error> {
+    let (file, vocabulary) = (dir.join(TOKENIZER), dir.join(VOCABULARY));
+    if file.exists() {
+        return Ok((read_text(&file)?, file));
+    }
+    if class != Class::Bert || !vocabulary.exists() {
+        return Err(missing(dir, class));
+    }
+    // One token a line, in the order of their ids.
+    let text = read_text(&vocabulary)?;
+    let lines = text.lines().map(str::trim_end).enumerate();
+    let vocab: Map<String, Value> = lines.map(|(id, token)| (token.to_owned(), id.into())).collect();
+    Ok((json!({"model": {"type": "WordPiece", "vocab": vocab}}).to_string(), vocabulary))
 }
 
 /// An error whose text begins with the name of a file of the directory.
@@ -188,9 +181,13 @@ impl Rules<'_> {
     }
 
     /// The rules of the class in place of the file's own, and the vocabulary without added tokens.
-    fn replace(&self, mut file: Value) -> Result<Value, String> {
-        let model = &file["model"];
-        let kind = match (&model["type"], &model["vocab"], &model["merges"]) {
+    fn replace(&self, mut file: Map<String, Value>) -> Result<Value, String> {
+        let Some(Value::Object(mut model)) = file.remove("model") else {
+            return Err(format!("{TOKENIZER}: no object `model`, expected the subwords"));
+        };
+        let mut take = |key: &str| model.remove(key).unwrap_or_default();
+        let (kind, vocab, merges) = (take("type"), take("vocab"), take("merges"));
+        let kind = match (&kind, &vocab, &merges) {
             (Value::String(kind), ..) => kind.as_str(),
             // Older files do not say.
             (_, Value::Array(_), _) => "Unigram",
@@ -205,7 +202,6 @@ impl Rules<'_> {
                 self.class.name()
             ));
         }
-        let (vocab, merges) = (file["model"]["vocab"].take(), file["model"]["merges"].take());
         let (model, normalizer, pre_tokenizer, decoder) = match self.class {
             Class::AsItIs => unreachable!("its rules are the file's"),
             Class::Bert => {
@@ -247,13 +243,13 @@ impl Rules<'_> {
                 };
                 (
                     json!({"type": "Unigram", "unk_id": unk_id, "byte_fallback": false, "vocab": vocab}),
-                    precompiled(&file["normalizer"]),
+                    file.get("normalizer").map_or(Value::Null, precompiled),
                     json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]}),
                     metaspace,
                 )
             }
         };
-        let truncation = file["truncation"].take();
+        let truncation = file.remove("truncation");
         Ok(json!({"version": "1.0", "truncation": truncation, "padding": null, "added_tokens": [], "model": model,
                   "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": decoder}))
     }

@@ -142,7 +142,11 @@ impl Tokens {
             Some(other) => return Err((key.to_owned(), format!("{other}, expected a list of tokens"))),
         }
         for (key, value) in named {
-            let token = special(value).map_err(|what| (key.to_owned(), what))?;
+            let token = special(value).and_then(|token| match token.content.is_empty() {
+                true => Err("expected a text that is not empty".to_owned()),
+                false => Ok(token),
+            });
+            let token = token.map_err(|what| (key.to_owned(), what))?;
             self.named.push((key.to_owned(), token));
         }
         Ok(())
