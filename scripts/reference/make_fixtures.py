@@ -1,7 +1,7 @@
 """Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/make_fixtures.py [models] [torch] [tokenizer] [steps] [losses] [masked] [metrics]
+    "$python" scripts/reference/make_fixtures.py [models] [foreign] [torch] [tokenizer] [steps] [losses] [masked] [metrics]
 
 Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
 sentences are stored, from --data-dir (default $STS_DATA_DIR).
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
+import foreign
 import losses
 import masked
 import metrics
@@ -24,7 +25,7 @@ import twenty_steps
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 MODELS = CRATES / "model" / "tests" / "fixtures"
-KINDS = ["models", "torch", "tokenizer", "steps", "losses", "masked", "metrics"]
+KINDS = ["models", "foreign", "torch", "tokenizer", "steps", "losses", "masked", "metrics"]
 
 
 def main() -> None:
@@ -43,6 +44,8 @@ def main() -> None:
         tiny_models.make(MODELS)
     if "torch" in kinds:
         torch_files.make(MODELS)
+    if "foreign" in kinds:
+        foreign.make(MODELS)
     if "tokenizer" in kinds:
         if arguments.data_dir is None:
             parser.error("tokenizer needs --data-dir or STS_DATA_DIR")

@@ -26,8 +26,7 @@ pub fn filter_stream(
 ) -> anyhow::Result<usize> {
     let reader =
         StreamReader::try_new(BufReader::new(input), None).context("standard input: expected an Arrow IPC stream")?;
-    let added =
-        Added::new(columns, &reader.schema(), encoder.config().hidden_size as usize).context("standard input")?;
+    let added = Added::new(columns, &reader.schema(), encoder.dimensions()).context("standard input")?;
     let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema()).context(OUTPUT)?;
     let mut rows = 0;
     for batch in reader {

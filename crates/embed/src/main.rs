@@ -10,7 +10,7 @@ use clap::Parser;
 use data::command_line::{self, WrongUse};
 use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter_stream};
 use model::{
-    BUNDLED_MODEL, Options, Precision, SentenceEncoder, fingerprint,
+    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, fingerprint,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -67,6 +67,10 @@ struct Args {
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     max_seq_length: Option<u32>,
+    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls or
+    /// max [default: mean].
+    #[arg(long)]
+    pooling: Option<Pooling>,
     /// Device: auto (CUDA if usable), cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -122,16 +126,23 @@ fn run(args: &Args) -> anyhow::Result<()> {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         precision: args.precision,
         max_seq_length: args.max_seq_length.map(|length| length as usize),
+        pooling: args.pooling,
         ..Options::default()
     };
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(&dir, &options)?;
+    if encoder.pooling_was_assumed() {
+        let (model, pooling) = (args.model.display(), encoder.pooling());
+        data::say!(
+            "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling"
+        );
+    }
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let rows = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
         data::say!("{rows} rows");
         return Ok(());
     };
-    let added = Added::new(columns.clone(), &table.schema, encoder.config().hidden_size as usize)?;
+    let added = Added::new(columns.clone(), &table.schema, encoder.dimensions())?;
     let rows_per_part = args.rows_per_part as usize;
     let settings = Settings::new(&args.model, fingerprint(&dir)?, &encoder, columns, rows_per_part, &table);
     let outcome = embed_table(&Job { table, added, output, settings, shard: args.shard }, &encoder)?;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use data::Staged;
-use model::{Precision, SentenceEncoder};
+use model::{Pooling, Precision, SentenceEncoder};
 use serde::{Deserialize, Serialize};
 
 use crate::{columns::Columns, input::Table};
@@ -25,6 +25,10 @@ pub struct Settings {
     pub dimensions: usize,
     /// Number format that the encoder computed in.
     pub precision: String,
+    /// From token embeddings to a text's, of a model whose directory has none of its own. Older settings do not say; it was
+    /// the mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
     /// Tokens per sentence.
     pub max_seq_length: usize,
     /// What was added to the table.
@@ -77,8 +81,9 @@ impl Settings {
         Self {
             model: model.display().to_string(),
             model_sha256,
-            dimensions: encoder.config().hidden_size as usize,
+            dimensions: encoder.dimensions(),
             precision: precision.to_string(),
+            pooling: encoder.pooling_beside_directory(),
             max_seq_length: encoder.tokenizer().max_seq_length(),
             columns,
             rows_per_part,
@@ -148,6 +153,8 @@ impl Settings {
         let fields = [
             ("the model", self.model_sha256 != other.model_sha256),
             ("--precision", self.precision != other.precision),
+            ("--pooling", self.pooling.unwrap_or_default() != other.pooling.unwrap_or_default()),
+            ("the width of its embeddings", self.dimensions != other.dimensions),
             ("--max-seq-length", self.max_seq_length != other.max_seq_length),
             ("its columns", self.columns != other.columns),
             ("--rows-per-part", self.rows_per_part != other.rows_per_part),

@@ -28,6 +28,7 @@ fn model() -> PathBuf {
 fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
     command.current_dir(folder).args(["--device", "cpu", "--threads", "1", "--model"]).arg(model());
+    command.args(["--pooling", "mean"]); // told, so that no line says what is assumed
     command
 }
 
@@ -301,7 +302,7 @@ fn a_full_disk_leaves_no_part() {
     long_table(folder.path(), 5000);
     // A limit on the size of a file stands for a disk that is full; the signal that comes with it is ignored.
     let script = format!(
-        "trap '' XFSZ; ulimit -f 64; exec '{}' --model '{}' --device cpu --threads 1 --input long.tsv --output out",
+        "trap '' XFSZ; ulimit -f 64; exec '{}' --model '{}' --device cpu --threads 1 --pooling mean --input long.tsv --output out",
         env!("CARGO_BIN_EXE_embed"),
         model().display()
     );
@@ -310,4 +311,52 @@ fn a_full_disk_leaves_no_part() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.lines().count() == 1 && stderr.contains("out/part-00000-00000.parquet"), "{stderr}");
     assert_eq!(parts(&folder.path().join("out")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn parts_of_two_poolings_never_mix_and_older_settings_are_those_of_the_mean() {
+    let folder = TempDir::new().unwrap();
+    tables(folder.path());
+    let run = |output: &str, pooling: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
+        command.current_dir(folder.path()).args(["--device", "cpu", "--threads", "1", "--model"]).arg(model());
+        let output = command.args(["--input", "a.csv", "--output", output]).args(pooling).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (done, told) = run("mean", &[]);
+    assert!(done && told.contains("no pooling of its own, mean is assumed: another is named by --pooling"), "{told}");
+    assert!(run("mean", &["--pooling", "mean"]).0);
+    let (done, line) = run("mean", &["--pooling", "cls"]);
+    assert!(!done && line.contains("which differs in --pooling"), "{line}");
+    assert!(run("cls", &["--pooling", "cls"]).0);
+    assert!(!run("cls", &[]).0);
+    let path = folder.path().join("mean/_embed.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let older = text.replace("  \"pooling\": \"mean\",\n", "");
+    assert_ne!(older, text);
+    fs::write(&path, older).unwrap();
+    assert!(run("mean", &[]).0);
+    assert!(!run("mean", &["--pooling", "cls"]).0);
+}
+
+#[test]
+fn a_truncated_model_gives_columns_of_its_width() {
+    let folder = TempDir::new().unwrap();
+    tables(folder.path());
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/st-roberta-tiny-old");
+    let dir = folder.path().join("model");
+    fs::create_dir_all(dir.join("1_Pooling")).unwrap();
+    for entry in fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        fs::copy(&entry, dir.join(entry.file_name().unwrap())).unwrap();
+    }
+    fs::copy(from.join("1_Pooling/config.json"), dir.join("1_Pooling/config.json")).unwrap();
+    fs::write(dir.join("config_sentence_transformers.json"), r#"{"truncate_dim": 8}"#).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
+    command.current_dir(folder.path()).args(["--device", "cpu", "--threads", "1", "--model"]).arg(&dir);
+    assert!(command.args(["--input", "a.csv", "--output", "out"]).status().unwrap().success());
+    let rows = read(&folder.path().join("out"));
+    assert_eq!(rows.column_by_name("embedding").unwrap().as_fixed_size_list().value_length(), 8);
+    let settings: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("out/_embed.json")).unwrap()).unwrap();
+    assert_eq!((&settings["dimensions"], settings.get("pooling")), (&8.into(), None));
 }

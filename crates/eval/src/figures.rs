@@ -1,9 +1,13 @@
 //! The figures of one evaluation: how well predictions agree with labels.
 
 use data::POSITIVE_SCORE;
+use model::SimilarityFunction;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::metrics::{Correlation, MetricError, PValue, Statistic, bootstrap_ci95, f1, mse, pearson, spearman};
+use crate::{
+    metrics::{Correlation, MetricError, PValue, Statistic, bootstrap_ci95, f1, mse, pearson, spearman},
+    scoring::Scored,
+};
 
 /// The question of F1, asked of label and prediction alike: is the score at least this?
 pub const THRESHOLD: f64 = POSITIVE_SCORE;
@@ -40,6 +44,10 @@ impl Interval {
 /// The figures of predictions against labels, both on the labels' scale.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
+    /// The similarity whose correlations follow, where it is not the cosine. F1 and mean squared error need the labels' scale
+    /// and are those of 5 · cosine whatever it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<SimilarityFunction>,
     /// Pearson's correlation; `null` in JSON where it is undefined.
     #[serde(serialize_with = "pearson_object")]
     pub pearson: Result<Interval, MetricError>,
@@ -57,12 +65,26 @@ pub struct Figures {
 impl Figures {
     /// Computes every figure, with intervals.
     pub fn new(labels: &[f64], predictions: &[f64]) -> Self {
+        Self::with_similarities(labels, predictions, None)
+    }
+
+    /// The same of a model's scores, with the correlations of the similarity that it asks for. Source:
+    /// sentence-transformers, `EmbeddingSimilarityEvaluator`.
+    pub fn of(scored: &Scored, labels: &[f64]) -> Self {
+        let own = (scored.similarity != SimilarityFunction::Cosine)
+            .then_some((scored.similarity, scored.similarities.as_slice()));
+        Self::with_similarities(labels, &scored.predictions, own)
+    }
+
+    fn with_similarities(labels: &[f64], predictions: &[f64], own: Option<(SimilarityFunction, &[f64])>) -> Self {
+        let similarities = own.map_or(predictions, |(_, similarities)| similarities);
         let interval = |correlation: Result<Correlation, MetricError>, statistic| {
-            Interval::new(correlation?, labels, predictions, statistic)
+            Interval::new(correlation?, labels, similarities, statistic)
         };
         Self {
-            pearson: interval(pearson(labels, predictions), Statistic::Pearson),
-            spearman: interval(spearman(labels, predictions), Statistic::Spearman),
+            similarity: own.map(|(function, _)| function),
+            pearson: interval(pearson(labels, similarities), Statistic::Pearson),
+            spearman: interval(spearman(labels, similarities), Statistic::Spearman),
             f1: f1(labels, predictions, THRESHOLD),
             threshold: THRESHOLD,
             mse: mse(labels, predictions),

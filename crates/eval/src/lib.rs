@@ -13,4 +13,4 @@ pub use figures::{Figures, Interval, THRESHOLD};
 pub use plots::Plots;
 pub use predictions::write_predictions;
 pub use report::{Evaluation, Report};
-pub use scoring::{LABEL_SCALE, Scored, score, score_pairs};
+pub use scoring::{LABEL_SCALE, PairScores, Scored, score, score_pairs};

@@ -14,10 +14,10 @@ use data::{
     command_line::{self, WrongUse},
     doubt_of_scale,
 };
-use eval::{Evaluation, Plots, Report, Scored, score_pairs, write_predictions};
+use eval::{Evaluation, PairScores, Plots, Report, Scored, score_pairs, write_predictions};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
-    BUNDLED_MODEL, Options, Precision, SentenceEncoder,
+    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -25,7 +25,7 @@ use model::{
 const LONGEST_NAME: usize = 60; // characters that a dataset's name gives to a file's
 
 /// Evaluate a sentence encoder: Pearson and Spearman correlation with 95 % bootstrap intervals, F1 and mean squared
-/// error of 5 · cosine against the labels.
+/// error of 5 · cosine against the labels. Where a model asks for another similarity, the correlations are those of it.
 #[derive(Parser)]
 #[command(name = "eval", version)]
 struct Args {
@@ -49,6 +49,10 @@ struct Args {
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     max_seq_length: Option<u32>,
+    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls or
+    /// max [default: mean].
+    #[arg(long)]
+    pooling: Option<Pooling>,
     /// Device: auto (CUDA if usable), cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -91,10 +95,17 @@ fn run(args: &Args) -> anyhow::Result<()> {
         device: runtime::init(args.device, args.threads.map(usize::from))?,
         precision: args.precision,
         max_seq_length: args.max_seq_length.map(|length| length as usize),
+        pooling: args.pooling,
         ..Options::default()
     };
     let model = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(model, &options)?;
+    if encoder.pooling_was_assumed() {
+        let (model, pooling) = (args.model.display(), encoder.pooling());
+        data::say!(
+            "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling"
+        );
+    }
 
     // Every output is started before the long work, so that a path that cannot be written fails at once.
     let json = args.json.as_deref().map(Staged::create).transpose()?;
@@ -152,22 +163,22 @@ fn run(args: &Args) -> anyhow::Result<()> {
 /// Scores a dataset part by part, and writes each part's predictions.
 fn score_file(encoder: &SentenceEncoder, dataset: &PairFile, mut file: Option<&mut Staged>) -> anyhow::Result<Scored> {
     let bar = progress_bar(dataset);
-    let (mut predictions, mut elapsed) = (Vec::with_capacity(dataset.pairs), Duration::ZERO);
+    let (mut all, mut elapsed) = (PairScores::default(), Duration::ZERO);
     for pairs in dataset.parts()? {
         let (pairs, start) = (pairs?, Instant::now());
         let scores = score_pairs(encoder, &pairs, &mut |sentences| bar.inc(sentences as u64))?;
         elapsed += start.elapsed();
         if let Some(file) = &mut file {
             let path = file.target().to_owned();
-            write_predictions(file.file(), predictions.len(), &pairs, &scores)
+            write_predictions(file.file(), all.predictions.len(), &pairs, &scores.predictions)
                 .with_context(|| path.display().to_string())?;
         }
-        predictions.extend(scores);
+        all.extend(scores);
     }
     bar.finish_and_clear();
-    let has_changed = predictions.len() != dataset.pairs;
+    let has_changed = all.predictions.len() != dataset.pairs;
     ensure!(!has_changed, "{}: the file was changed while it was read", dataset.path.display());
-    Ok(Scored { predictions, labels: dataset.scores.clone(), elapsed })
+    Ok(all.scored(encoder, dataset.scores.clone(), elapsed))
 }
 
 /// `out.csv`, or `out.kor-sts-test.csv` and so on where several datasets are scored.

@@ -53,8 +53,9 @@ fn scatter(data: &str, labels: &[f64], predictions: &[f64], figures: &Figures) -
     let correlation = |interval: &Result<Interval, MetricError>| {
         interval.as_ref().map_or("–".to_owned(), |interval| format!("{:.4}", interval.value))
     };
+    let of = figures.similarity.map(|similarity| format!(" of {similarity}")).unwrap_or_default();
     let subtitle = format!(
-        "n = {} · Pearson {} · Spearman {} · F1 {:.4}",
+        "n = {} · Pearson{of} {} · Spearman{of} {} · F1 {:.4}",
         picture::thousands(labels.len()),
         correlation(&figures.pearson),
         correlation(&figures.spearman),

@@ -43,7 +43,7 @@ impl Evaluation {
         Self {
             data: data.to_owned(),
             pairs: scored.predictions.len(),
-            figures: scored.labels.as_ref().map(|labels| Figures::new(labels, &scored.predictions)),
+            figures: scored.labels.as_ref().map(|labels| Figures::of(scored, labels)),
             sentences_per_second: scored.sentences_per_second(),
         }
     }
@@ -84,6 +84,11 @@ impl fmt::Display for Report {
         }
         writeln!(f, "{} ({})", self.model, self.precision)?;
         write!(f, "{table}")?;
+        // One model, so one similarity.
+        let figures = self.results.iter().find_map(|result| result.figures.as_ref());
+        if let Some(similarity) = figures.and_then(|figures| figures.similarity) {
+            write!(f, "\nPearson and Spearman: of the model's similarity, {similarity}; F1 and MSE: of 5 · cosine")?;
+        }
         for result in &self.results {
             // The same reason holds for both correlations.
             if let Some(Figures { pearson: Err(reason), .. }) = &result.figures {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use data::{Dataset, SentencePair};
-use model::{SentenceEncoder, similarity};
-use tch::Kind;
+use model::{SentenceEncoder, SimilarityFunction};
+use tch::{Kind, Tensor};
 
 /// Labels run from 0 to this; a cosine of 1 is predicted as it.
 pub const LABEL_SCALE: f64 = 5.0;
@@ -17,6 +17,10 @@ const WINDOW: usize = 2048;
 pub struct Scored {
     /// The score of each pair on the labels' scale: 5 · cosine.
     pub predictions: Vec<f64>,
+    /// The similarity that the model asks for.
+    pub similarity: SimilarityFunction,
+    /// That similarity of each pair; none where it is the cosine, which the predictions tell.
+    pub similarities: Vec<f64>,
     /// The labels, where the dataset has them.
     pub labels: Option<Vec<f64>>,
     /// Time that encoding took.
@@ -28,6 +32,8 @@ impl Scored {
     pub fn merge(parts: Vec<Scored>) -> Scored {
         let labels: Option<Vec<Vec<f64>>> = parts.iter().map(|part| part.labels.clone()).collect();
         Scored {
+            similarity: parts.first().map(|part| part.similarity).unwrap_or_default(), // of one model
+            similarities: parts.iter().flat_map(|part| part.similarities.iter().copied()).collect(),
             labels: labels.map(|labels| labels.concat()),
             elapsed: parts.iter().map(|part| part.elapsed).sum(),
             predictions: parts.into_iter().flat_map(|part| part.predictions).collect(),
@@ -47,23 +53,52 @@ pub fn score(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Scored, model::Error> {
     let start = Instant::now();
-    let mut predictions = Vec::with_capacity(dataset.pairs.len());
+    let mut all = PairScores::default();
     for window in dataset.pairs.chunks(WINDOW) {
-        predictions.extend(score_pairs(encoder, window, progress)?);
+        all.extend(score_pairs(encoder, window, progress)?);
     }
-    Ok(Scored { predictions, labels: dataset.scores().ok(), elapsed: start.elapsed() })
+    Ok(all.scored(encoder, dataset.scores().ok(), start.elapsed()))
 }
 
-/// The predicted scores of some pairs, whose embeddings are all held at once.
+/// The scores of some pairs.
+#[derive(Clone, Debug, Default)]
+pub struct PairScores {
+    /// 5 · cosine of each pair.
+    pub predictions: Vec<f64>,
+    /// The similarity that the model asks for; none where it is the cosine.
+    pub similarities: Vec<f64>,
+}
+
+impl PairScores {
+    /// Adds the scores of further pairs.
+    pub fn extend(&mut self, other: Self) {
+        self.predictions.extend(other.predictions);
+        self.similarities.extend(other.similarities);
+    }
+
+    /// The scores as those of a dataset with these labels, if it has any.
+    pub fn scored(self, encoder: &SentenceEncoder, labels: Option<Vec<f64>>, elapsed: Duration) -> Scored {
+        let Self { predictions, similarities } = self;
+        Scored { predictions, similarity: encoder.similarity_function(), similarities, labels, elapsed }
+    }
+}
+
+/// The scores of some pairs, whose embeddings are all held at once.
 pub fn score_pairs(
     encoder: &SentenceEncoder,
     pairs: &[SentencePair],
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<f64>, model::Error> {
+) -> Result<PairScores, model::Error> {
     let side = |sentence: fn(&SentencePair) -> &String| pairs.iter().map(sentence);
     let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
-    let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, hidden)
+    let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, dimensions)
     let count = pairs.len() as i64;
-    let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count)); // (pairs)
-    Ok(Vec::<f64>::try_from((cosines.to_kind(Kind::Double) * LABEL_SCALE).contiguous())?)
+    let (first, second) = (embeddings.narrow(0, 0, count), embeddings.narrow(0, count, count));
+    let of = |function: SimilarityFunction| function.pairwise(&first, &second).to_kind(Kind::Double); // (pairs)
+    let numbers = |values: Tensor| Vec::<f64>::try_from(values.contiguous());
+    let similarities = match encoder.similarity_function() {
+        SimilarityFunction::Cosine => Vec::new(),
+        function => numbers(of(function))?,
+    };
+    Ok(PairScores { predictions: numbers(of(SimilarityFunction::Cosine) * LABEL_SCALE)?, similarities })
 }

@@ -28,7 +28,8 @@ fn command(folder: &TempDir, arguments: &[&str]) -> Command {
         .current_dir(folder.path())
         .env("STS_DATA_DIR", sample())
         .args(["--device", "cpu", "--threads", "1", "--model"])
-        .arg(model());
+        .arg(model())
+        .args(["--pooling", "mean"]); // told, so that no line says what is assumed
     command.args(arguments);
     command
 }
@@ -271,4 +272,80 @@ fn a_model_that_is_not_there_is_named() {
         "error: klue/roberta-larg: no such directory, and no whole copy in the cache nowhere: unset HF_HUB_OFFLINE to \
          download it\n"
     );
+}
+
+/// A copy of a tiny sentence-transformers model with these settings.
+fn with_settings(folder: &TempDir, settings: &Value) -> PathBuf {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/st-roberta-tiny-new");
+    let dir = folder.path().join("model");
+    fs::create_dir_all(dir.join("1_Pooling")).unwrap();
+    for entry in fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        fs::copy(&entry, dir.join(entry.file_name().unwrap())).unwrap();
+    }
+    fs::copy(from.join("1_Pooling/config.json"), dir.join("1_Pooling/config.json")).unwrap();
+    fs::write(dir.join("config_sentence_transformers.json"), settings.to_string()).unwrap();
+    dir
+}
+
+#[test]
+fn correlations_are_those_of_the_similarity_that_a_model_asks_for_and_f1_and_mse_those_of_the_cosine() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str| {
+        let dir = with_settings(&folder, &serde_json::json!({"similarity_fn_name": name, "truncate_dim": 8}));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eval"));
+        command.current_dir(folder.path()).env("STS_DATA_DIR", sample());
+        command.args(["--device", "cpu", "--threads", "1", "--data", "sample:dev", "--data", "sample:test"]);
+        let table = succeeded(command.args(["--json", "f.json", "--model"]).arg(&dir).output().unwrap());
+        let text = fs::read_to_string(folder.path().join("f.json")).unwrap();
+        let encoder = SentenceEncoder::load(&dir, &Options::default()).unwrap();
+        (table, serde_json::from_str::<Value>(&text).unwrap()["results"].clone(), encoder)
+    };
+    let (plain, cosine, _) = run("cosine");
+    assert!(!plain.contains("5 · cosine") && cosine[0].get("similarity").is_none(), "{plain}");
+    for name in ["dot", "euclidean", "manhattan"] {
+        let (table, results, encoder) = run(name);
+        assert!(table.ends_with(&format!("of the model's similarity, {name}; F1 and MSE: of 5 · cosine\n")), "{table}");
+        let pairs = Dataset::load("sample:test", &DataDir::new(Some(sample()))).unwrap();
+        let of = |pair: &data::SentencePair| {
+            let both = encoder.encode(&[&pair.sentence1, &pair.sentence2]).unwrap();
+            assert_eq!(both.size(), [2, 8]);
+            let [a, b] = [0, 1].map(|row| Vec::<f32>::try_from(both.get(row)).unwrap());
+            encoder.similarity_function().of(&a, &b)
+        };
+        let (labels, found): (Vec<f64>, Vec<f64>) =
+            pairs.pairs.iter().map(|pair| (pair.score.unwrap(), of(pair))).unzip();
+        for (figure, expected) in [
+            ("/pearson/r", eval::metrics::pearson(&labels, &found).unwrap().r),
+            ("/spearman/rho", eval::metrics::spearman(&labels, &found).unwrap().r),
+        ] {
+            let value = results[1].pointer(figure).unwrap().as_f64().unwrap();
+            // Ranks of neighbours may change places by rounding.
+            assert!((value - expected).abs() < 1e-4, "{name} {figure}: {value} and {expected}");
+            assert!(results[2].pointer(figure).is_some(), "merged figures are of it too");
+        }
+        for figure in ["f1", "mse"] {
+            assert_eq!(results[1][figure], cosine[1][figure], "{name}");
+        }
+        assert_eq!(results[1]["similarity"], name);
+    }
+}
+
+#[test]
+fn a_pooling_that_was_assumed_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |pooling: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eval"));
+        command.current_dir(folder.path()).env("STS_DATA_DIR", sample());
+        command.args(["--device", "cpu", "--threads", "1", "--data", "sample:test", "--model"]).arg(model());
+        let output = command.args(pooling).output().unwrap();
+        assert!(output.status.success());
+        let table = String::from_utf8(output.stdout).unwrap();
+        let figures = table.lines().find(|line| line.contains("sample:test")).unwrap().to_owned();
+        let is_told = String::from_utf8(output.stderr).unwrap().contains("no pooling of its own, mean is assumed");
+        (figures.split('┆').take(6).collect::<String>(), is_told)
+    };
+    let (assumed, is_told) = run(&[]);
+    assert!(is_told);
+    assert_eq!(run(&["--pooling", "mean"]), (assumed.clone(), false));
+    assert_ne!(run(&["--pooling", "cls"]).0, assumed);
 }

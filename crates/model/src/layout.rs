@@ -1,6 +1,9 @@
 //! What a model directory holds and how it is laid out: Hugging Face's files alone, or sentence-transformers' around
 //! them, in its older and its newer form.
 
+mod kind;
+mod transformer;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,22 +15,33 @@ use crate::{
     error::{Error, read_json},
     files::read_modules,
     pooling::Pooling,
+    similarity::SimilarityFunction,
 };
 
 /// Tokens per sentence where a directory names no length of its own.
 pub(crate) const DEFAULT_MAX_SEQ_LENGTH: usize = 128;
+
+/// Name of the file with what holds for a sentence-transformers model as a whole.
+pub(crate) const SENTENCE_TRANSFORMERS: &str = "config_sentence_transformers.json";
 
 /// What a directory says of the encoder beyond its weights.
 #[derive(Debug)]
 pub(crate) struct Layout {
     /// Folder of `config.json`, weights and tokenizer.
     pub(crate) transformer: PathBuf,
-    pub(crate) pooling: Pooling,
+    /// None where the directory is Hugging Face's alone.
+    pub(crate) pooling: Option<Pooling>,
     /// Whether embeddings are divided by their norms.
     pub(crate) normalize: bool,
     /// Before it is bounded by the encoder's positions.
     pub(crate) max_seq_length: usize,
     pub(crate) lowercase: bool,
+    /// Keys that stand above those of `tokenizer_config.json`.
+    pub(crate) tokenizer_arguments: Map<String, Value>,
+    /// The similarity that the embeddings were made for.
+    pub(crate) similarity: SimilarityFunction,
+    /// How many of an embedding's first numbers are kept, after it was divided by its norm; all without it.
+    pub(crate) truncate_dim: Option<usize>,
 }
 
 /// Fails where a directory holds a training run, or several, whose checkpoints lie below it.
@@ -53,54 +67,79 @@ impl Layout {
             ));
         }
         let modules_path = dir.join("modules.json");
+        let settings_path = dir.join(SENTENCE_TRANSFORMERS);
+        let settings = read_if_there(&settings_path)?;
+        kind::refuse_other_class(dir, &settings)?;
         if !modules_path.exists() {
             if !dir.join("config.json").exists() {
                 refuse_run(dir)?;
             }
+            kind::refuse_heads(dir)?;
             return Ok(Self {
                 transformer: dir.to_owned(),
-                pooling: Pooling::default(),
+                pooling: None,
                 normalize: false,
                 max_seq_length: DEFAULT_MAX_SEQ_LENGTH,
                 lowercase: false,
+                tokenizer_arguments: Map::new(),
+                similarity: SimilarityFunction::default(),
+                truncate_dim: None,
             });
         }
+        let modules = Modules::read(dir, &modules_path)?;
+        let (similarity, truncate_dim) =
+            read_settings(&settings).map_err(|what| Error::invalid(&settings_path, what))?;
+        let input = transformer::read(&modules.transformer)?;
+        let tokenizer: Map<String, Value> = read_if_there(&modules.transformer.join("tokenizer_config.json"))?;
+        let of_tokenizer = || tokenizer.get("model_max_length").or_else(|| tokenizer.get("max_len"))?.as_u64();
+        let length = input.max_seq_length.or_else(|| of_tokenizer().map(|length| length as usize));
+        Ok(Self {
+            transformer: modules.transformer,
+            pooling: Some(modules.pooling),
+            normalize: modules.normalize,
+            // Without any, the positions are the bound, as in sentence-transformers.
+            max_seq_length: length.unwrap_or(usize::MAX),
+            lowercase: input.lowercase,
+            tokenizer_arguments: input.tokenizer,
+            similarity,
+            truncate_dim,
+        })
+    }
+}
+
+/// What the modules of a sentence-transformers directory are.
+struct Modules {
+    transformer: PathBuf,
+    pooling: Pooling,
+    normalize: bool,
+}
+
+impl Modules {
+    fn read(dir: &Path, list: &Path) -> Result<Self, Error> {
         let (mut transformer, mut pooling, mut normalize) = (None, None, false);
-        for module in read_modules(&modules_path)? {
+        for module in read_modules(list)? {
             let path = dir.join(&module.path);
-            match module.class_name() {
+            // The class has kept its name and moved between packages; one of another package is another class.
+            let is_own = module.class.starts_with("sentence_transformers.");
+            match if is_own { module.class_name() } else { "" } {
                 "Transformer" if transformer.is_none() => transformer = Some(path),
                 "Pooling" if pooling.is_none() => pooling = Some(read_pooling(&path.join("config.json"))?),
-                "Normalize" => normalize = true,
+                "Normalize" if pooling.is_some() => {
+                    check_normalize(&path.join("config.json"))?;
+                    normalize = true;
+                }
                 _ => {
                     let what = format!(
                         "module `{}` is not supported, expected one each of Transformer, Pooling, Normalize",
                         module.class
                     );
-                    return Err(Error::invalid(&modules_path, what));
+                    return Err(Error::invalid(list, what));
                 }
             }
         }
-        let prompts_path = dir.join("config_sentence_transformers.json");
-        if let Some(Value::String(prompt)) = read_if_there(&prompts_path)?.get("default_prompt_name") {
-            return Err(Error::invalid(&prompts_path, format!("the default prompt `{prompt}` is not supported")));
-        }
-        let transformer = transformer.ok_or_else(|| Error::invalid(&modules_path, "no module of type Transformer"))?;
-        let own: Map<String, Value> = read_if_there(&transformer.join("sentence_bert_config.json"))?;
-        refuse_other_outputs(&own)
-            .map_err(|what| Error::invalid(&transformer.join("sentence_bert_config.json"), what))?;
-        let tokenizer: Map<String, Value> = read_if_there(&transformer.join("tokenizer_config.json"))?;
-        let pooling = pooling.ok_or_else(|| Error::invalid(&modules_path, "no module of type Pooling"))?;
-        let length = own.get("max_seq_length").and_then(Value::as_u64);
-        let length = length.or_else(|| tokenizer.get("model_max_length").and_then(Value::as_u64));
-        Ok(Self {
-            transformer,
-            pooling,
-            normalize,
-            // Without any, the positions are the bound, as in sentence-transformers.
-            max_seq_length: length.map_or(usize::MAX, |length| length as usize),
-            lowercase: own.get("do_lower_case").and_then(Value::as_bool).unwrap_or(false),
-        })
+        let missing = |name: &str| Error::invalid(list, format!("no module of type {name}"));
+        let transformer = transformer.ok_or_else(|| missing("Transformer"))?;
+        Ok(Self { transformer, pooling: pooling.ok_or_else(|| missing("Pooling"))?, normalize })
     }
 }
 
@@ -108,25 +147,37 @@ fn read_if_there(path: &Path) -> Result<Map<String, Value>, Error> {
     if path.exists() { read_json(path) } else { Ok(Map::new()) }
 }
 
-/// Refuses what the newer layout can ask of the transformer beside the hidden states of a text.
-fn refuse_other_outputs(own: &Map<String, Value>) -> Result<(), String> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let output = own.get("modality_config").and_then(|modalities| modalities.get("text"));
-    let asked = [
-        ("transformer_task", text(own.get("transformer_task")), "feature-extraction"),
-        ("method_output_name", text(output.and_then(|output| output.get("method_output_name"))), "last_hidden_state"),
-    ];
-    for (key, value, expected) in asked {
-        if let Some(value) = value.filter(|value| value != expected) {
-            return Err(format!("{key} `{value}` is not supported, expected {expected}"));
+/// What `config_sentence_transformers.json` says of embeddings: their similarity, and how many of their numbers count.
+fn read_settings(settings: &Map<String, Value>) -> Result<(SimilarityFunction, Option<usize>), String> {
+    if let Some(Value::String(prompt)) = settings.get("default_prompt_name") {
+        return Err(format!("the default prompt `{prompt}` is not supported"));
+    }
+    let similarity = match settings.get("similarity_fn_name") {
+        None | Some(Value::Null) => SimilarityFunction::default(),
+        Some(name) => {
+            let known = name.as_str().ok_or_else(|| "expected a name".to_owned()).and_then(str::parse);
+            known.map_err(|expected| format!("similarity_fn_name is {name}, {expected}"))?
+        }
+    };
+    let truncate_dim = match settings.get("truncate_dim") {
+        None | Some(Value::Null) => None,
+        Some(width) => {
+            let known = width.as_u64().filter(|width| *width > 0);
+            Some(known.ok_or_else(|| format!("truncate_dim is {width}, expected a whole number of at least 1"))?)
+        }
+    };
+    Ok((similarity, truncate_dim.map(|width| width as usize)))
+}
+
+/// Refuses a module that divides anything but embeddings of sentences by its norm.
+fn check_normalize(path: &Path) -> Result<(), Error> {
+    let config: Map<String, Value> = read_if_there(path)?;
+    for key in ["module_input_name", "module_output_name"] {
+        if let Some(name) = config.get(key).filter(|name| !name.is_null() && *name != "sentence_embedding") {
+            return Err(Error::invalid(path, format!("{key} {name} is not supported, expected sentence_embedding")));
         }
     }
-    match own.get("processing_kwargs").and_then(Value::as_object) {
-        Some(settings) if !settings.is_empty() => {
-            Err(format!("processing_kwargs {} are not supported", own["processing_kwargs"]))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Reads the pooling mode: a flag per mode in the older layout, the mode's name in the newer.
@@ -152,16 +203,23 @@ fn read_pooling(path: &Path) -> Result<Pooling, Error> {
     }
 }
 
+/// What is written of an encoder beyond its weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    pub(crate) pooling: Pooling,
+    pub(crate) normalize: bool,
+    /// Width before it is truncated.
+    pub(crate) hidden: i64,
+    pub(crate) max_seq_length: usize,
+    pub(crate) lowercase: bool,
+    pub(crate) similarity: SimilarityFunction,
+    pub(crate) truncate_dim: Option<usize>,
+}
+
 /// Writes the files that make a directory with an encoder one of sentence-transformers, in the older layout, which its
 /// versions 2 to 6 and text-embeddings-inference all read.
-pub(crate) fn write(
-    dir: &Path,
-    pooling: Pooling,
-    normalize: bool,
-    hidden: i64,
-    max_seq_length: usize,
-    lowercase: bool,
-) -> Result<(), Error> {
+pub(crate) fn write(dir: &Path, written: &Written) -> Result<(), Error> {
+    let Written { pooling, normalize, hidden, max_seq_length, lowercase, similarity, truncate_dim } = *written;
     let module = |index: usize, name: &str, path: &str| json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{name}")});
     let mut modules = vec![module(0, "Transformer", ""), module(1, "Pooling", "1_Pooling")];
     if normalize {
@@ -170,6 +228,10 @@ pub(crate) fn write(
     for module in &modules[1..] {
         let folder = dir.join(module["path"].as_str().unwrap_or_default());
         std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
+    }
+    let mut settings = json!({"prompts": {}, "default_prompt_name": null, "similarity_fn_name": similarity});
+    if let Some(width) = truncate_dim {
+        settings["truncate_dim"] = width.into();
     }
     let files = [
         ("modules.json", Value::Array(modules)),
@@ -187,10 +249,7 @@ pub(crate) fn write(
             }),
         ),
         ("sentence_bert_config.json", json!({"max_seq_length": max_seq_length, "do_lower_case": lowercase})),
-        (
-            "config_sentence_transformers.json",
-            json!({"prompts": {}, "default_prompt_name": null, "similarity_fn_name": "cosine"}),
-        ),
+        (SENTENCE_TRANSFORMERS, settings),
     ];
     for (name, value) in files {
         let path = dir.join(name);

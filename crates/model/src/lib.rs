@@ -19,6 +19,7 @@
 
 pub mod atomic;
 mod attention;
+mod composed;
 mod config;
 mod embeddings;
 mod encoder;
@@ -56,6 +57,6 @@ pub use packed::PackedBatch;
 pub use pooling::Pooling;
 pub use precision::Precision;
 pub use sentence_encoder::{Options, SentenceEncoder, gradient};
-pub use similarity::{normalize, normalized, similarity, similarity_matrix};
+pub use similarity::{SimilarityFunction, normalize, normalized, similarity, similarity_matrix};
 pub use tokenizer::{Tokenized, Tokenizer};
 pub use wordpiece::Alphabet;

@@ -1,5 +1,7 @@
 //! From token embeddings to one embedding per sentence.
 
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -18,7 +20,31 @@ pub enum Pooling {
     Max,
 }
 
+impl fmt::Display for Pooling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Pooling::Mean => "mean",
+            Pooling::Cls => "cls",
+            Pooling::Max => "max",
+        })
+    }
+}
+
+impl FromStr for Pooling {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|pooling| pooling.to_string() == text)
+            .ok_or_else(|| format!("expected one of {}", Self::ALL.map(|pooling| pooling.to_string()).join(", ")))
+    }
+}
+
 impl Pooling {
+    /// Every pooling, in the order that messages name them.
+    pub const ALL: [Pooling; 3] = [Pooling::Mean, Pooling::Cls, Pooling::Max];
+
     /// (tokens, hidden) in any number format to (sentences, hidden) in f32, in the caller's order.
     pub fn forward(self, hidden: &Tensor, batch: &PackedBatch) -> Tensor {
         batch.restore_order(match &batch.packing {

@@ -15,11 +15,12 @@ use crate::{
     error::Error,
     files::refuse_adapter,
     init,
-    layout::{self, Layout},
+    layout::{self, Layout, Written},
     manifest,
     native::{NativeEncoder, training::Tape},
     pooling::Pooling,
     precision::Precision,
+    similarity::SimilarityFunction,
     tokenizer::Tokenizer,
     weights::{self, write_safetensors},
 };
@@ -33,7 +34,7 @@ pub struct Options {
     pub precision: Precision,
     /// Tokens per sentence; the default is the checkpoint's own, or 128.
     pub max_seq_length: Option<usize>,
-    /// From token embeddings to a sentence's; the default is the checkpoint's own, or the mean.
+    /// From token embeddings to a sentence's, of a directory that has none of its own; the default is the mean.
     pub pooling: Option<Pooling>,
     /// Dropout of embeddings, attention and layers in training; the default is the checkpoint's own.
     pub dropout: Option<f64>,
@@ -62,9 +63,23 @@ pub struct SentenceEncoder {
     config: EncoderConfig,
     tokenizer: Tokenizer,
     pooling: Pooling,
+    pooling_source: PoolingSource,
     normalize: bool,
+    similarity: SimilarityFunction,
+    truncate_dim: Option<usize>,
     precision: Precision,
     device: Device,
+}
+
+/// Who said how to pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PoolingSource {
+    /// The model's directory.
+    Directory,
+    /// Whoever loaded it.
+    Options,
+    /// Nobody.
+    Default,
 }
 
 /// Where the weights are, and who computes with them.
@@ -126,19 +141,27 @@ fn is_native(device: Device, precision: Precision) -> bool {
     device == Device::Cpu && (precision.format().is_vectorized() || precision.kind().is_none())
 }
 
-fn check_vocabulary(tokenizer: &Tokenizer, config: &EncoderConfig) -> Result<(), Error> {
-    if tokenizer.vocab_size() as i64 > config.vocab_size {
-        return Err(Error::Unusable(format!(
-            "the tokenizer has ids up to {}, and the encoder's vocab_size is {}",
-            tokenizer.vocab_size() - 1,
-            config.vocab_size
-        )));
+/// A directory's own pooling cannot be chosen: its weights were trained with it.
+fn choose_pooling(dir: &Path, own: Option<Pooling>, asked: Option<Pooling>) -> Result<(Pooling, PoolingSource), Error> {
+    match (own, asked) {
+        (Some(own), Some(asked)) if own != asked => Err(Error::invalid(
+            &dir.join("modules.json"),
+            format!(
+                "its pooling is {own}, and {asked} was asked for; that of a sentence-transformers directory is fixed"
+            ),
+        )),
+        (Some(own), _) => Ok((own, PoolingSource::Directory)),
+        (None, Some(asked)) => Ok((asked, PoolingSource::Options)),
+        (None, None) => Ok((Pooling::default(), PoolingSource::Default)),
     }
-    Ok(())
 }
 
 impl SentenceEncoder {
     /// Loads a directory in Hugging Face's or sentence-transformers' layout. Nothing in it is executed.
+    ///
+    /// # Errors
+    /// Where a file of it is not what it should be, or asks for something that is not supported; and where the options
+    /// contradict it.
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         let path = path.as_ref();
         let layout = Layout::read(path)?;
@@ -166,8 +189,12 @@ impl SentenceEncoder {
             Error::Unusable(what) => Error::invalid(path, what),
             error => error,
         };
-        let tokenizer = Tokenizer::load(dir, max_seq_length).map_err(within)?.with_lowercase(layout.lowercase);
-        check_vocabulary(&tokenizer, &config).map_err(within)?;
+        let (pooling, pooling_source) = choose_pooling(path, layout.pooling, options.pooling)?;
+        let mut tokenizer = Tokenizer::load_with(dir, max_seq_length, &layout.tokenizer_arguments).map_err(within)?;
+        if layout.lowercase {
+            tokenizer = tokenizer.with_lowercase()?;
+        }
+        let tokenizer = tokenizer.with_embeddings(config.vocab_size as usize).map_err(within)?;
         let stored = weights::Weights::open(dir)?;
         stored.check_size(&config)?;
         let (device, precision) = (options.device, if options.trainable { Precision::F32 } else { options.precision });
@@ -180,8 +207,19 @@ impl SentenceEncoder {
             weights.cast(precision)?;
             weights
         };
-        let pooling = options.pooling.unwrap_or(layout.pooling);
-        Ok(Self { weights, config, tokenizer, pooling, normalize: layout.normalize, precision, device })
+        let Layout { normalize, similarity, truncate_dim, .. } = layout;
+        Ok(Self {
+            weights,
+            config,
+            tokenizer,
+            pooling,
+            pooling_source,
+            normalize,
+            similarity,
+            truncate_dim,
+            precision,
+            device,
+        })
     }
 
     /// A sentence encoder with fresh weights, drawn from libtorch's random state.
@@ -196,16 +234,54 @@ impl SentenceEncoder {
             let (asked, longest) = (tokenizer.max_seq_length(), config.max_sequence_length());
             return Err(Error::Unusable(format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
         }
-        check_vocabulary(&tokenizer, &config)?;
+        if tokenizer.vocab_size() as i64 > config.vocab_size {
+            let (largest, rows) = (tokenizer.vocab_size() - 1, config.vocab_size);
+            return Err(Error::Unusable(format!(
+                "the tokenizer has ids up to {largest}, and the encoder's vocab_size is {rows}"
+            )));
+        }
         let weights = Weights::torch(&config, device)?;
         init::initialize(weights.vs(), &config);
-        let precision = Precision::F32;
-        Ok(Self { weights, config, tokenizer, pooling, normalize: false, precision, device })
+        Ok(Self {
+            weights,
+            config,
+            tokenizer,
+            pooling,
+            pooling_source: PoolingSource::Options,
+            normalize: false,
+            similarity: SimilarityFunction::default(),
+            truncate_dim: None,
+            precision: Precision::F32,
+            device,
+        })
     }
 
     /// From token embeddings to a sentence's.
     pub fn pooling(&self) -> Pooling {
         self.pooling
+    }
+
+    /// Whether neither the model's directory nor the options named the pooling, so that the mean was taken for it. The model
+    /// may have been trained with another.
+    pub fn pooling_was_assumed(&self) -> bool {
+        self.pooling_source == PoolingSource::Default
+    }
+
+    /// The pooling, where the model's directory has none of its own: embeddings of one directory may then differ in it.
+    pub fn pooling_beside_directory(&self) -> Option<Pooling> {
+        (self.pooling_source != PoolingSource::Directory).then_some(self.pooling)
+    }
+
+    /// The similarity that the model's embeddings were made for.
+    pub fn similarity_function(&self) -> SimilarityFunction {
+        self.similarity
+    }
+
+    /// Width of an embedding that [`SentenceEncoder::encode`] gives: the encoder's, or less where the model's directory
+    /// truncates its embeddings.
+    pub fn dimensions(&self) -> usize {
+        let hidden = self.config.hidden_size as usize;
+        self.truncate_dim.map_or(hidden, |width| width.min(hidden))
     }
 
     /// The tokenizer.
@@ -267,9 +343,16 @@ impl SentenceEncoder {
             ModelType::Roberta => "RobertaModel",
         };
         self.write_transformer(dir, card, self.variables(), kind, architecture)?;
-        let (hidden, tokenizer) = (self.config.hidden_size, &self.tokenizer);
-        let (length, lowercase) = (tokenizer.max_seq_length(), tokenizer.lowercase());
-        layout::write(dir, self.pooling, self.normalize, hidden, length, lowercase)
+        let written = Written {
+            pooling: self.pooling,
+            normalize: self.normalize,
+            hidden: self.config.hidden_size,
+            max_seq_length: self.tokenizer.max_seq_length(),
+            lowercase: self.tokenizer.lowercase(),
+            similarity: self.similarity,
+            truncate_dim: self.truncate_dim,
+        };
+        layout::write(dir, &written)
     }
 
     /// Writes what a checkpoint of transformers has: these weights, configuration, tokenizer and model card.

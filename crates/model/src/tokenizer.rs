@@ -1,12 +1,20 @@
 //! From sentences to token ids, by the `tokenizers` crate.
 
-use std::{borrow::Cow, collections::BTreeSet, path::Path};
+mod class;
+mod files;
+mod special;
+
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Map, Value, json};
-use tokenizers::{Encoding, TruncationDirection, TruncationParams};
+use tokenizers::{
+    Encoding, NormalizerWrapper, TruncationDirection, TruncationParams,
+    normalizers::{Lowercase, Sequence},
+};
 
 use crate::{
-    error::{Error, read_json, read_text},
+    composed::composed,
+    error::{Error, read_text},
     wordpiece::{self, Alphabet},
 };
 
@@ -30,39 +38,29 @@ pub struct Tokenizer {
     max_seq_length: usize,
     special_tokens: usize, // that frame a sentence
     vocab_size: usize,
+    embeddings: usize, // ids from here on have none
     lowercase: bool,
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer.json` of a model directory, or builds the tokenizer from `vocab.txt` and
-    /// `tokenizer_config.json`.
+    /// Loads the tokenizer of a model directory as transformers 5 does: by the class that `tokenizer_config.json`,
+    /// `config.json` or the family of the model names, from `tokenizer.json` or, for BERT's, `vocab.txt`.
+    ///
+    /// # Errors
+    /// Where a file of it is not what it should be, or the class is not supported.
     pub fn load(dir: &Path, max_seq_length: usize) -> Result<Self, Error> {
-        let config_path = dir.join("tokenizer_config.json");
-        let config = if config_path.exists() { read_json(&config_path)? } else { Map::new() };
-        let (file, vocab) = (dir.join("tokenizer.json"), dir.join("vocab.txt"));
-        if file.exists() {
-            return Self::new(read_tokenizer(&file)?, config, max_seq_length);
-        }
-        if !vocab.exists() {
-            return Err(Error::invalid(
-                dir,
-                "no tokenizer: expected tokenizer.json, or vocab.txt with tokenizer_config.json",
-            ));
-        }
-        if config.is_empty() {
-            return Err(Error::invalid(
-                dir,
-                "vocab.txt needs a tokenizer_config.json beside it, which is missing or empty",
-            ));
-        }
-        let inner =
-            wordpiece::from_vocabulary(&read_text(&vocab)?, &config).map_err(|what| Error::invalid(&vocab, what))?;
+        Self::load_with(dir, max_seq_length, &Map::new())
+    }
+
+    /// The same with arguments that stand above the keys of `tokenizer_config.json`.
+    pub(crate) fn load_with(dir: &Path, max_seq_length: usize, arguments: &Map<String, Value>) -> Result<Self, Error> {
+        let files::Read { inner, config } = files::read(dir, arguments)?;
         Self::new(inner, config, max_seq_length)
     }
 
     /// Loads a `tokenizer.json` that stands alone.
     pub fn from_file(path: &Path, max_seq_length: usize) -> Result<Self, Error> {
-        Self::new(read_tokenizer(path)?, Map::new(), max_seq_length)
+        Self::new(files::library(read_text(path)?.as_bytes(), path)?, Map::new(), max_seq_length)
     }
 
     /// Trains a WordPiece tokenizer with a vocabulary of at most `vocab_size` entries, put together from `alphabet`; equal
@@ -105,12 +103,38 @@ impl Tokenizer {
         let truncation = TruncationParams { max_length: max_seq_length, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(refused)?;
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
-        Ok(Self { inner, config, max_seq_length, special_tokens: special, vocab_size, lowercase: false })
+        let (special_tokens, embeddings) = (special, vocab_size);
+        Ok(Self { inner, config, max_seq_length, special_tokens, vocab_size, embeddings, lowercase: false })
     }
 
-    /// The tokenizer with every sentence brought to lower case first, whatever its own rules are.
-    pub(crate) fn with_lowercase(self, lowercase: bool) -> Self {
-        Self { lowercase, ..self }
+    /// The tokenizer with every text brought to lower case before its own rules, special tokens in it left as they are.
+    /// Source: sentence-transformers 6, `do_lower_case` of `Transformer`.
+    pub(crate) fn with_lowercase(mut self) -> Result<Self, Error> {
+        self.lowercase = true;
+        let rules = match self.inner.get_normalizer().cloned() {
+            Some(NormalizerWrapper::Sequence(rules)) => rules.as_ref().to_vec(),
+            rules => rules.into_iter().collect(),
+        };
+        if !rules.iter().any(|rule| matches!(rule, NormalizerWrapper::Lowercase(_))) {
+            let first = std::iter::once(Lowercase.into());
+            let refused = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
+            self.inner.with_normalizer(Some(Sequence::new(first.chain(rules).collect()))).map_err(refused)?;
+        }
+        Ok(self)
+    }
+
+    /// The tokenizer of an encoder with so many token embeddings. Added tokens may be beyond them, as in transformers: then a
+    /// text that has one is refused, and all others are not.
+    ///
+    /// # Errors
+    /// Where the subwords themselves have ids that are beyond them.
+    pub(crate) fn with_embeddings(self, embeddings: usize) -> Result<Self, Error> {
+        match self.inner.get_vocab(false).into_values().max() {
+            Some(id) if id as usize >= embeddings => Err(Error::Unusable(format!(
+                "the tokenizer has ids up to {id}, and the encoder's vocab_size is {embeddings}"
+            ))),
+            _ => Ok(Self { embeddings, ..self }),
+        }
     }
 
     /// Most tokens of a sentence, special tokens included.
@@ -122,7 +146,7 @@ impl Tokenizer {
         self.lowercase
     }
 
-    /// One more than the largest id, which the encoder's vocabulary has to cover.
+    /// One more than the largest id, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
@@ -173,10 +197,7 @@ impl Tokenizer {
     }
 
     fn encodings(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Encoding>, Error> {
-        let texts = sentences.iter().map(|sentence| match self.lowercase {
-            true => Cow::Owned(sentence.as_ref().to_lowercase()),
-            false => Cow::Borrowed(sentence.as_ref()),
-        });
+        let texts = sentences.iter().map(|sentence| composed(sentence.as_ref()));
         let encodings = if sentences.len() < FEW {
             texts.map(|text| self.inner.encode_fast(text, true)).collect()
         } else {
@@ -193,9 +214,11 @@ impl Tokenizer {
                 let (found, most) = (encoding.len(), self.max_seq_length);
                 return Err(Error::Tokenizer(format!("a sentence has {found} tokens where it was cut at {most}")));
             }
-            // A template's special tokens carry ids of their own, which the library does not compare with the vocabulary.
-            if let Some(id) = encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab_size) {
-                return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.vocab_size)));
+            // Added tokens may be beyond the embeddings, and a template's special tokens carry ids of their own.
+            let windows = std::iter::once(encoding).chain(encoding.get_overflowing());
+            let mut ids = windows.flat_map(|window| window.get_ids());
+            if let Some(id) = ids.find(|&&id| id as usize >= self.embeddings) {
+                return Err(Error::Tokenizer(format!("id {id} is beyond the vocabulary of {}", self.embeddings)));
             }
         }
         Ok(encodings)
@@ -221,19 +244,9 @@ impl Tokenizer {
                 key == "tokenizer_class" || token.as_str().is_some_and(|token| self.inner.token_to_id(token).is_some())
             }));
         }
-        // What transformers 5 calls the class that transformers 4 and 5 both know by this name.
-        if config.get("tokenizer_class").and_then(Value::as_str) == Some("TokenizersBackend") {
-            config.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
-        }
         config.insert("model_max_length".to_owned(), self.max_seq_length.into());
         let path = dir.join("tokenizer_config.json");
         let text = serde_json::to_string_pretty(&config).expect("a JSON object is JSON");
         std::fs::write(&path, text + "\n").map_err(Error::io(&path))
     }
-}
-
-fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer, Error> {
-    tokenizers::Tokenizer::from_bytes(read_text(path)?).map_err(|error| {
-        Error::invalid(path, format!("not a tokenizer: {}", error.to_string().lines().next().unwrap_or_default()))
-    })
 }

@@ -1,12 +1,12 @@
-//! WordPiece tokenizers in BERT's form: from a published vocabulary, or trained on sentences.
+//! WordPiece tokenizers in BERT's form, trained on sentences.
 
 use std::{
+    borrow::Cow,
     cmp::Reverse,
     collections::{BTreeSet, HashMap},
 };
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokenizers::{
     AddedToken, NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString,
     PreTokenizer, Tokenizer,
@@ -19,6 +19,8 @@ use tokenizers::{
     pre_tokenizers::bert::BertPreTokenizer,
     processors::template::TemplateProcessing,
 };
+
+use crate::composed::composed;
 
 const PREFIX: &str = "##"; // of a piece that continues a word
 /// The trainer takes memory for the whole vocabulary before it looks at the text.
@@ -63,38 +65,6 @@ impl Alphabet {
     }
 }
 
-/// Builds the tokenizer of a `vocab.txt`, one token a line in the order of their ids. Source: transformers,
-/// `BertTokenizerFast`.
-pub(crate) fn from_vocabulary(vocabulary: &str, config: &Map<String, Value>) -> Result<Tokenizer, String> {
-    let flag = |key: &str| match config.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(value) => Err(format!("tokenizer_config.json: `{key}` is {value}, expected true or false")),
-    };
-    // A token is a text or, as an added token, an object with its text under `content`.
-    let token = |key: &str, default: &str| {
-        let value = config.get(key).map(|value| value.get("content").unwrap_or(value));
-        value.and_then(Value::as_str).unwrap_or(default).to_owned()
-    };
-    let normalizer = BertNormalizer::new(
-        true,
-        flag("tokenize_chinese_chars")?.unwrap_or(true),
-        flag("strip_accents")?,
-        flag("do_lower_case")?.unwrap_or(true),
-    );
-    let tokens: Vec<&str> = vocabulary.lines().map(str::trim_end).collect();
-    let unk_token = token("unk_token", "[UNK]");
-    let special = [
-        token("cls_token", "[CLS]"),
-        token("sep_token", "[SEP]"),
-        token("pad_token", "[PAD]"),
-        unk_token.clone(),
-        token("mask_token", "[MASK]"),
-    ];
-    let frame = (special[0].as_str(), special[1].as_str());
-    assemble(&tokens, &unk_token, normalizer.into(), MAX_CHARACTERS_PER_WORD, &special, frame)
-}
-
 /// Trains a tokenizer on sentences.
 ///
 /// The trainer of `tokenizers` numbers the continuing characters in the order in which a hash map yields the words, and
@@ -105,7 +75,9 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], alphabet: Alphabet, vocab_siz
     if vocab_size > MAX_VOCAB_SIZE {
         return Err(format!("vocab_size {vocab_size} is beyond {MAX_VOCAB_SIZE}"));
     }
-    let (characters, continuing) = characters(sentences, &normalizer)?;
+    // As every text is read: a syllable and its letters are one character.
+    let sentences: Vec<Cow<'_, str>> = sentences.iter().map(|sentence| composed(sentence.as_ref())).collect();
+    let (characters, continuing) = characters(&sentences, &normalizer)?;
     let reserved: Vec<String> = SPECIAL_TOKENS
         .into_iter()
         .map(str::to_owned)
@@ -131,8 +103,8 @@ pub(crate) fn train(sentences: &[impl AsRef<str>], alphabet: Alphabet, vocab_siz
         .with_normalizer(Some(normalizer.clone()))
         .map_err(|error| error.to_string())?
         .with_pre_tokenizer(Some(BertPreTokenizer));
-    let texts = sentences.iter().map(|sentence| sentence.as_ref().to_owned()).collect::<Vec<_>>();
-    tokenizer.train(&mut TrainerWrapper::from(trainer), texts.into_iter()).map_err(|error| error.to_string())?;
+    let texts = sentences.into_iter().map(Cow::into_owned);
+    tokenizer.train(&mut TrainerWrapper::from(trainer), texts).map_err(|error| error.to_string())?;
 
     let mut vocabulary: Vec<(String, u32)> = tokenizer.get_vocab(false).into_iter().collect();
     vocabulary.sort_by_key(|(_, id)| *id);

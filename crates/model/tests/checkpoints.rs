@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{assert_embeddings, fixture, json, matrix, texts};
+use common::{assert_embeddings, copy_tree, fixture, json, matrix, texts};
 use model::{Options, SentenceEncoder};
 use tempfile::TempDir;
 
@@ -18,19 +18,6 @@ fn copy(name: &str) -> (TempDir, PathBuf) {
     let target = folder.path().join(name);
     copy_tree(&fixture(name), &target);
     (folder, target)
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_tree(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 /// The message with which loading fails; it must be one line.

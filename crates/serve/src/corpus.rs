@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use embed::Corpus;
-use model::fingerprint;
+use model::{Pooling, fingerprint};
 
 use crate::settings::CorpusSettings;
 
@@ -37,4 +37,24 @@ pub(crate) fn open(settings: &CorpusSettings, model: &Path) -> anyhow::Result<Co
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!(corpus = %path, rows = corpus.rows(), format = %settings.format, seconds, "the corpus is open");
     Ok(corpus)
+}
+
+/// Fails where a corpus has embeddings of another width or pooling than the model gives here; `pooling` is that of a model
+/// whose directory has none of its own.
+pub(crate) fn check_embeddings(
+    made: &embed::Settings,
+    dimensions: usize,
+    pooling: Option<Pooling>,
+) -> anyhow::Result<()> {
+    ensure!(
+        made.dimensions == dimensions,
+        "the corpus's embeddings have {} numbers, and the model's {dimensions}: embed the corpus anew",
+        made.dimensions
+    );
+    let (theirs, ours) = (made.pooling.unwrap_or_default(), pooling.unwrap_or_default());
+    ensure!(
+        theirs == ours,
+        "the corpus was embedded with pooling {theirs}, and the model is served with {ours}: give --pooling {theirs}"
+    );
+    Ok(())
 }

@@ -28,7 +28,6 @@ mod state;
 mod tls;
 mod types;
 mod upload;
-mod vector;
 
 pub use app::app;
 pub use engine::StartError;

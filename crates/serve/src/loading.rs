@@ -8,7 +8,7 @@ use std::{
 use embed::Corpus;
 use kernels::Format;
 use model::{
-    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, Tokenizer,
+    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, SimilarityFunction, Tokenizer,
     hub::{self, Hub},
     runtime,
 };
@@ -23,7 +23,7 @@ use crate::{
     serving::Error,
     settings::Settings,
     state::State,
-    types::{EmbeddingModel, Info, ModelType},
+    types::{EmbeddingModel, Info, ModelType, Similarities},
 };
 
 const BATCHES_IN_QUEUE: usize = 64;
@@ -40,7 +40,8 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let corpus = corpus.map_err(Error::Corpus)?;
     let computes_bf16 = device.is_cuda() || Format::Bf16.has_instruction();
     let precision = settings.precision.unwrap_or(if computes_bf16 { Precision::Bf16 } else { Precision::F32 });
-    let options = Options { device, precision, max_seq_length: settings.max_seq_length, ..Options::default() };
+    let Settings { max_seq_length, pooling, .. } = *settings;
+    let options = Options { device, precision, max_seq_length, pooling, ..Options::default() };
     let max_batch_tokens = settings.max_batch_tokens.unwrap_or(if device == Device::Cpu { 256 } else { 16_384 });
     let limits = engine::Options {
         max_batch_tokens,
@@ -53,31 +54,58 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let load = move || {
         let encoder = SentenceEncoder::load(path, &options)?;
         let probe = encoder.tokenizer().encode(&["안녕하세요."])?.remove(0);
-        let _ = known.set((encoder.tokenizer().clone(), encoder.config().hidden_size as usize, encoder.pooling()));
+        let _ = known.set(Loaded::new(&encoder));
         Ok((encoder, probe))
     };
     let engine = Engine::start(load, limits, runtime::threads(), metrics.clone())?;
-    let (tokenizer, hidden_size, pooling) = loaded.get().cloned().expect("the engine runs, so the model is loaded");
-    let seconds = started.elapsed().as_secs_f64();
-    tracing::info!(model = %settings.model.display(), %precision, ?device, seconds, "the model is loaded");
-    let info = Info {
-        corpus_rows: corpus.as_ref().map(Corpus::rows),
-        ..info(settings, &tokenizer, hidden_size, pooling, precision, max_batch_tokens)
-    };
+    let loaded = loaded.get().expect("the engine runs, so the model is loaded");
+    let (model, seconds) = (settings.model.display(), started.elapsed().as_secs_f64());
+    if loaded.pooling_was_assumed {
+        tracing::warn!(
+            %model,
+            pooling = %loaded.pooling,
+            "the directory has no pooling of its own: this one is assumed, another is named by --pooling"
+        );
+    }
+    tracing::info!(%model, %precision, ?device, seconds, "the model is loaded");
+    if let Some(corpus) = &corpus {
+        corpus::check_embeddings(corpus.settings(), loaded.dimensions, loaded.pooling_beside_directory)
+            .map_err(Error::Corpus)?;
+    }
+    let info =
+        Info { corpus_rows: corpus.as_ref().map(Corpus::rows), ..info(settings, loaded, precision, max_batch_tokens) };
     let cache = EmbeddingCache::new(settings.cache_mib, metrics.clone());
-    let embedder = Embedder::new(Arc::new(engine), tokenizer, cache, metrics.clone());
+    let embedder = Embedder::new(Arc::new(engine), loaded.tokenizer.clone(), cache, metrics.clone());
     Ok(State::new(embedder, corpus, info, settings, metrics))
 }
 
+/// What is known of a model once it is loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) dimensions: usize,
+    pub(crate) pooling: Pooling,
+    pub(crate) pooling_was_assumed: bool,
+    pub(crate) pooling_beside_directory: Option<Pooling>,
+    pub(crate) similarity: SimilarityFunction,
+}
+
+impl Loaded {
+    fn new(encoder: &SentenceEncoder) -> Self {
+        Self {
+            tokenizer: encoder.tokenizer().clone(),
+            dimensions: encoder.dimensions(),
+            pooling: encoder.pooling(),
+            pooling_was_assumed: encoder.pooling_was_assumed(),
+            pooling_beside_directory: encoder.pooling_beside_directory(),
+            similarity: encoder.similarity_function(),
+        }
+    }
+}
+
 /// What `GET /info` says.
-pub(crate) fn info(
-    settings: &Settings,
-    tokenizer: &Tokenizer,
-    hidden_size: usize,
-    pooling: Pooling,
-    precision: Precision,
-    max_batch_tokens: usize,
-) -> Info {
+pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, max_batch_tokens: usize) -> Info {
+    let Loaded { dimensions, pooling, similarity, .. } = *loaded;
     Info {
         model_id: settings.model.display().to_string(),
         model_sha: None,
@@ -87,11 +115,12 @@ pub(crate) fn info(
             Precision::Int8 => "int8",
         },
         model_type: ModelType::Embedding(EmbeddingModel { pooling }),
-        hidden_size,
+        hidden_size: dimensions,
+        similarity: Similarities::new(similarity),
         corpus_rows: None,
         max_concurrent_csv_files: settings.limits.max_csv_jobs,
         max_concurrent_requests: settings.max_connections,
-        max_input_length: tokenizer.max_seq_length(),
+        max_input_length: loaded.tokenizer.max_seq_length(),
         max_batch_tokens,
         max_batch_requests: None,
         max_client_batch_size: settings.limits.max_client_batch_size,

@@ -7,6 +7,7 @@ use std::{
 
 use actix_web::web;
 use futures_util::{TryStreamExt, stream};
+use model::SimilarityFunction;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
@@ -15,7 +16,6 @@ use crate::{
     engine::Admission,
     error::ApiError,
     rows::Rows,
-    vector::similarity,
 };
 
 const PIECE: usize = 256; // sentences that are given to the engine at once
@@ -96,7 +96,9 @@ impl Checked {
         let mut scores = Vec::new();
         while let Some((embeddings, part)) = embedded.try_next().await? {
             cost.add(part);
-            scores.extend(embeddings.iter().map(|embedding| (5.0 * similarity(base, embedding)) as f32));
+            scores.extend(
+                embeddings.iter().map(|embedding| (5.0 * SimilarityFunction::Cosine.of(base, embedding)) as f32),
+            );
         }
         let reader = last.try_recv().map_err(|_| ApiError::Backend("the rows came to no end".to_owned()))?;
         let scores = Scores { rows: reader.ids, scores };

@@ -12,7 +12,7 @@ use std::{
 };
 
 use embed::ScanFormat;
-use model::{BUNDLED_MODEL, Precision, runtime::DeviceChoice};
+use model::{BUNDLED_MODEL, Pooling, Precision, runtime::DeviceChoice};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -54,6 +54,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Tokens per sentence; by default the model's own.
     pub max_seq_length: Option<usize>,
+    /// From token embeddings to a sentence's; by default the model's own, or the mean.
+    pub pooling: Option<Pooling>,
     /// Whether long sentences are cut where a request does not say.
     pub auto_truncate: bool,
     /// What is searched, if anything.
@@ -173,6 +175,7 @@ impl Settings {
             device,
             threads: positive("threads", raw.threads.map(usize::from))?,
             max_seq_length: positive("max_seq_length", raw.max_seq_length.map(|length| length as usize))?,
+            pooling: raw.pooling,
             auto_truncate: raw.auto_truncate.unwrap_or(true),
             corpus: corpus(raw.corpus)?,
             listen: SocketAddr::new(address, raw.http.port.unwrap_or(8080)),

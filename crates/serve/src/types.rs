@@ -1,5 +1,6 @@
 //! Bodies of requests and answers, as text-embeddings-inference and OpenAI define them.
 
+use model::SimilarityFunction;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -195,6 +196,8 @@ pub(crate) struct Info {
     pub(crate) model_type: ModelType,
     /// Width of an embedding.
     pub(crate) hidden_size: usize,
+    /// The similarity that the model asks for, and those that routes give.
+    pub(crate) similarity: Similarities,
     /// Rows that `POST /search` searches; null where there is no corpus.
     pub(crate) corpus_rows: Option<usize>,
     /// CSV files in work at a time.
@@ -243,4 +246,33 @@ pub(crate) struct EmbeddingModel {
     /// From token embeddings to a sentence's.
     #[schema(value_type = String, example = "mean")]
     pub(crate) pooling: model::Pooling,
+}
+
+/// Similarities by who asks for them or gives them: `cosine`, `dot`, `euclidean` or `manhattan`; the last two are distances,
+/// negated.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Similarities {
+    /// What the model's embeddings were made for.
+    #[schema(value_type = String, example = "cosine")]
+    pub(crate) model: SimilarityFunction,
+    /// What `POST /similarity` gives: that of the model.
+    #[serde(rename = "/similarity")]
+    #[schema(value_type = String, example = "cosine")]
+    pub(crate) similarity: SimilarityFunction,
+    /// What the scores of `/predict` are five times of.
+    #[serde(rename = "/predict")]
+    #[schema(value_type = String, example = "cosine")]
+    pub(crate) predict: SimilarityFunction,
+    /// What the scores of `/search` are five times of.
+    #[serde(rename = "/search")]
+    #[schema(value_type = String, example = "cosine")]
+    pub(crate) search: SimilarityFunction,
+}
+
+impl Similarities {
+    /// Of a model that asks for this one.
+    pub(crate) fn new(model: SimilarityFunction) -> Self {
+        let cosine = SimilarityFunction::Cosine;
+        Self { model, similarity: model, predict: cosine, search: cosine }
+    }
 }

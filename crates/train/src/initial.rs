@@ -65,7 +65,14 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
     match &config.model {
         ModelSource::Init(model) => {
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
-            SentenceEncoder::load(dir, &options(config, environment)).context("model.init")
+            let encoder = SentenceEncoder::load(dir, &options(config, environment)).context("model.init")?;
+            if encoder.pooling_was_assumed() {
+                let (model, pooling) = (model.display(), encoder.pooling());
+                data::say!(
+                    "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by model.pooling"
+                );
+            }
+            Ok(encoder)
         }
         ModelSource::Scratch { .. } => {
             let (shape, tokenizer) = fresh(config, texts, environment)?;

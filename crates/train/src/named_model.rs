@@ -27,7 +27,11 @@ impl<'a> NamedModel<'a> {
 
     pub(crate) fn load(&self, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
         let options = Options { device: environment.device, ..Options::default() };
-        SentenceEncoder::load(&self.dir, &options).with_context(|| self.place())
+        let encoder = SentenceEncoder::load(&self.dir, &options).with_context(|| self.place())?;
+        if encoder.pooling_was_assumed() {
+            data::say!("{}: the directory has no pooling of its own, {} is assumed", self.place(), encoder.pooling());
+        }
+        Ok(encoder)
     }
 
     /// What an error line begins with.

@@ -135,5 +135,6 @@ pub(crate) fn score_together(
     let own = Dataset { pairs, ..dataset.clone() };
     let scored = score(encoder, &own, &mut progress.scoring(part, &own))?;
     let predictions = ranks.gather(&scored.predictions).concat();
-    Ok(Scored { predictions, labels: dataset.scores().ok(), elapsed: scored.elapsed })
+    let similarities = ranks.gather(&scored.similarities).concat();
+    Ok(Scored { predictions, similarities, labels: dataset.scores().ok(), ..scored })
 }

@@ -268,3 +268,14 @@ fn no_space_left_while_saving_keeps_the_last_state_and_leaves_no_rest() {
         SentenceEncoder::load(folder.path(checkpoint), &Options::default()).unwrap();
     }
 }
+
+#[test]
+fn a_pooling_that_contradicts_the_model_is_refused() {
+    let folder = Folder::new();
+    folder.trained(&["--output", "one"]);
+    let init = ["--set", "model.init=one/best", "--set", "model.pooling=cls", "--output", "two"];
+    let config = CONFIG.split("[model.scratch]").next().unwrap().to_owned() + &CONFIG[CONFIG.find("[data]").unwrap()..];
+    fs::write(folder.path("config.toml"), config).unwrap();
+    let line = only_line(&folder.train(&init));
+    assert!(line.contains("model.init: ") && line.contains("its pooling is mean, and cls was asked for"), "{line}");
+}

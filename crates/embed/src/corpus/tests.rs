@@ -34,6 +34,7 @@ fn folder() -> TempDir {
         model_sha256: "0".into(),
         dimensions: WIDTH,
         precision: "f32".into(),
+        pooling: None,
         max_seq_length: 128,
         columns,
         rows_per_part: ROWS / 2,

@@ -13,7 +13,7 @@ const MAX_BATCH_TOKENS: usize = 4096;
 const MAX_GPU_BATCH_TOKENS: usize = 16_384;
 
 impl SentenceEncoder {
-    /// Embeddings of sentences: (sentences, hidden), f32, on the processor, in the order of the sentences. An embedding
+    /// Embeddings of sentences: (sentences, [dimensions](SentenceEncoder::dimensions)), f32, on the processor, in the order of the sentences. An embedding
     /// does not depend on the sentences beside it.
     pub fn encode(&self, sentences: &[impl AsRef<str>]) -> Result<Tensor, Error> {
         self.encode_with_progress(sentences, &mut |_| {})
@@ -49,8 +49,8 @@ impl SentenceEncoder {
         Ok(embeddings.index_select(0, &Tensor::from_slice(&rows)))
     }
 
-    /// Embeddings of sentences that [`Tokenizer::encode`](crate::Tokenizer::encode) made token ids of: (sentences, hidden),
-    /// f32, on the processor.
+    /// Embeddings of sentences that [`Tokenizer::encode`](crate::Tokenizer::encode) made token ids of: (sentences,
+    /// dimensions), f32, on the processor.
     ///
     /// # Panics
     /// If a sentence has no token, more than the encoder has positions, or an id that is beyond its vocabulary.
@@ -63,13 +63,14 @@ impl SentenceEncoder {
         // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|&index| Reverse(sentences[index].len()));
-        let width = self.config.hidden_size as usize;
-        let mut embeddings = Tensor::empty([sentences.len() as i64, width as i64], (Kind::Float, Device::Cpu));
+        let (width, kept) = (self.config.hidden_size as usize, self.dimensions());
+        let mut embeddings = Tensor::empty([sentences.len() as i64, kept as i64], (Kind::Float, Device::Cpu));
         // Rows are written one by one: the threads that an operator of libtorch leaves waiting take time from the kernels'.
         let rows = slices::values_mut(&mut embeddings);
         let mut embedded = |batch: &[usize], pooled: &[f32]| {
             for (&sentence, pooled) in batch.iter().zip(pooled.chunks_exact(width)) {
-                rows[sentence * width..][..width].copy_from_slice(pooled);
+                // After it was divided by its norm. Source: sentence-transformers, `encode`.
+                rows[sentence * kept..][..kept].copy_from_slice(&pooled[..kept]);
             }
             told(batch);
         };

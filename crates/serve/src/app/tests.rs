@@ -6,7 +6,7 @@ use actix_web::{
     rt::System,
     test::{self, TestRequest},
 };
-use model::{Alphabet, Tokenizer};
+use model::{Alphabet, Pooling, Precision, SimilarityFunction, Tokenizer};
 use serde_json::Value;
 
 use super::*;
@@ -14,7 +14,7 @@ use crate::{
     cache::EmbeddingCache,
     embedder::Embedder,
     engine::{Encode, Engine, Options},
-    loading,
+    loading::{self, Loaded},
     metrics::Metrics,
     settings::{Raw, Settings},
 };
@@ -54,7 +54,15 @@ fn state(patience: Duration) -> web::Data<State> {
     let probe = tokenizer.encode(&["가"]).unwrap().remove(0);
     let options = Options { max_batch_tokens: 100, max_queue_tokens: 1000 };
     let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, 1, metrics.clone()).unwrap();
-    let info = loading::info(&settings, &tokenizer, 2, model::Pooling::Mean, model::Precision::F32, 100);
+    let loaded = Loaded {
+        tokenizer: tokenizer.clone(),
+        dimensions: 2,
+        pooling: Pooling::Mean,
+        pooling_was_assumed: false,
+        pooling_beside_directory: None,
+        similarity: SimilarityFunction::Cosine,
+    };
+    let info = loading::info(&settings, &loaded, Precision::F32, 100);
     let embedder = Embedder::new(Arc::new(engine), tokenizer, EmbeddingCache::new(0, metrics.clone()), metrics.clone());
     web::Data::new(State::new(embedder, None, info, &settings, metrics))
 }

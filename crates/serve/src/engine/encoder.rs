@@ -7,7 +7,7 @@ pub(crate) trait Encode: 'static {
     /// Why it failed, in one line.
     type Error: std::error::Error + Send + 'static;
 
-    /// One embedding, (hidden), for each sentence.
+    /// One embedding, (dimensions), for each sentence.
     fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, Self::Error>;
 }
 
@@ -15,8 +15,7 @@ impl Encode for SentenceEncoder {
     type Error = model::Error;
 
     fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, model::Error> {
-        let embeddings = self.encode_ids(sentences)?.contiguous(); // (sentences, hidden)
-        let hidden = self.config().hidden_size as usize;
-        Ok(model::slices::values(&embeddings).chunks_exact(hidden).map(<[f32]>::to_vec).collect())
+        let embeddings = self.encode_ids(sentences)?.contiguous(); // (sentences, dimensions)
+        Ok(model::slices::values(&embeddings).chunks_exact(self.dimensions()).map(<[f32]>::to_vec).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! `GET /predict`: how similar two sentences are.
 
 use actix_web::{HttpRequest, web};
+use model::SimilarityFunction;
 use percent_encoding::percent_decode_str;
 
 use super::check_sentence;
@@ -11,7 +12,6 @@ use crate::{
     openapi::QueryErrors,
     state::State,
     types::{PairQuery, Score},
-    vector::similarity,
 };
 
 /// How similar two sentences are
@@ -33,6 +33,6 @@ pub(crate) async fn predict(
     check_sentence("sentence2", &sentence2)?;
     let (pair, cost) =
         state.embedder.embed(vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded).await?;
-    let cosine = similarity(&pair[0], &pair[1]);
+    let cosine = SimilarityFunction::Cosine.of(&pair[0], &pair[1]);
     Ok(Answer::new(Score { score: (5.0 * cosine) as f32, cosine: cosine as f32 }, cost))
 }

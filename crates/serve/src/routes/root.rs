@@ -11,7 +11,7 @@ use utoipa::{
 use super::{embed, similarity};
 use crate::{answer::Answer, body::Json, error::ApiError, json::Object, openapi::AskErrors, state::State};
 
-/// Embeddings or cosine similarities, as `inputs` says
+/// Embeddings or similarities, as `inputs` says
 ///
 /// With an object as `inputs`, this is `POST /similarity`, else `POST /embed`.
 #[utoipa::path(

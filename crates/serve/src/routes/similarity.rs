@@ -5,13 +5,15 @@ use actix_web::web;
 use super::{check_prompt, check_sentence, check_sentences};
 use crate::{
     answer::Answer, body::Json, engine::Admission, error::ApiError, openapi::AskErrors, state::State,
-    types::SimilarityRequest, vector,
+    types::SimilarityRequest,
 };
 
-/// Cosine similarity of one sentence with others
+/// Similarity of one sentence with others
+///
+/// It is the one that the model's configuration names, cosine where it names none: `GET /info` says which.
 #[utoipa::path(
     post, path = "/similarity", tag = "text-embeddings-inference", request_body = SimilarityRequest,
-    responses((status = 200, description = "One cosine for each of `sentences`", body = Vec<f32>), AskErrors)
+    responses((status = 200, description = "One similarity for each of `sentences`", body = Vec<f32>), AskErrors)
 )]
 pub(crate) async fn similarity(
     state: web::Data<State>,
@@ -31,5 +33,6 @@ pub(super) async fn answer(state: &State, request: SimilarityRequest) -> Result<
     let sentences = std::iter::once(inputs.source_sentence).chain(inputs.sentences).collect();
     let (embeddings, cost) = state.embedder.embed(sentences, truncate, Admission::Bounded).await?;
     let (source, others) = embeddings.split_first().expect("one embedding for each sentence");
-    Ok(Answer::new(others.iter().map(|other| vector::similarity(source, other) as f32).collect(), cost))
+    let function = state.info.similarity.model;
+    Ok(Answer::new(others.iter().map(|other| function.of(source, other) as f32).collect(), cost))
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use model::Precision;
+use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::{LogFormat, LogLevel};
@@ -28,6 +28,10 @@ pub struct Raw {
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N")]
     pub(super) max_seq_length: Option<u32>,
+    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls or
+    /// max [default: mean].
+    #[arg(long)]
+    pub(super) pooling: Option<Pooling>,
     /// Whether sentences that are too long are cut (and counted) where a request does not say [default: true].
     #[arg(long, value_name = "BOOL")]
     pub(super) auto_truncate: Option<bool>,
