@@ -43,7 +43,7 @@ pub use error::{Error, Problem};
 pub use exclusion::{Exclusion, plain};
 pub use fetch::{Fetcher, Outcome};
 pub use histogram::Histogram;
-pub use pair::{MAX_SCORE, SentencePair, doubt_of_scale};
+pub use pair::{MAX_SCORE, SentencePair, doubt_of_scale, score_of};
 pub use pair_file::PairFile;
 pub use sentences::{locate, sentences};
 pub use sources::{SOURCES, Source, UPSTREAM};

@@ -23,6 +23,7 @@ mod panels;
 mod raw;
 mod rows;
 mod scan;
+mod similarity;
 mod sums;
 mod vector;
 
@@ -35,6 +36,7 @@ pub use linear::Linear;
 pub use raw::vectorize;
 pub use rows::Rows;
 pub use scan::{scan, scan_bf16, scan_int8};
+pub use similarity::similarity;
 pub use sums::add_column_sums;
 pub use vector::{
     gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative, layer_norm, layer_norm_backward, normalize, relu,

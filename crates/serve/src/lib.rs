@@ -14,6 +14,7 @@ pub mod csv;
 mod embedder;
 mod engine;
 mod error;
+mod filter;
 mod json;
 mod loading;
 pub mod logging;
@@ -28,7 +29,6 @@ mod state;
 mod tls;
 mod types;
 mod upload;
-mod vector;
 
 pub use app::app;
 pub use engine::StartError;

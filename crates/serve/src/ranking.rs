@@ -7,7 +7,9 @@ use std::{
 };
 
 use actix_web::web;
+use data::score_of;
 use futures_util::{TryStreamExt, stream};
+use kernels::similarity;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
@@ -16,7 +18,6 @@ use crate::{
     embedder::{Cost, Embedder},
     engine::Admission,
     error::ApiError,
-    vector::similarity,
 };
 
 const PIECE: usize = 256; // sentences that are given to the engine at once
@@ -97,7 +98,7 @@ impl<R: Read + Seek + Send + 'static> Checked<R> {
         let mut scores = Vec::new();
         while let Some((embeddings, part)) = embedded.try_next().await? {
             cost.add(part);
-            scores.extend(embeddings.iter().map(|embedding| (5.0 * similarity(base, embedding)) as f32));
+            scores.extend(embeddings.iter().map(|embedding| score_of(similarity(base, embedding)) as f32));
         }
         let reader = last.try_recv().map_err(|_| ApiError::Backend("the rows came to no end".to_owned()))?;
         let scores = Scores { rows: reader.ids, scores };

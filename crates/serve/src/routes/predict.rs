@@ -1,6 +1,8 @@
 //! `GET /predict`: how similar two sentences are.
 
 use actix_web::{HttpRequest, web};
+use data::score_of;
+use kernels::similarity;
 use percent_encoding::percent_decode_str;
 
 use super::check_sentence;
@@ -11,7 +13,6 @@ use crate::{
     openapi::QueryErrors,
     state::State,
     types::{PairQuery, Score},
-    vector::similarity,
 };
 
 /// How similar two sentences are
@@ -34,5 +35,5 @@ pub(crate) async fn predict(
     let (pair, cost) =
         state.embedder.embed(vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded).await?;
     let cosine = similarity(&pair[0], &pair[1]);
-    Ok(Answer::new(Score { score: (5.0 * cosine) as f32, cosine: cosine as f32 }, cost))
+    Ok(Answer::new(Score { score: score_of(cosine) as f32, cosine: cosine as f32 }, cost))
 }

@@ -5,7 +5,7 @@ use actix_web::web;
 use super::{check_prompt, check_sentence, check_sentences};
 use crate::{
     answer::Answer, body::Json, engine::Admission, error::ApiError, openapi::AskErrors, state::State,
-    types::SimilarityRequest, vector,
+    types::SimilarityRequest,
 };
 
 /// Cosine similarity of one sentence with others
@@ -31,5 +31,5 @@ pub(super) async fn answer(state: &State, request: SimilarityRequest) -> Result<
     let sentences = std::iter::once(inputs.source_sentence).chain(inputs.sentences).collect();
     let (embeddings, cost) = state.embedder.embed(sentences, truncate, Admission::Bounded).await?;
     let (source, others) = embeddings.split_first().expect("one embedding for each sentence");
-    Ok(Answer::new(others.iter().map(|other| vector::similarity(source, other) as f32).collect(), cost))
+    Ok(Answer::new(others.iter().map(|other| kernels::similarity(source, other) as f32).collect(), cost))
 }

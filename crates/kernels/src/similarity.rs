@@ -1,7 +1,7 @@
-//! Cosine similarity of embeddings on plain slices.
+//! Cosine similarity of two vectors.
 
 /// Cosine similarity, within -1..=1. Source: `torch.nn.functional.cosine_similarity`, with its `eps` of 1e-8.
-pub(crate) fn similarity(a: &[f32], b: &[f32]) -> f64 {
+pub fn similarity(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let norms = dot(a, a).sqrt().max(1e-8) * dot(b, b).sqrt().max(1e-8);
     (dot(a, b) / norms).clamp(-1.0, 1.0)
