@@ -96,21 +96,24 @@ function draw() {
     made(
       "tr",
       "",
-      made("td", "number", String(place + 1)),
-      made("td", "number", points(score)),
+      made("td", "number rank", String(place + 1)),
+      made("td", "number score", points(score)),
       koreanCell("sentence", sentence),
       ...others.map((column) => {
         const value = shown(row[column][1]);
-        return koreanCell(numbers.has(column) ? "number" : value.length > LONG ? "long" : "short", value);
+        const className = numbers.has(column) ? "number" : value.length > LONG ? "long" : "short";
+        return koreanCell(className, value, names[column]);
       }),
     );
   element("found-table").hidden = results.length === 0;
   element("found-rows").replaceChildren(...results.map(tableRow));
 }
 
-function koreanCell(className, text) {
+/** A cell; its label stands before it where columns have no room beside each other. */
+function koreanCell(className, text, label = "") {
   const cell = made("td", className, text);
   cell.lang = "ko";
+  if (label) cell.dataset.label = label;
   return cell;
 }
 

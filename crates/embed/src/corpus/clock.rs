@@ -81,13 +81,13 @@ impl Clock {
         Some(Self { kind, tick })
     }
 
-    /// A text of this form, for a message.
+    /// What can be asked of such a column, for a message.
     pub(super) fn example(&self) -> &'static str {
         match self.kind {
-            Kind::Date => "\"2024-01-31\"",
-            Kind::Time => "\"09:30:00\"",
-            Kind::Local => "\"2024-01-31T09:30:00\" or \"2024-01-31\"",
-            Kind::Zoned(_) => "\"2024-01-31T09:30:00+09:00\" or \"2024-01-31\"",
+            Kind::Date => "one such as \"2024-01-31\", a list of them, or bounds",
+            Kind::Time => "one such as \"09:30:00\", a list of them, or bounds",
+            Kind::Local => "one such as \"2024-01-31T09:30:00\" or \"2024-01-31\", a list of them, or bounds",
+            Kind::Zoned(_) => "one such as \"2024-01-31T09:30:00+09:00\" or \"2024-01-31\", a list of them, or bounds",
         }
     }
 

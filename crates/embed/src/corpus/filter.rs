@@ -82,12 +82,16 @@ impl Filter {
         if self.0.is_empty() {
             return None;
         }
-        let passes = |batch: &RecordBatch| {
+        let mut mask = vec![false; batches.iter().map(RecordBatch::num_rows).sum()];
+        let mut rest = mask.as_mut_slice();
+        let mut own = |batch: &RecordBatch| rest.split_off_mut(..batch.num_rows()).expect("all rows have a place");
+        let places: Vec<&mut [bool]> = batches.iter().map(&mut own).collect();
+        batches.par_iter().zip(places).for_each(|(batch, mask)| {
             let masks = self.0.iter().map(|condition| condition.mask(batch));
             let all = masks.reduce(|all, mask| &all & &mask).expect("there is a condition");
-            all.iter().collect::<Vec<bool>>()
-        };
-        Some(batches.par_iter().flat_map_iter(passes).collect())
+            all.set_indices().for_each(|row| mask[row] = true);
+        });
+        Some(mask)
     }
 }
 

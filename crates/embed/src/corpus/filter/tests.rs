@@ -125,53 +125,40 @@ fn values_lists_and_bounds_pass_as_people_mean_them() {
 #[test]
 fn what_a_column_never_has_is_one_clear_line() {
     for (conditions, expected) in [
+        (json!({"year": 2.5}), "holds whole numbers: expected one such as 4, a list of them, or bounds, not 2.5"),
+        (json!({"year": "4"}), "holds whole numbers: expected one such as 4, a list of them, or bounds, not \"4\""),
         (
-            json!({"year": 2.5}),
-            "column \"year\" holds whole numbers: expected one such as 4, a list of them, or bounds, not 2.5",
-        ),
-        (
-            json!({"year": "2004"}),
-            "column \"year\" holds whole numbers: expected one such as 4, a list of them, or bounds, not \"2004\"",
-        ),
-        (
-            json!({"year": [2004, "2005"]}),
-            "column \"year\" holds whole numbers: expected one such as 4, a list of them, or bounds, not \"2005\"",
+            json!({"year": [4, "5"]}),
+            "holds whole numbers: expected one such as 4, a list of them, or bounds, not \"5\"",
         ),
         (
             json!({"ratio": {"gte": null}}),
-            "column \"ratio\" holds numbers: expected one such as 4.5, a list of them, or bounds, not null",
+            "holds numbers: expected one such as 4.5, a list of them, or bounds, not null",
+        ),
+        (json!({"price": true}), "holds numbers: expected one such as 4.5, a list of them, or bounds, not true"),
+        (json!({"city": true}), "holds text: expected a text or a number, a list of them, or bounds, not true"),
+        (json!({"city": [["부"]]}), "holds text: expected a text or a number, a list of them, or bounds, not [\"부\"]"),
+        (json!({"open": "예"}), "holds true or false: expected true, false, null or a list of them, not \"예\""),
+        (
+            json!({"open": {"gt": 1}}),
+            "holds true or false: expected true, false, null or a list of them, not {\"gt\":1}",
         ),
         (
-            json!({"price": true}),
-            "column \"price\" holds numbers: expected one such as 4.5, a list of them, or bounds, not true",
+            json!({"day": "어제"}),
+            "holds dates: expected one such as \"2024-01-31\", a list of them, or bounds, not \"어제\"",
         ),
-        (
-            json!({"city": true}),
-            "column \"city\" holds text: expected a text or a number, a list of them, or bounds, not true",
-        ),
-        (
-            json!({"city": [["부산"]]}),
-            "column \"city\" holds text: expected a text or a number, a list of them, or bounds, not [\"부산\"]",
-        ),
-        (
-            json!({"open": "true"}),
-            "column \"open\" holds true or false: expected true, false, null or a list of them, not \"true\"",
-        ),
-        (
-            json!({"open": {"gte": true}}),
-            "column \"open\" holds true or false: expected true, false, null or a list of them, not {\"gte\":true}",
-        ),
-        (json!({"day": "어제"}), "column \"day\" holds dates: expected \"2024-01-31\", not \"어제\""),
-        (json!({"day": 2024}), "column \"day\" holds dates: expected \"2024-01-31\", not 2024"),
-        (json!({"tags": 1}), "column \"tags\" holds lists: expected null, since nothing else is compared, not 1"),
-        (
-            json!({"year": {"ge": 4}}),
-            "column \"year\": expected bounds by gte, gt, lte or lt, such as {\"gte\": 4}, not {\"ge\":4}",
-        ),
-        (json!({"year": {}}), "column \"year\": expected bounds by gte, gt, lte or lt, such as {\"gte\": 4}, not {}"),
+        (json!({"day": 2024}), "holds dates: expected one such as \"2024-01-31\", a list of them, or bounds, not 2024"),
+        (json!({"tags": 1}), "holds lists: expected null, since nothing else is compared, not 1"),
     ] {
-        assert_eq!(filter(&conditions).unwrap_err().to_string(), expected);
+        let name = conditions.as_object().unwrap().keys().next().unwrap();
+        assert_eq!(filter(&conditions).unwrap_err().to_string(), format!("column {name:?} {expected}"));
     }
+    for bounds in [json!({"ge": 4}), json!({})] {
+        let expected = "column \"year\": expected bounds by gte, gt, lte or lt, such as {\"gte\": 4}, not ";
+        assert_eq!(filter(&json!({"year": bounds})).unwrap_err().to_string(), format!("{expected}{bounds}"));
+    }
+    let error = filter(&json!({"who": 1})).unwrap_err().to_string();
+    assert!(error.starts_with("no column is named \"who\"; there are city, stars, id, "), "{error}");
     let long = filter(&json!({"year": "가".repeat(500)})).unwrap_err().to_string();
     assert!(long.ends_with('…') && long.chars().count() < 200, "{long}");
 }
@@ -182,16 +169,10 @@ fn times_of_a_million_rows() {
     let batch = |start: i64| {
         let rows = start..start + 4096;
         let text = |row: i64| ["부산", "서울", "대구"][row as usize % 3];
+        let stars = |row: i64| ((row % 50) as f64 / 10.0).to_string();
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("city", Arc::new(rows.clone().map(|row| Some(text(row))).collect::<StringArray>())),
-            (
-                "stars",
-                Arc::new(
-                    rows.clone()
-                        .map(|row| Some((row % 50) as f64 / 10.0).map(|x| x.to_string()))
-                        .collect::<StringArray>(),
-                ),
-            ),
+            ("stars", Arc::new(rows.clone().map(|row| Some(stars(row))).collect::<StringArray>())),
             ("year", Arc::new(rows.clone().map(|row| row % 2000).collect::<Int64Array>())),
             ("at", Arc::new(TimestampMicrosecondArray::from_iter_values(rows))),
         ];
