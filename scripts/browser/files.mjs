@@ -24,19 +24,20 @@ const ROWS = [
 export const TABLE_ROWS = ROWS.map((sentence, index) => ({ index, sentence }));
 export const SENTENCES = ROWS.filter((sentence) => sentence).length;
 
-/** The rows that are embedded for the search: a place and a sentence. */
+/** The rows that are embedded for the search, in the order of their columns. */
+export const COLUMNS = ["place", "text", "score", "verified", "written", "2024", "note"];
 export const CORPUS = [
-  ["집", "거실에 있는 조명을 꺼 주세요."],
-  ["집", "안방 온도를 올려 줘."],
-  ["식당", "이 식당은 김치찌개가 정말 맛있어요."],
-  ["회사", "회의는 오후 3시에 시작합니다."],
-  ["역", "지하철역에서 걸어서 5분 거리예요."],
+  ["집", "거실에 있는 조명을 꺼 주세요.", "5", "false", "2024-01-31T09:30:00", "12345678901234567890", ""],
+  ["집", "안방 온도를 올려 줘.", "4", "true", "2024-02-29T18:00:00", "007", "겨울에는 실내 온도를 20도 안팎으로 맞추라는 안내가 있었습니다."],
+  ["식당", "이 식당은 김치찌개가 정말 맛있어요.", "4.5", "true", "2023-12-25T12:00:00", "1", ""],
+  ["회사", "회의는 오후 3시에 시작합니다.", "3", "false", "2024-03-04T15:00:00", "2", ""],
+  ["역", "지하철역에서 걸어서 5분 거리예요.", "2", "true", "2024-05-05T00:00:00", "3", ""],
 ];
 
 /** Embeds the rows by the program beside the server's; the corpus's folder. */
 export function writeCorpus(folder, program, model) {
   const table = join(folder, "corpus.csv");
-  writeFileSync(table, ["place,text", ...CORPUS.map((row) => row.join(","))].join("\n") + "\n");
+  writeFileSync(table, [COLUMNS, ...CORPUS].map((row) => row.join(",") + "\n").join(""));
   const corpus = join(folder, "corpus");
   const options = ["--model", model, "--input", table, "--output", corpus];
   execFileSync(join(dirname(program), "embed"), options, { stdio: "ignore" });

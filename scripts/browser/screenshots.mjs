@@ -28,7 +28,11 @@ export async function takeScreenshots(browser, address, files, folder) {
     await page.click("#start");
     await page.waitForSelector("#ranking:not([hidden])");
     await page.fill("#query", BASE);
-    await page.click("#search button");
+    await page.click("#add-condition");
+    await page.fill(".condition .column", "score");
+    await page.selectOption(".condition .operator", "gte");
+    await page.fill(".condition .value", "3");
+    await page.click("#find");
     await page.waitForSelector("#found:not([hidden])");
     await page.waitForTimeout(400); // the bar grows
     await picture("");

@@ -60,7 +60,7 @@ def first(corpus, column):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="folder that `embed` wrote, with --dtype f32")
+    parser.add_argument("--corpus", required=True, help="folder that `embed` wrote, with --dtype f32 or int8")
     parser.add_argument("--column", default="text", help="column of the texts")
     parser.add_argument("--text", help="text of the row to compare with (default: the first)")
     arguments = parser.parse_args()

@@ -44,7 +44,7 @@ pub use error::{Error, Problem};
 pub use exclusion::{Exclusion, plain};
 pub use fetch::{Fetcher, Outcome};
 pub use histogram::Histogram;
-pub use pair::{MAX_SCORE, SentencePair, doubt_of_scale};
+pub use pair::{MAX_SCORE, SentencePair, doubt_of_scale, score_of};
 pub use pair_file::PairFile;
 pub use reading::{PairColumns, Reading, ReadingArguments, Scale};
 pub use sentences::{locate, sentences};

@@ -7,6 +7,12 @@ use crate::reading::Scale;
 /// The highest score; the lowest is 0.
 pub const MAX_SCORE: f64 = 5.0;
 
+/// The score that a cosine stands for, on the labels' scale: 5 · cosine. Rounding may carry a cosine a little beyond ±1; the
+/// score stays within ±5.
+pub fn score_of(cosine: f64) -> f64 {
+    MAX_SCORE * cosine.clamp(-1.0, 1.0)
+}
+
 /// A warning where no score of a set, meant to be 0 to 5, is above 1, as of cosines or of labels that are 0 or 1.
 pub fn doubt_of_scale(name: &str, scores: &[f64]) -> Option<String> {
     let is_odd = !scores.is_empty() && scores.iter().all(|&score| score <= 1.0);

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             let start = Instant::now();
             let hits = corpus.search(query, args.top_k, &Filter::default());
             times.push(start.elapsed().as_secs_f64() * 1e3);
-            let rows = hits.iter().map(|hit| Ok(corpus.row(hit)?.0)).collect::<anyhow::Result<Vec<u64>>>()?;
+            let rows = hits.iter().map(|hit| Ok(corpus.row(hit)?.index)).collect::<anyhow::Result<Vec<u64>>>()?;
             found.push(rows);
         }
         times.sort_by(f64::total_cmp);

@@ -1,20 +1,22 @@
 //! The columns that are added to a table: an embedding of a text, or the score of two.
 
+mod embeddings;
+
 use std::{fmt, str::FromStr, sync::Arc};
 
-use anyhow::{Context, bail, ensure};
-use arrow_array::{
-    Array, ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Float64Array, Int8Array, LargeStringArray,
-    RecordBatch, cast::AsArray,
-};
-use arrow_buffer::NullBuffer;
+use anyhow::{bail, ensure};
+use arrow_array::{Array, ArrayRef, Float64Array, LargeStringArray, RecordBatch, cast::AsArray};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use data::MAX_SCORE;
-use half::f16;
-use model::{SentenceEncoder, similarity, slices};
+use data::score_of;
+use model::{SentenceEncoder, SimilarityFunction, slices};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+
+pub(crate) use self::embeddings::embedding_columns;
+use crate::{
+    fields,
+    texts::{self, Losses},
+};
 
 /// Number format of the embeddings that are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +119,7 @@ impl Added {
         };
         for field in &added {
             let name = field.name();
-            let is_new = table.column_with_name(name).is_none();
+            let is_new = fields::find(table.fields(), name).is_none();
             ensure!(is_new, "the table has a column {name:?} already: name the new one by --output-column");
         }
         let fields = table.fields().iter().cloned().chain(added.into_iter().map(Arc::new));
@@ -130,13 +132,14 @@ impl Added {
         &self.schema
     }
 
-    /// A batch of rows with their new columns; `progress` is told of the sentences that are done.
+    /// A batch of rows with their new columns, and what the model could not take of their texts; `progress` is told of the
+    /// sentences that are done.
     pub fn append(
         &self,
         batch: &RecordBatch,
         encoder: &SentenceEncoder,
         progress: &mut dyn FnMut(usize),
-    ) -> anyhow::Result<RecordBatch> {
+    ) -> anyhow::Result<(RecordBatch, Losses)> {
         let texts: Vec<ArrayRef> = self
             .places
             .iter()
@@ -147,25 +150,24 @@ impl Added {
         let is_text = |row: usize| texts.iter().all(|side| !side.is_null(row) && !side.value(row).trim().is_empty());
         let rows: Vec<usize> = (0..batch.num_rows()).filter(|&row| is_text(row)).collect();
         let sentences: Vec<&str> = texts.iter().flat_map(|side| rows.iter().map(|&row| side.value(row))).collect();
-        let embeddings = match sentences.is_empty() {
-            true => Tensor::zeros([0, self.width as i64], (Kind::Float, Device::Cpu)),
-            false => encoder.encode_with_progress(&sentences, progress)?, // (sides · rows, width)
-        };
+        let (embeddings, losses) = texts::encode(&sentences, encoder, progress)?;
+        let embeddings = slices::values(&embeddings); // (sides · rows, width)
         let added = match &self.columns {
             Columns::Embedding { dtype, .. } => {
-                embedding_columns(slices::values(&embeddings), &rows, batch.num_rows(), self.width, *dtype)?
+                embedding_columns(embeddings, &rows, batch.num_rows(), self.width, *dtype)?
             }
             Columns::Score { .. } => {
-                let count = rows.len() as i64;
-                let cosines = similarity(&embeddings.narrow(0, 0, count), &embeddings.narrow(0, count, count));
-                let scores = Vec::<f64>::try_from((cosines.to_kind(Kind::Double) * MAX_SCORE).contiguous())?;
+                let (firsts, seconds) = embeddings.split_at(rows.len() * self.width);
+                let pairs = firsts.chunks_exact(self.width).zip(seconds.chunks_exact(self.width));
                 let mut column = vec![None; batch.num_rows()];
-                rows.iter().zip(scores).for_each(|(&row, score)| column[row] = Some(score));
+                for (&row, (first, second)) in rows.iter().zip(pairs) {
+                    column[row] = Some(score_of(SimilarityFunction::Cosine.of(first, second)));
+                }
                 vec![Arc::new(Float64Array::from(column)) as ArrayRef]
             }
         };
         let columns = batch.columns().iter().cloned().chain(added).collect();
-        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+        Ok((RecordBatch::try_new(self.schema.clone(), columns)?, losses))
     }
 }
 
@@ -176,63 +178,10 @@ pub(crate) fn scale_of(name: &str) -> String {
 
 /// The place of a column of text.
 fn place(table: &Schema, name: &str) -> anyhow::Result<usize> {
-    let Some((place, field)) = table.column_with_name(name) else {
-        let names: Vec<&str> = table.fields().iter().map(|field| field.name().as_str()).collect();
-        bail!("no column is named {name:?}; there are {}", names.join(", "));
+    let Some((place, field)) = fields::find(table.fields(), name) else {
+        bail!("no column is named {name:?}; there are {}", fields::names(table.fields()));
     };
-    let is_text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let holds_text = match field.data_type() {
-        DataType::Dictionary(_, values) => is_text(values),
-        kind => is_text(kind),
-    };
-    ensure!(holds_text, "column {name:?} holds {}, expected text", field.data_type());
+    let held = field.data_type();
+    ensure!(tables::is_text(held), "column {name:?} holds {}, expected text", tables::in_words(held));
     Ok(place)
-}
-
-/// The embeddings of `rows` as a column of `count` rows, and in int8 a column of scales.
-fn embedding_columns(
-    embeddings: &[f32],
-    rows: &[usize],
-    count: usize,
-    width: usize,
-    dtype: Dtype,
-) -> anyhow::Result<Vec<ArrayRef>> {
-    let mut is_there = vec![false; count];
-    rows.iter().for_each(|&row| is_there[row] = true);
-    let nulls = NullBuffer::from(is_there);
-    let placed = || rows.iter().zip(embeddings.chunks_exact(width));
-    let mut scales = None;
-    let values: ArrayRef = match dtype {
-        Dtype::F32 => {
-            let mut values = vec![0f32; count * width];
-            placed().for_each(|(&row, embedding)| values[row * width..][..width].copy_from_slice(embedding));
-            Arc::new(Float32Array::from(values))
-        }
-        Dtype::F16 => {
-            let mut values = vec![f16::ZERO; count * width];
-            for (&row, embedding) in placed() {
-                let into = values[row * width..][..width].iter_mut();
-                into.zip(embedding).for_each(|(value, &x)| *value = f16::from_f32(x));
-            }
-            Arc::new(Float16Array::from(values))
-        }
-        Dtype::Int8 => {
-            let (mut values, mut row_scales) = (vec![0i8; count * width], vec![0f32; count]);
-            for (&row, embedding) in placed() {
-                let into = values[row * width..][..width].iter_mut();
-                let largest = embedding.iter().fold(0f32, |largest, x| largest.max(x.abs()));
-                let scale = largest / 127.0;
-                row_scales[row] = scale;
-                if scale > 0.0 {
-                    into.zip(embedding).for_each(|(value, x)| *value = (x / scale).round() as i8);
-                }
-            }
-            scales = Some(Arc::new(Float32Array::new(row_scales.into(), Some(nulls.clone()))) as ArrayRef);
-            Arc::new(Int8Array::from(values))
-        }
-    };
-    let element = Arc::new(Field::new("element", dtype.arrow(), false));
-    let list =
-        FixedSizeListArray::try_new(element, i32::try_from(width)?, values, Some(nulls)).context("embeddings")?;
-    Ok([Some(Arc::new(list) as ArrayRef), scales].into_iter().flatten().collect())
 }

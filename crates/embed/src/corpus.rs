@@ -4,44 +4,67 @@
 //! that is scanned, and the other columns. All of it is mapped into memory, so that it may be larger than that, and many
 //! processes share it.
 
+mod clock;
 mod filter;
 mod format;
+mod header;
 mod index;
+mod json;
 mod mapped;
 mod search;
+mod store;
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
-use arrow_array::RecordBatch;
-use arrow_json::{WriterBuilder, writer::JsonArray};
-use arrow_schema::SchemaRef;
-use serde_json::{Map, Value};
+use anyhow::{Context, bail};
+use arrow_array::{RecordBatch, cast::AsArray, types::UInt64Type};
+use arrow_cast::cast;
+use arrow_schema::{DataType, FieldRef};
+use serde_json::{Map, Value, value::RawValue};
 
 pub use self::{
     filter::{Filter, FilterError},
     format::ScanFormat,
     search::Hit,
 };
-use self::{format::Scanned, index::Index, mapped::Mapped};
-use crate::{columns::Columns, parts, settings::Settings};
+use self::{
+    format::Scanned,
+    header::{Contents, Source},
+    mapped::Mapped,
+};
+use crate::{
+    columns::{Columns, Dtype},
+    fields, parts,
+    settings::Settings,
+};
 
-/// The index's folder within that of the parts; readers of Parquet folders leave out what begins so.
+/// The indexes' folder within that of the parts; readers of Parquet folders leave out what begins so.
 const INDEX: &str = "_index";
+
+/// Openings of an index that another process removes meanwhile, because its parts are being replaced.
+const TRIES: usize = 5;
 
 /// Rows with embeddings, ready to be searched.
 #[derive(Debug)]
 pub struct Corpus {
     settings: Settings,
     text: String,
-    index: Index,
+    contents: Contents,
     vectors: Mapped<f32>, // (rows, dimensions), each of length 1
     scanned: Scanned,
-    batches: Vec<RecordBatch>,
-    starts: Vec<usize>, // of the batches, and the end
+    batches: Vec<RecordBatch>, // the other columns, and last the row's number
+    starts: Vec<usize>,        // of the batches, and the end
+}
+
+/// A row that was found.
+#[derive(Debug)]
+pub struct Row {
+    /// Its number in the table, from 0.
+    pub index: u64,
+    /// The text that was embedded.
+    pub text: String,
+    /// All of its columns but the embedding, in the table's order, the text among them: a JSON object.
+    pub columns: Box<RawValue>,
 }
 
 impl Corpus {
@@ -56,40 +79,36 @@ impl Corpus {
         format: ScanFormat,
         told: &mut dyn FnMut(usize),
     ) -> anyhow::Result<Self> {
-        let shown = dir.display();
-        let settings = Settings::read(dir)?;
-        let settings =
-            settings.with_context(|| format!("{shown}: holds no embeddings: expected what `embed` wrote"))?;
-        let Columns::Embedding { text, name, .. } = &settings.columns else {
-            bail!("{shown}: holds scores of pairs, expected embeddings");
-        };
-        let path = index.map_or_else(|| dir.join(INDEX), Path::to_owned);
-        parts::check_whole(dir)?;
-        let parts = index::parts(dir)?;
-        let current = || Index::current(&path, &parts, &settings, format);
-        let index = match current()? {
-            Some(index) => index,
-            None => {
-                // One process at a time; who waited finds what the other made.
-                let _lock = lock(&path)?;
-                match current()? {
-                    Some(index) => index,
-                    None => Index::make(&path, dir, parts.clone(), name, &settings, format, told)?,
-                }
+        let store = index.map_or_else(|| dir.join(INDEX), Path::to_owned);
+        for _ in 0..TRIES {
+            let (settings, text, source) = source(dir, format)?;
+            let (path, contents) = store::find_or_make(&store, dir, &source, told)?;
+            match Self::load(settings, text, &path, format, contents) {
+                Err(_) if !path.exists() => {} // another process has made that of newer parts
+                loaded => return loaded,
             }
-        };
+        }
+        bail!("{}: its parts are being replaced: start again when `embed` is done", dir.display())
+    }
+
+    /// Maps the files of an index.
+    fn load(
+        settings: Settings,
+        text: String,
+        path: &Path,
+        format: ScanFormat,
+        contents: Contents,
+    ) -> anyhow::Result<Self> {
         let width = settings.dimensions;
-        let vectors = Mapped::open(&path.join(index::VECTORS), index.rows * width)?;
-        let scanned = Scanned::open(&path, format, &index, width)?;
-        let batches = index::rows(&path)?;
+        let vectors = Mapped::open(&path.join(index::VECTORS), contents.rows * width)?;
+        let scanned = Scanned::open(path, format, contents.rows, width)?;
+        let batches = index::rows(path, &contents)?;
         let mut starts = vec![0];
         starts.extend(batches.iter().scan(0, |end, batch| {
             *end += batch.num_rows();
             Some(*end)
         }));
-        ensure!(starts.last() == Some(&index.rows), "{}: {}", path.join(index::ROWS).display(), index::DAMAGED);
-        let text = text.clone();
-        Ok(Self { settings, text, index, vectors, scanned, batches, starts })
+        Ok(Self { settings, text, contents, vectors, scanned, batches, starts })
     }
 
     /// What the parts were made by.
@@ -99,55 +118,54 @@ impl Corpus {
 
     /// Rows that can be found: those with a text.
     pub fn rows(&self) -> usize {
-        self.index.rows
+        self.contents.rows
     }
 
-    /// The column of the texts that were embedded.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// The columns of a row: those of the table but the embedding.
+    fn columns(&self) -> Option<&[FieldRef]> {
+        self.batches.first().map(|batch| {
+            let fields = batch.schema_ref().fields();
+            &fields[..fields.len() - 1]
+        })
     }
 
-    /// The columns of a row, and after them `index`, its number in the table.
-    pub fn schema(&self) -> Option<SchemaRef> {
-        self.batches.first().map(RecordBatch::schema)
-    }
-
-    /// The columns of a row that was found, and its number in the table.
+    /// The filter `{"column": value, …}`, of values, lists of them and bounds; `/openapi.json` describes it.
     ///
     /// # Errors
-    /// Where a column is of a type that JSON has no form for.
-    pub fn row(&self, hit: &Hit) -> anyhow::Result<(u64, Map<String, Value>)> {
-        let batch = self.starts.partition_point(|&start| start <= hit.row) - 1;
-        let row = self.batches[batch].slice(hit.row - self.starts[batch], 1);
-        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(Vec::new());
-        writer.write(&row)?;
-        writer.finish()?;
-        let mut rows: Vec<Map<String, Value>> = serde_json::from_slice(&writer.into_inner())?;
-        let mut row = rows.pop().context("a row was asked for")?;
-        let number = row.remove(index::NUMBER).and_then(|number| number.as_u64()).context("a row has a number")?;
-        Ok((number, row))
+    /// Where a column is not there, or never has such a value.
+    pub fn filter(&self, conditions: &Map<String, Value>) -> Result<Filter, FilterError> {
+        self.columns().map_or_else(|| Ok(Filter::default()), |columns| Filter::new(conditions, columns))
+    }
+
+    /// The row that was found.
+    ///
+    /// # Errors
+    /// Where a column is nested beyond what JSON's readers take.
+    pub fn row(&self, hit: &Hit) -> anyhow::Result<Row> {
+        let place = self.starts.partition_point(|&start| start <= hit.row) - 1;
+        let (batch, row) = (&self.batches[place], hit.row - self.starts[place]);
+        let last = batch.num_columns() - 1;
+        let index = batch.column(last).as_primitive::<UInt64Type>().value(row);
+        let (column, _) = fields::find(batch.schema_ref().fields(), &self.text).context("the rows have their text")?;
+        let text = batch.column(column).slice(row, 1);
+        let text = cast(&text, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned();
+        Ok(Row { index, text, columns: RawValue::from_string(json::object(batch, last, row))? })
     }
 }
 
-/// Waits for the lock of an index; it is given back with the file.
-fn lock(index: &Path) -> anyhow::Result<File> {
-    let mut name = index.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    let path = index.with_file_name(name);
-    let open = || -> std::io::Result<File> {
-        let file = File::options().write(true).create(true).truncate(false).open(&path)?;
-        file.lock()?;
-        Ok(file)
+/// The settings of a folder, the column of its texts, and what its index is made from.
+fn source(dir: &Path, format: ScanFormat) -> anyhow::Result<(Settings, String, Source)> {
+    let shown = dir.display();
+    let settings = Settings::read(dir)?;
+    let settings = settings.with_context(|| format!("{shown}: holds no embeddings: expected what `embed` wrote"))?;
+    let Columns::Embedding { text, name, dtype } = &settings.columns else {
+        bail!("{shown}: holds scores of pairs, expected embeddings");
     };
-    open().with_context(|| format!("{} (another place for the index: --corpus-index)", path.display()))
-}
-
-/// Where a part lies, and what tells it from another of the same name.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct PartFile {
-    name: PathBuf,
-    bytes: u64,
-    modified: u128, // nanoseconds since 1970
+    let text = text.clone();
+    parts::check_whole(dir)?;
+    let (model, has_scale) = (settings.model_sha256.clone(), *dtype == Dtype::Int8);
+    let source = Source::new(header::parts(dir)?, model, name.clone(), has_scale, settings.dimensions, format);
+    Ok((settings, text, source))
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use model::SentenceEncoder;
 use crate::{
     ROWS_AT_ONCE,
     columns::{Added, Columns},
+    texts::Losses,
 };
 
 const OUTPUT: &str = "standard output";
 
 /// Adds columns to every batch of a stream, each as soon as it is there. A batch of more than [`ROWS_AT_ONCE`] rows comes
-/// out as several. Returns the number of rows.
+/// out as several. Returns the number of rows, and what the model could not take of their texts.
 ///
 /// # Errors
 /// Where the stream is no Arrow IPC stream or ends within a batch, lacks the column, or nobody reads what comes out.
@@ -23,22 +24,24 @@ pub fn filter_stream(
     output: impl Write,
     columns: Columns,
     encoder: &SentenceEncoder,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<(usize, Losses)> {
     let reader =
         StreamReader::try_new(BufReader::new(input), None).context("standard input: expected an Arrow IPC stream")?;
     let added = Added::new(columns, &reader.schema(), encoder.dimensions()).context("standard input")?;
     let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema()).context(OUTPUT)?;
-    let mut rows = 0;
+    let (mut rows, mut losses) = (0, Losses::none(encoder));
     for batch in reader {
         let batch = batch.context("standard input")?;
         // Of a batch without rows comes one without rows.
         for start in (0..batch.num_rows().max(1)).step_by(ROWS_AT_ONCE) {
             let part = batch.slice(start, ROWS_AT_ONCE.min(batch.num_rows() - start));
-            writer.write(&added.append(&part, encoder, &mut |_| {})?).context(OUTPUT)?;
+            let (part, lost) = added.append(&part, encoder, &mut |_| {})?;
+            writer.write(&part).context(OUTPUT)?;
             rows += part.num_rows();
+            losses += lost;
         }
         writer.flush().context(OUTPUT)?; // whoever waits for this batch may send the next only then
     }
     writer.finish().context(OUTPUT)?;
-    Ok(rows)
+    Ok((rows, losses))
 }

@@ -14,6 +14,7 @@ use crate::{
     progress::Progress,
     settings::Settings,
     shard::Shard,
+    texts::Losses,
 };
 
 /// What is to be made.
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub there: usize,
     /// Parts of all shards.
     pub total: usize,
+    /// What the model could not take of the texts of those rows.
+    pub losses: Losses,
     /// Sentences encoded per second, reading and writing included.
     pub sentences_per_second: f64,
     /// The folder.
@@ -61,7 +64,8 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
         Columns::Score { texts: [a, b], .. } => data::say!("pairs: columns {a:?} and {b:?}"),
     }
     let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.bytes).sum());
-    let mut outcome = Outcome { output: job.output.clone(), ..Outcome::default() };
+    let losses = Losses::none(encoder);
+    let mut outcome = Outcome { output: job.output.clone(), losses, ..Outcome::default() };
     let mut counts = Vec::new();
     for (file, input) in job.table.inputs.iter().enumerate() {
         let shown = || input.path.display().to_string();
@@ -77,19 +81,22 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
             let is_missing = is_ours && !path.exists();
             outcome.there += usize::from(is_ours && !is_missing);
             let mut under_way = is_missing.then(|| Part::create(&path, job.added.schema())).transpose()?;
-            let (mut next, mut count) = (Some(first), 0);
+            let (mut next, mut count, mut losses) = (Some(first), 0, Losses::none(encoder));
             while let Some(batch) = next {
                 count += batch.num_rows();
                 if let Some(part) = &mut under_way {
                     let told = &mut |sentences| progress.add(sentences);
-                    part.write(&job.added.append(&batch, encoder, told).with_context(shown)?)?;
+                    let (batch, lost) = job.added.append(&batch, encoder, told).with_context(shown)?;
+                    part.write(&batch)?;
+                    losses += lost;
                 }
                 next = rows.next(job.settings.rows_per_part - count).with_context(shown)?;
             }
             if let Some(part) = under_way {
                 part.finish()?;
                 (outcome.parts, outcome.rows) = (outcome.parts + 1, outcome.rows + count);
-                progress.part(&path, count);
+                outcome.losses += losses;
+                progress.part(&path, count, losses);
             }
         }
     }
@@ -133,11 +140,11 @@ impl Rows {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { parts, rows, there, total, sentences_per_second, output } = self;
+        let Self { parts, rows, there, total, losses, sentences_per_second, output } = self;
         let s = if *parts == 1 { "" } else { "s" };
         write!(f, "{}: {parts} part{s} with {rows} rows written", output.display())?;
         if *parts > 0 {
-            write!(f, ", {sentences_per_second:.0} sentences/s")?;
+            write!(f, ", {sentences_per_second:.0} sentences/s{losses}")?;
         }
         if *there > 0 {
             write!(f, "; there already: {there}")?;

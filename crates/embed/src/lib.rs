@@ -8,21 +8,25 @@
 
 mod columns;
 mod corpus;
+mod fields;
 mod filter;
 mod input;
 mod job;
 mod parts;
 mod progress;
+mod quantize;
 mod settings;
 mod shard;
+mod texts;
 
 pub use columns::{Added, Columns, Dtype};
-pub use corpus::{Corpus, Filter, FilterError, Hit, ScanFormat};
+pub use corpus::{Corpus, Filter, FilterError, Hit, Row, ScanFormat};
 pub use filter::filter_stream;
 pub use input::{Input, Table};
 pub use job::{Job, Outcome, embed_table};
 pub use settings::Settings;
 pub use shard::Shard;
+pub use texts::Losses;
 
 /// Rows that are read, encoded and written at once: enough to sort by length, and no more memory however many there are.
 pub const ROWS_AT_ONCE: usize = 4096;

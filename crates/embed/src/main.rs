@@ -138,8 +138,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
-        let rows = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
-        data::say!("{rows} rows");
+        let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
+        data::say!("{rows} rows{losses}");
         return Ok(());
     };
     let added = Added::new(columns.clone(), &table.schema, encoder.dimensions())?;

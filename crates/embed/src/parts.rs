@@ -98,13 +98,62 @@ fn properties(schema: &SchemaRef) -> WriterProperties {
     let mut properties = WriterProperties::builder().set_compression(zstd).set_max_row_group_row_count(Some(ROW_GROUP));
     for field in schema.fields() {
         if let DataType::FixedSizeList(element, _) = field.data_type() {
-            // Numbers of embeddings hardly repeat: neither codec nor dictionary nor bounds would find anything.
+            // Numbers of embeddings hardly repeat: neither codec nor dictionary nor bounds would find anything. Those in int8
+            // do: Parquet has no type of one byte and stores them as four, but a dictionary's indices to 255 values have 8
+            // bits. Of 100,000 × 256 numbers, pyarrow writes 1.02 bytes a number so, 1.12 as differences
+            // (DELTA_BINARY_PACKED), 1.38 under zstd and 4.02 plain, and reads all of them about as fast. zstd on top saves a
+            // tenth more and takes half again the time to read.
+            let is_int8 = *element.data_type() == DataType::Int8;
             let path = ColumnPath::from(vec![field.name().clone(), "list".to_owned(), element.name().clone()]);
             properties = properties
                 .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
-                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_dictionary_enabled(path.clone(), is_int8)
                 .set_column_statistics_enabled(path, EnabledStatistics::None);
         }
     }
     properties.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::ArrayRef;
+    use arrow_schema::{Field, Schema};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+    use crate::columns::{Dtype, embedding_columns};
+
+    #[test]
+    fn embeddings_take_the_bytes_that_their_format_promises() {
+        const ROWS: usize = 20_000;
+        const WIDTH: usize = 256;
+        // Twelve drawn numbers added up are spread as those of an embedding.
+        let mut state = 1u64;
+        let mut drawn = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let numbers: Vec<f32> = (0..ROWS * WIDTH).map(|_| (0..12).map(|_| drawn()).sum()).collect();
+        let rows: Vec<usize> = (0..ROWS).collect();
+        for (dtype, bytes) in [(Dtype::F32, 4.0), (Dtype::F16, 2.0), (Dtype::Int8, 1.0)] {
+            let columns = embedding_columns(&numbers, &rows, ROWS, WIDTH, dtype).unwrap();
+            let names = ["embedding", "embedding_scale"];
+            let field = |(name, column): (&str, &ArrayRef)| Field::new(name, column.data_type().clone(), true);
+            let schema = Arc::new(Schema::new(names.into_iter().zip(&columns).map(field).collect::<Vec<_>>()));
+            let folder = tempfile::tempdir().unwrap();
+            let path = path(folder.path(), 0, 0);
+            let mut part = Part::create(&path, &schema).unwrap();
+            part.write(&RecordBatch::try_new(schema, columns.clone()).unwrap()).unwrap();
+            part.finish().unwrap();
+            let size = fs::metadata(&path).unwrap().len() as f64;
+            // A tenth above, and a scale and marks of the list for each row.
+            let most = ROWS as f64 * (WIDTH as f64 * bytes * 1.1 + 8.0);
+            assert!(size <= most, "{dtype}: {size} bytes, expected at most {most}");
+            let read = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap()).unwrap();
+            let read = read.with_batch_size(ROWS).build().unwrap().next().unwrap().unwrap();
+            assert_eq!(read.columns(), columns, "{dtype}");
+        }
+    }
 }

@@ -11,6 +11,8 @@ use std::{
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::texts::Losses;
+
 pub(crate) struct Progress {
     bar: ProgressBar,
     bytes: u64,               // of the whole table
@@ -39,7 +41,7 @@ impl Progress {
     }
 
     /// Tells of a part that is written.
-    pub(crate) fn part(&self, path: &Path, rows: usize) {
+    pub(crate) fn part(&self, path: &Path, rows: usize, losses: Losses) {
         if !self.bar.is_hidden() {
             return;
         }
@@ -47,7 +49,7 @@ impl Progress {
         let elapsed = self.start.elapsed();
         let left = elapsed.mul_f64((self.bytes.max(1) - done) as f64 / done as f64);
         let left = HumanDuration(Duration::from_secs(left.as_secs()));
-        data::say!("{}: {rows} rows · {} · {left} left", path.display(), self.rate());
+        data::say!("{}: {rows} rows · {} · {left} left{losses}", path.display(), self.rate());
     }
 
     pub(crate) fn finish(&self) {

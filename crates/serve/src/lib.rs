@@ -13,6 +13,7 @@ mod corpus;
 mod embedder;
 mod engine;
 mod error;
+mod filter;
 mod json;
 mod loading;
 pub mod logging;

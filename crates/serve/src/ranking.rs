@@ -6,6 +6,7 @@ use std::{
 };
 
 use actix_web::web;
+use data::score_of;
 use futures_util::{TryStreamExt, stream};
 use model::SimilarityFunction;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     embedder::{Cost, Embedder},
-    engine::Admission,
+    engine::{Admission, Embedding},
     error::ApiError,
     rows::Rows,
 };
@@ -96,9 +97,8 @@ impl Checked {
         let mut scores = Vec::new();
         while let Some((embeddings, part)) = embedded.try_next().await? {
             cost.add(part);
-            scores.extend(
-                embeddings.iter().map(|embedding| (5.0 * SimilarityFunction::Cosine.of(base, embedding)) as f32),
-            );
+            let score = |other: &Embedding| score_of(SimilarityFunction::Cosine.of(base, other)) as f32;
+            scores.extend(embeddings.iter().map(score));
         }
         let reader = last.try_recv().map_err(|_| ApiError::Backend("the rows came to no end".to_owned()))?;
         let scores = Scores { rows: reader.ids, scores };

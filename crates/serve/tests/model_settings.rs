@@ -122,7 +122,8 @@ fn a_corpus_of_another_pooling_is_refused() {
     let dir = copy(folder.path(), None);
     let encoder = SentenceEncoder::load(&dir, &Options { pooling: Some(Pooling::Cls), ..Options::default() }).unwrap();
     fs::write(folder.path().join("rows.jsonl"), json!({"text": SENTENCES[0]}).to_string() + "\n").unwrap();
-    let table = Table::open(&[folder.path().join("rows.jsonl").display().to_string()]).unwrap();
+    let table =
+        Table::open(&[folder.path().join("rows.jsonl").display().to_string()], &tables::Options::default()).unwrap();
     let columns = Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::F32 };
     let added = Added::new(columns.clone(), &table.schema, encoder.dimensions()).unwrap();
     let settings = Settings::new(&dir, fingerprint(&dir).unwrap(), &encoder, columns, 100, &table);

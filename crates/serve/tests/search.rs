@@ -5,9 +5,11 @@ mod common;
 
 use std::{fs, path::Path};
 
+use arrow_array::{cast::AsArray, types::Float64Type};
 use common::{Direct, Server, assert_close, command, model, sentences};
 use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table};
 use model::{Options, SentenceEncoder, fingerprint};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,14 +23,19 @@ fn corpus(folder: &Path) -> Vec<String> {
         json!({"number": number, "text": text, "kind": KINDS[number % 2], "score": "own"}).to_string() + "\n"
     };
     fs::write(folder.join("rows.jsonl"), sentences.iter().enumerate().map(row).collect::<String>()).unwrap();
-    let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
-    let table = Table::open(&[folder.join("rows.jsonl").display().to_string()], &tables::Options::default()).unwrap();
     let columns = Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::F32 };
+    embed(folder, "rows.jsonl", columns);
+    sentences
+}
+
+/// Embeds a table by the tiny model.
+fn embed(folder: &Path, table: &str, columns: Columns) {
+    let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
+    let table = Table::open(&[folder.join(table).display().to_string()], &tables::Options::default()).unwrap();
     let added = Added::new(columns.clone(), &table.schema, 32).unwrap();
     let settings = Settings::new(&model(), fingerprint(&model()).unwrap(), &encoder, columns, 100, &table);
     let output = folder.join("corpus");
     embed_table(&Job { table, added, output, settings, shard: Shard::WHOLE }, &encoder).unwrap();
-    sentences
 }
 
 fn start(folder: &Path, more: &[&str]) -> Server {
@@ -52,12 +59,11 @@ fn the_nearest_rows_come_with_their_columns_in_every_format() {
         for (result, (row, cosine)) in results.iter().zip(&expected) {
             assert_eq!(result["index"], json!(row), "{format}");
             assert_eq!(result["sentence"], json!(sentences[*row]));
-            assert_eq!((&result["number"], &result["kind"]), (&json!(row), &json!(KINDS[row % 2])));
-            // A column of that name gives way.
             assert_close(&result["score"], 5.0 * cosine);
-            assert!(
-                result.get("text").is_none() && result.get("embedding").is_none() && result.get("#index").is_none()
-            );
+            // The table's own columns, also those that are named as one of the answer's.
+            let own = json!({"kind": KINDS[row % 2], "number": row, "score": "own", "text": sentences[*row]});
+            assert_eq!(result["row"], own);
+            assert_eq!(result.as_object().unwrap().len(), 4, "{result}");
         }
         assert_eq!(server.get("/info").json()["corpus_rows"], 270);
     }
@@ -71,7 +77,7 @@ fn a_filter_is_kept_and_what_does_not_serve_is_named() {
     let search = |body: Value| server.post("/search", &body);
     let found = search(json!({"query": "비가 온다.", "filter": {"kind": "리뷰"}})).json();
     let rows = found["results"].as_array().unwrap();
-    assert!(rows.len() == 10 && rows.iter().all(|row| row["kind"] == "리뷰"), "{found}");
+    assert!(rows.len() == 10 && rows.iter().all(|row| row["row"]["kind"] == "리뷰"), "{found}");
     let found = search(json!({"query": "비가 온다.", "filter": {"number": 9}})).json();
     assert_eq!(found, json!({"results": []}), "a row without a text is not to be found");
     for (body, status, error) in [
@@ -82,7 +88,7 @@ fn a_filter_is_kept_and_what_does_not_serve_is_named() {
         (
             json!({"query": "비", "filter": {"number": "9"}}),
             422,
-            "`filter`: column \"number\" holds whole numbers (Int64), which \"9\" is not",
+            "`filter`: column \"number\" holds whole numbers: expected one such as 4, a list of them, or bounds, not \"9\"",
         ),
     ] {
         let answer = search(body);
@@ -92,6 +98,75 @@ fn a_filter_is_kept_and_what_does_not_serve_is_named() {
         assert!(text.starts_with(error), "{text}");
     }
     assert_eq!(search(json!({"query": "비", "topk": 3})).status, 422);
+}
+
+#[test]
+fn a_csv_files_columns_come_in_its_order_as_the_text_that_they_are_and_are_filtered_as_meant() {
+    let folder = TempDir::new().unwrap();
+    let header = "score,#index,2024,row,sentence,index,text,id,별점";
+    let rows: String = (0..30)
+        .map(|row| format!("s{row},#{row},y,r,own,i{row},{row}번 버스가 온다.,{row:03},{}\n", row % 6))
+        .collect();
+    fs::write(folder.path().join("rows.csv"), format!("{header}\n{rows}")).unwrap();
+    embed(
+        folder.path(),
+        "rows.csv",
+        Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::Int8 },
+    );
+    let server = start(folder.path(), &[]);
+    let search =
+        |filter: Value| server.post("/search", &json!({"query": "7번 버스가 온다.", "filter": filter, "top_k": 30}));
+    let answer = search(json!({"id": "007"}));
+    let row = r##""row":{"score":"s7","#index":"#7","2024":"y","row":"r","sentence":"own","index":"i7","text":"7번 버스가 온다.","id":"007","별점":"1"}"##;
+    assert!(answer.text.contains(row), "{}", answer.text);
+    let found = |filter: Value| {
+        let answer = search(filter).json();
+        let mut rows: Vec<u64> =
+            answer["results"].as_array().unwrap().iter().map(|row| row["index"].as_u64().unwrap()).collect();
+        rows.sort_unstable();
+        rows
+    };
+    assert_eq!(found(json!({"별점": {"gte": 5}})), [5, 11, 17, 23, 29]);
+    assert_eq!(found(json!({"별점": ["5", 4], "id": {"lt": "011"}})), [4, 5, 10]);
+    // As macOS writes the name.
+    assert_eq!(found(json!({"\u{1107}\u{1167}\u{11af}\u{110c}\u{1165}\u{11b7}": "5", "id": 11})), [11]);
+    assert_eq!(found(json!({"id": []})), Vec::<u64>::new());
+    let answer = search(json!({"별점": {"min": 4}}));
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("expected bounds by gte, gt, lte or lt"), "{}", answer.text);
+}
+
+#[test]
+fn a_pair_has_the_score_that_batch_embedding_writes() {
+    let folder = TempDir::new().unwrap();
+    let pairs =
+        [["비가 온다.", "눈이 온다."], ["비가 온다.", "비가 온다."], ["17번 버스가 온다.", "회의는 3시에 시작합니다."]];
+    let rows: String = pairs.iter().map(|pair| pair.join("\t") + "\n").collect();
+    fs::write(folder.path().join("rows.tsv"), format!("a\tb\n{rows}")).unwrap();
+    embed(folder.path(), "rows.tsv", Columns::Score { texts: ["a".into(), "b".into()], name: "score".into() });
+    let part = fs::File::open(folder.path().join("corpus/part-00000-00000.parquet")).unwrap();
+    let batch = ParquetRecordBatchReaderBuilder::try_new(part).unwrap().build().unwrap().next().unwrap().unwrap();
+    let scores = batch.column_by_name("score").unwrap().as_primitive::<Float64Type>();
+    let server = Server::start(&[]);
+    for (row, [a, b]) in pairs.into_iter().enumerate() {
+        assert_close(&server.predict(a, b).json()["score"], scores.value(row));
+    }
+    assert!((5.0 - scores.value(1)).abs() < 1e-9 && scores.value(1) <= 5.0);
+}
+
+#[test]
+fn the_filter_is_described_with_examples() {
+    let folder = TempDir::new().unwrap();
+    corpus(folder.path());
+    let server = start(folder.path(), &[]);
+    let api = server.get("/openapi.json").json();
+    let schemas = &api["components"]["schemas"];
+    let filter =
+        serde_json::to_string(&[&schemas["SearchRequest"], &schemas["Filter"], &schemas["Condition"]]).unwrap();
+    for word in ["gte", "gt", "lte", "lt", "부산", "column of text", "whole day", "null", "NFC"] {
+        assert!(filter.contains(word), "{word}: {filter}");
+    }
+    assert!(schemas["Found"]["properties"]["row"].is_object());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 // Requests to the server, and what can go wrong with them.
 
+import { parts } from "./json.js";
+
 const KEY = "ko-sts.key";
 let key = storedKey();
 
@@ -41,11 +43,17 @@ export async function comparePair(sentence1, sentence2, signal) {
   return { ...answer, truncated: truncated(header) };
 }
 
-/** The rows of the corpus that are nearest to a sentence, best first: `[{index, sentence, score, …columns}]`. */
-export async function search(query, top_k, signal) {
-  const body = JSON.stringify({ query, top_k });
-  const { answer } = await ask("search", { method: "POST", body, headers: { "Content-Type": "application/json" }, signal });
-  return answer.results;
+/**
+ * The rows of the corpus that are nearest to a sentence, best first: `[{index, sentence, score, row}]`, where `row` is
+ * `[name, JSON text]` for each column, in the table's order.
+ */
+export async function search(query, top_k, filter, signal) {
+  const body = JSON.stringify({ query, top_k, filter });
+  const headers = { "Content-Type": "application/json" };
+  const { answer, text } = await ask("search", { method: "POST", body, headers, signal });
+  const member = (object, name) => parts(object).find(([found]) => found === name)?.[1] ?? "";
+  const rows = parts(member(text, "results")).map(([, result]) => parts(member(result, "row")));
+  return answer.results.map((result, place) => ({ ...result, row: rows[place] }));
 }
 
 const get = (path, signal) => ask(path, { signal });
@@ -58,7 +66,7 @@ async function ask(path, options) {
   } catch (error) {
     throw error.name === "AbortError" ? error : new Problem(0);
   }
-  return { answer: parsed(response.status, text), header: (name) => response.headers.get(name) };
+  return { answer: parsed(response.status, text), text, header: (name) => response.headers.get(name) };
 }
 
 const truncated = (header) => Number(header("X-Truncated") ?? 0);

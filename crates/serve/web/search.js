@@ -2,10 +2,11 @@
 
 import { search } from "./api.js";
 import { element, made, tell } from "./elements.js";
+import { filter, offerColumns, startFilter } from "./filter.js";
 import { count, onLanguage, points, words } from "./language.js";
 
-const SHOWN = 10;
-const OWN = ["index", "sentence", "score"]; // of a result; what else it has are columns of the corpus
+const MOST = 1000; // results that the API gives
+const LONG = 24; // characters of a cell that is no longer kept on one line
 
 let rows = 0; // of the corpus
 let results = null;
@@ -20,6 +21,7 @@ export function startSearch(ask) {
     event.preventDefault();
     find();
   });
+  startFilter();
   onLanguage(draw);
 }
 
@@ -37,11 +39,19 @@ async function find() {
     element("query").focus();
     return show(null, () => words().needQuery);
   }
+  const top = Number(element("top-k").value);
+  if (!Number.isInteger(top) || top < 1 || top > MOST) {
+    element("top-k").focus();
+    return show(null, () => words().needTopK(count(MOST)));
+  }
+  const conditions = filter();
+  if (!conditions) return show(null, () => words().needColumn);
   const mine = (running = new AbortController());
   element("found").classList.add("stale");
   try {
-    const got = await search(query, SHOWN, mine.signal);
+    const got = await search(query, top, conditions, mine.signal);
     show(got, () => "");
+    if (got.length > 0) offerColumns(got[0].row.map(([name]) => name));
     element("found").scrollIntoView({ block: "nearest" });
   } catch (problem) {
     if (mine.signal.aborted) return; // a newer request will answer
@@ -64,23 +74,51 @@ function draw() {
   element("found").hidden = !results;
   if (!results) return;
   element("found-said").textContent = words().found(count(results.length));
-  const names = Object.keys(results[0] ?? {}).filter((name) => !OWN.includes(name));
-  const heads = [words().place, words().score, words().sentence, ...names];
-  const cells = heads.map((head, place) => {
-    const cell = made("th", place === 2 ? "sentence" : "", head);
+  const names = (results[0]?.row ?? []).map(([name]) => name);
+  // The column of the sentences stands there already.
+  const isSentence = (column) => results.every(({ row, sentence }) => shown(row[column][1]) === sentence);
+  const text = names.findIndex((_, column) => isSentence(column));
+  const others = [...names.keys()].filter((column) => column !== text);
+  const isNumber = (column) => results.every(({ row }) => /^(-?\d|null)/.test(row[column][1]));
+  const numbers = new Set(others.filter(isNumber));
+  const head = (className, label) => {
+    const cell = made("th", className, label);
     cell.scope = "col";
     return cell;
-  });
-  element("found-head").replaceChildren(...cells);
-  element("found-rows").replaceChildren(...results.map((row, place) => tableRow(row, place, names)));
+  };
+  element("found-head").replaceChildren(
+    head("number", words().place),
+    head("number", words().score),
+    head("sentence", words().sentence),
+    ...others.map((column) => head(numbers.has(column) ? "number" : "", names[column])),
+  );
+  const tableRow = ({ sentence, score, row }, place) =>
+    made(
+      "tr",
+      "",
+      made("td", "number rank", String(place + 1)),
+      made("td", "number score", points(score)),
+      koreanCell("sentence", sentence),
+      ...others.map((column) => {
+        const value = shown(row[column][1]);
+        const className = numbers.has(column) ? "number" : value.length > LONG ? "long" : "short";
+        return koreanCell(className, value, names[column]);
+      }),
+    );
+  element("found-table").hidden = results.length === 0;
+  element("found-rows").replaceChildren(...results.map(tableRow));
 }
 
-function tableRow(row, place, names) {
-  const text = made("td", "sentence", row.sentence);
-  text.lang = "ko";
-  const others = names.map((name) => made("td", "", shown(row[name])));
-  const numbers = [String(place + 1), points(row.score)].map((value) => made("td", "number", value));
-  return made("tr", "", ...numbers, text, ...others);
+/** A cell; its label stands before it where columns have no room beside each other. */
+function koreanCell(className, text, label = "") {
+  const cell = made("td", className, text);
+  cell.lang = "ko";
+  if (label) cell.dataset.label = label;
+  return cell;
 }
 
-const shown = (value) => (value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
+/** A cell's JSON as a person reads it: text without quotes, nothing for null, all else as it is. */
+function shown(json) {
+  if (json === "null") return "";
+  return json.startsWith('"') ? JSON.parse(json) : json;
+}

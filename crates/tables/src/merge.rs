@@ -138,24 +138,26 @@ fn has_text_form(kind: &DataType) -> bool {
     kind.is_numeric() || kind.is_temporal() || *kind == DataType::Boolean || column::is_text(kind)
 }
 
-/// What a column holds, for a message.
-pub fn in_words(kind: &DataType) -> String {
+/// What a column of this type holds, for a message.
+pub fn in_words(kind: &DataType) -> &'static str {
+    use DataType::*;
     match kind {
-        DataType::Dictionary(_, values) => in_words(values),
-        DataType::Boolean => "true or false".to_owned(),
-        DataType::Date32 | DataType::Date64 => "dates".to_owned(),
-        DataType::Timestamp(..) => "timestamps".to_owned(),
-        DataType::Time32(_) | DataType::Time64(_) => "times of day".to_owned(),
-        DataType::Duration(_) | DataType::Interval(_) => "durations".to_owned(),
-        kind if column::is_text(kind) => "text".to_owned(),
-        kind if kind.is_integer() => "whole numbers".to_owned(),
-        kind if kind.is_numeric() => "numbers".to_owned(),
-        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
-            format!("lists of {}", in_words(element.data_type()))
-        }
-        DataType::Struct(_) | DataType::Map(..) => "objects".to_owned(),
-        DataType::Null => "nothing".to_owned(),
-        _ => "bytes".to_owned(),
+        Dictionary(_, held) => in_words(held),
+        RunEndEncoded(_, held) => in_words(held.data_type()),
+        Null => "nothing but null",
+        Boolean => "true or false",
+        kind if kind.is_integer() => "whole numbers",
+        kind if kind.is_numeric() => "numbers",
+        Utf8 | LargeUtf8 | Utf8View => "text",
+        Date32 | Date64 => "dates",
+        Timestamp(_, None) => "dates with times",
+        Timestamp(_, Some(_)) => "dates with times and a time zone",
+        Time32(_) | Time64(_) => "times of day",
+        Duration(_) | Interval(_) => "durations",
+        Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => "bytes",
+        List(_) | LargeList(_) | FixedSizeList(..) | ListView(_) | LargeListView(_) => "lists",
+        Struct(_) | Map(..) => "objects",
+        _ => "values of several kinds",
     }
 }
 
@@ -211,7 +213,7 @@ mod tests {
         );
         assert_eq!(
             difference(&["{\"text\": [1]}\n", "{\"text\": \"비\"}\n"]),
-            r#"file1: column "text" holds text, and in file0 lists of whole numbers: that cannot be one column"#
+            r#"file1: column "text" holds text, and in file0 lists: that cannot be one column"#
         );
         assert_eq!(difference(&["text,text\n1,비\n"]), r#"file0: two columns are named "text""#);
     }

@@ -1,26 +1,29 @@
-//! Which rows a search may find.
+//! Which rows a search may find: `{"column": value, …}`, read once and then held against every row.
 
-use std::sync::Arc;
+mod number;
+mod wanted;
 
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, RecordBatch, Scalar, StringArray, UInt64Array,
-};
-use arrow_cast::cast;
-use arrow_ord::cmp::eq;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::{DataType, FieldRef};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use super::index::NUMBER;
+use self::wanted::{Operator, Test};
+use super::clock::Clock;
+use crate::fields;
 
-/// Columns with the value that each has to have.
+/// Conditions on columns; a row passes that meets all of them.
 #[derive(Debug, Default)]
 pub struct Filter(Vec<Condition>);
 
 #[derive(Debug)]
 struct Condition {
     column: usize,
-    value: Option<Scalar<ArrayRef>>, // `None`: null
+    /// Whether null passes.
+    null: bool,
+    /// What passes beside it.
+    test: Test,
 }
 
 /// Why a filter does not serve.
@@ -35,38 +38,41 @@ pub enum FilterError {
         columns: String,
     },
     /// The column has no such values.
-    #[error("column {name:?} holds {kind}, which {value} is not")]
+    #[error("column {name:?} holds {kind}: expected {expected}, not {value}")]
     Kind {
         /// The column.
         name: String,
         /// What it holds, in words.
-        kind: String,
-        /// What was asked for.
-        value: Value,
+        kind: &'static str,
+        /// What could be asked for.
+        expected: &'static str,
+        /// What was.
+        value: String,
+    },
+    /// An object that is no range.
+    #[error("column {name:?}: expected bounds by gte, gt, lte or lt, such as {{\"gte\": 4}}, not {value}")]
+    Operator {
+        /// The column.
+        name: String,
+        /// What there was.
+        value: String,
     },
 }
+
+/// Characters of a value that a message repeats.
+const SHOWN: usize = 80;
 
 impl Filter {
     /// The filter `{"column": value, …}`, for rows with these columns.
     ///
     /// # Errors
     /// Where a column is not there, or never has such a value.
-    pub fn new(conditions: &Map<String, Value>, schema: Option<&SchemaRef>) -> Result<Self, FilterError> {
-        let Some(schema) = schema else { return Ok(Self::default()) };
+    pub(super) fn new(conditions: &Map<String, Value>, columns: &[FieldRef]) -> Result<Self, FilterError> {
         let condition = |(name, value): (&String, &Value)| {
-            let found = schema.column_with_name(name).filter(|(_, field)| field.name() != NUMBER);
-            let Some((column, field)) = found else {
-                let names = schema.fields().iter().map(|field| field.name().as_str()).filter(|name| *name != NUMBER);
-                return Err(FilterError::NoColumn {
-                    name: name.clone(),
-                    columns: names.collect::<Vec<_>>().join(", "),
-                });
+            let Some((column, field)) = fields::find(columns, name) else {
+                return Err(FilterError::NoColumn { name: name.clone(), columns: fields::names(columns) });
             };
-            let kind = field.data_type();
-            let misfit = || FilterError::Kind { name: name.clone(), kind: in_words(kind), value: value.clone() };
-            let value =
-                if value.is_null() { None } else { Some(Scalar::new(of_kind(value, kind).ok_or_else(misfit)?)) };
-            Ok(Condition { column, value })
+            Condition::new(column, field.data_type(), name, value)
         };
         conditions.iter().map(condition).collect::<Result<_, _>>().map(Self)
     }
@@ -76,60 +82,98 @@ impl Filter {
         if self.0.is_empty() {
             return None;
         }
-        let passes = |batch: &RecordBatch| {
-            let mut mask = vec![true; batch.num_rows()];
-            for Condition { column, value } in &self.0 {
-                let column = batch.column(*column);
-                let found = match value {
-                    None => (0..column.len()).map(|row| Some(column.is_null(row))).collect::<BooleanArray>(),
-                    // Its value was brought to the column's type.
-                    Some(value) => eq(column as &dyn Datum, value).expect("both are of one type"),
-                };
-                for (mask, found) in mask.iter_mut().zip(&found) {
-                    *mask &= found == Some(true);
-                }
-            }
-            mask
+        let mut mask = vec![false; batches.iter().map(RecordBatch::num_rows).sum()];
+        let mut rest = mask.as_mut_slice();
+        let mut own = |batch: &RecordBatch| rest.split_off_mut(..batch.num_rows()).expect("all rows have a place");
+        let places: Vec<&mut [bool]> = batches.iter().map(&mut own).collect();
+        batches.par_iter().zip(places).for_each(|(batch, mask)| {
+            let masks = self.0.iter().map(|condition| condition.mask(batch));
+            let all = masks.reduce(|all, mask| &all & &mask).expect("there is a condition");
+            all.set_indices().for_each(|row| mask[row] = true);
+        });
+        Some(mask)
+    }
+}
+
+impl Condition {
+    fn new(column: usize, kind: &DataType, name: &str, value: &Value) -> Result<Self, FilterError> {
+        let kind = match kind {
+            DataType::Dictionary(_, held) => held,
+            kind => kind,
         };
-        Some(batches.par_iter().flat_map_iter(passes).collect())
-    }
-}
-
-fn in_words(kind: &DataType) -> String {
-    use DataType::{Boolean, Dictionary, LargeUtf8, Utf8, Utf8View};
-    match kind {
-        Dictionary(_, held) => in_words(held),
-        Utf8 | LargeUtf8 | Utf8View => "text".to_owned(),
-        Boolean => "true or false".to_owned(),
-        kind if kind.is_integer() => format!("whole numbers ({kind})"),
-        kind if kind.is_numeric() => format!("numbers ({kind})"),
-        kind => kind.to_string(),
-    }
-}
-
-/// A value of a column's type, if it has such.
-fn of_kind(value: &Value, kind: &DataType) -> Option<ArrayRef> {
-    use DataType::{Boolean, Dictionary, LargeUtf8, Utf8, Utf8View};
-    let held = match kind {
-        Dictionary(_, held) => held,
-        kind => kind,
-    };
-    let one: ArrayRef = match value {
-        Value::Bool(value) if *held == Boolean => Arc::new(BooleanArray::from(vec![*value])),
-        Value::String(value) if matches!(held, Utf8 | LargeUtf8 | Utf8View) => {
-            Arc::new(StringArray::from(vec![value.as_str()]))
+        let misfit = |value: &Value, expected: &'static str| FilterError::Kind {
+            name: name.to_owned(),
+            kind: tables::in_words(kind),
+            expected,
+            value: shown(value),
+        };
+        let example = example(kind);
+        match value {
+            Value::Object(bounds) => {
+                let wrong = |value: Value| FilterError::Operator { name: name.to_owned(), value: shown(&value) };
+                if bounds.is_empty() {
+                    return Err(wrong(value.clone()));
+                }
+                let mut read = Vec::new();
+                for (operator, bound) in bounds {
+                    let only = || Value::Object([(operator.clone(), bound.clone())].into_iter().collect());
+                    let operator = Operator::of(operator).ok_or_else(|| wrong(only()))?;
+                    read.push((operator, bound));
+                }
+                if !has_order(kind) {
+                    return Err(misfit(value, example));
+                }
+                let test = Test::within(kind, &read).map_err(|bound| misfit(bound, example))?;
+                Ok(Self { column, null: false, test })
+            }
+            Value::Array(values) => {
+                let null = values.iter().any(Value::is_null);
+                let others: Vec<&Value> = values.iter().filter(|value| !value.is_null()).collect();
+                let test = Test::listed(kind, &others).map_err(|value| misfit(value, example))?;
+                Ok(Self { column, null, test })
+            }
+            Value::Null => Ok(Self { column, null: true, test: Test::Nothing }),
+            value => {
+                let test = Test::listed(kind, &[value]).map_err(|value| misfit(value, example))?;
+                Ok(Self { column, null: false, test })
+            }
         }
-        Value::Number(value) if held.is_numeric() => match (value.as_i64(), value.as_u64(), value.as_f64()) {
-            (Some(value), ..) => Arc::new(Int64Array::from(vec![value])),
-            (_, Some(value), _) => Arc::new(UInt64Array::from(vec![value])),
-            (.., Some(value)) => Arc::new(Float64Array::from(vec![value])),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    let fitted = cast(&one, kind).ok().filter(|fitted| fitted.null_count() == 0)?;
-    // 2.5 is no integer, and 300 none of 8 bits. What f32 makes of 0.1 is what the column has.
-    let is_float = matches!(held, DataType::Float16 | DataType::Float32 | DataType::Float64);
-    let is_same = is_float || eq(&cast(&fitted, one.data_type()).ok()?, &one).ok()?.value(0);
-    is_same.then_some(fitted)
+    }
+
+    fn mask(&self, batch: &RecordBatch) -> BooleanBuffer {
+        let passes: BooleanArray = self.test.of(batch.column(self.column));
+        // Null in the mask is null in JSON too.
+        let (values, nulls) = passes.into_parts();
+        match nulls {
+            None => values,
+            Some(nulls) if self.null => &values | &!nulls.inner(),
+            Some(nulls) => &values & nulls.inner(),
+        }
+    }
 }
+
+/// What can be asked of a column, for a message.
+fn example(kind: &DataType) -> &'static str {
+    match kind {
+        DataType::Boolean => "true, false, null or a list of them",
+        kind if tables::is_text(kind) => "a text or a number, a list of them, or bounds",
+        kind if kind.is_integer() => "one such as 4, a list of them, or bounds",
+        kind if kind.is_numeric() => "one such as 4.5, a list of them, or bounds",
+        kind => Clock::of(kind).map_or("null, since nothing else is compared", |clock| clock.example()),
+    }
+}
+
+fn has_order(kind: &DataType) -> bool {
+    tables::is_text(kind) || kind.is_numeric() || Clock::of(kind).is_some()
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;

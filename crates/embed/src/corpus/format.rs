@@ -9,7 +9,8 @@ use std::{fmt, path::Path, str::FromStr};
 use kernels::{scan, scan_bf16, scan_int8};
 use serde::{Deserialize, Serialize};
 
-use super::{index::Index, mapped::Mapped};
+use super::mapped::Mapped;
+use crate::quantize::quantize;
 
 /// Number format of the embeddings that every search reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +46,10 @@ impl ScanFormat {
                 distance(vector, rounded.iter().map(|x| x.to_f32()))
             }
             Self::Int8 => {
-                let (numbers, scale) = quantize(vector);
-                into.extend(numbers.iter().map(|&x| x as i8 as u8));
+                let start = into.len();
+                into.resize(start + vector.len(), 0);
+                let numbers: &mut [i8] = bytemuck::cast_slice_mut(&mut into[start..]);
+                let scale = quantize(vector, numbers);
                 scales.push(scale);
                 distance(vector, numbers.iter().map(|&x| f32::from(x) * scale))
             }
@@ -69,14 +72,6 @@ impl FromStr for ScanFormat {
             .find(|format| format.name() == text)
             .ok_or_else(|| "expected f32, bf16 or int8".to_owned())
     }
-}
-
-/// Integers from −127 to 127 and the factor that brings them back.
-fn quantize(vector: &[f32]) -> (Vec<i16>, f32) {
-    let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-    let scale = largest / 127.0;
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    (vector.iter().map(|x| (x * inverse).round() as i16).collect(), scale)
 }
 
 fn distance(vector: &[f32], rounded: impl Iterator<Item = f32>) -> f32 {
@@ -118,14 +113,14 @@ pub(super) enum Query<'a> {
 }
 
 impl Scanned {
-    pub(super) fn open(dir: &Path, format: ScanFormat, index: &Index, width: usize) -> anyhow::Result<Self> {
+    pub(super) fn open(dir: &Path, format: ScanFormat, rows: usize, width: usize) -> anyhow::Result<Self> {
         let path = dir.join(NUMBERS);
         let scanned = match format {
             ScanFormat::F32 => return Ok(Self::F32),
-            ScanFormat::Bf16 => Self::Bf16(Mapped::open(&path, index.rows * width)?),
+            ScanFormat::Bf16 => Self::Bf16(Mapped::open(&path, rows * width)?),
             ScanFormat::Int8 => {
-                let scales = Mapped::open(&dir.join(SCALES), index.rows)?;
-                Self::Int8(Mapped::open(&path, index.rows * width)?, scales)
+                let scales = Mapped::open(&dir.join(SCALES), rows)?;
+                Self::Int8(Mapped::open(&path, rows * width)?, scales)
             }
         };
         match &scanned {
@@ -144,7 +139,9 @@ impl Scanned {
             Self::F32 => (Query::Float(query), 0.0),
             Self::Bf16(_) => (Query::Float(query), error + SUMS),
             Self::Int8(..) => {
-                let (numbers, scale) = quantize(query);
+                let mut rounded = vec![0; query.len()];
+                let scale = quantize(query, &mut rounded);
+                let numbers: Vec<i16> = rounded.into_iter().map(i16::from).collect(); // as the kernel takes them
                 // |q·x − q̂·x̂| ≤ |q − q̂| |x| + |q̂| |x − x̂|, with |x| = 1 and |q̂| ≤ 1 + |q − q̂|
                 let own = distance(query, numbers.iter().map(|&x| f32::from(x) * scale));
                 (Query::Int8 { numbers, scale }, own + (1.0 + own) * error + SUMS)

@@ -6,7 +6,8 @@ use anyhow::{Context, ensure};
 use bytemuck::Pod;
 use memmap2::{Advice, Mmap};
 
-use super::index::DAMAGED;
+/// What to do about an index that is not as it was written.
+pub(super) const DAMAGED: &str = "damaged: remove the index's folder, and it is made anew";
 
 /// Numbers that lie in a file as in memory.
 #[derive(Debug)]
@@ -15,26 +16,26 @@ pub(super) struct Mapped<T> {
     numbers: PhantomData<T>,
 }
 
-/// Maps a whole file.
-pub(super) fn map(path: &Path) -> anyhow::Result<Mmap> {
+/// Maps a whole file, which has to have `expected` bytes.
+pub(super) fn map(path: &Path, expected: u64) -> anyhow::Result<Mmap> {
     let open = || -> std::io::Result<Mmap> {
         let file = File::open(path)?;
-        // SAFETY: an index's files are never written again: a new index is made beside them and takes their name. Whoever
-        // cuts one short by other means ends the process by a signal, as with any mapped file.
+        // SAFETY: an index's files are never written again: a new index is another folder. Whoever cuts one short by other
+        // means ends the process by a signal, as with any mapped file.
         #[allow(unsafe_code)]
         let bytes = unsafe { Mmap::map(&file)? };
         Ok(bytes)
     };
-    open().with_context(|| format!("{}: {DAMAGED}", path.display()))
+    let bytes = open().with_context(|| format!("{}: {DAMAGED}", path.display()))?;
+    let found = bytes.len() as u64;
+    ensure!(found == expected, "{}: {found} bytes, expected {expected}; {DAMAGED}", path.display());
+    Ok(bytes)
 }
 
 impl<T: Pod> Mapped<T> {
     /// Opens a file that has to hold `count` numbers.
     pub(super) fn open(path: &Path, count: usize) -> anyhow::Result<Self> {
-        let bytes = map(path)?;
-        let expected = count * size_of::<T>();
-        ensure!(bytes.len() == expected, "{}: {} bytes, expected {expected}; {DAMAGED}", path.display(), bytes.len());
-        Ok(Self { bytes, numbers: PhantomData })
+        Ok(Self { bytes: map(path, (count * size_of::<T>()) as u64)?, numbers: PhantomData })
     }
 
     /// Has the file read into memory ahead of its use.

@@ -81,7 +81,7 @@ impl Corpus {
     /// # Panics
     /// If `query` does not have the corpus's dimensions.
     pub fn search(&self, query: &[f32], most: usize, filter: &Filter) -> Vec<Hit> {
-        let (width, rows) = (self.settings.dimensions, self.index.rows);
+        let (width, rows) = (self.settings.dimensions, self.contents.rows);
         assert_eq!(query.len(), width, "a query of {width} numbers");
         let (most, vectors) = (most.min(rows), self.vectors.numbers());
         let length = query.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -91,7 +91,7 @@ impl Corpus {
         }
         let mask = filter.mask(&self.batches);
         let passes = |row: usize| mask.as_ref().is_none_or(|mask| mask[row]);
-        let (scanned, error) = self.scanned.query(&query, self.index.error);
+        let (scanned, error) = self.scanned.query(&query, self.contents.error);
         let mut scores = vec![0.0f32; rows];
         let blocks = scores.par_chunks_mut(BLOCK).enumerate();
         let near = blocks.fold(

@@ -1,8 +1,10 @@
+mod store;
+
 use std::{fs, path::Path, sync::Arc};
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Int64Array, RecordBatch, StringArray, types::Float32Type};
 use arrow_schema::{Field, Schema};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
@@ -11,8 +13,8 @@ use crate::{
     parts::{self, Part},
 };
 
-const WIDTH: usize = 24;
-const ROWS: usize = 5000;
+pub(super) const WIDTH: usize = 24;
+pub(super) const ROWS: usize = 5000;
 
 /// Numbers that look drawn, the same each time.
 fn number(seed: usize) -> f32 {
@@ -21,13 +23,19 @@ fn number(seed: usize) -> f32 {
     ((bits >> 40) as f32) / (1 << 23) as f32 - 1.0
 }
 
-fn vector(row: usize) -> Vec<f32> {
+pub(super) fn vector(row: usize) -> Vec<f32> {
     (0..WIDTH).map(|place| number(row * WIDTH + place)).collect()
 }
 
 /// Two parts; every hundredth row has no embedding.
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 0);
+    folder
+}
+
+/// The rows from `first` on.
+pub(super) fn write(folder: &Path, first: usize) {
     let columns = Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::F32 };
     let settings = Settings {
         model: "m".into(),
@@ -40,9 +48,9 @@ fn folder() -> TempDir {
         rows_per_part: ROWS / 2,
         inputs: Vec::new(),
     };
-    settings.claim(folder.path()).unwrap();
+    settings.claim(folder).unwrap();
     for part in 0..2 {
-        let rows = part * ROWS / 2..(part + 1) * ROWS / 2;
+        let rows = first + part * ROWS / 2..first + (part + 1) * ROWS / 2;
         let lists = rows.clone().map(|row| (row % 100 != 7).then(|| vector(row).into_iter().map(Some)));
         let lists = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(lists, WIDTH as i32);
         let text: StringArray = rows.clone().map(|row| Some(format!("문장 {row}"))).collect();
@@ -57,20 +65,19 @@ fn folder() -> TempDir {
         let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), true);
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
         let batch = RecordBatch::try_new(schema.clone(), columns.map(|(_, column)| column).to_vec()).unwrap();
-        let mut written = Part::create(&parts::path(folder.path(), 0, part), &schema).unwrap();
+        let mut written = Part::create(&parts::path(folder, 0, part), &schema).unwrap();
         written.write(&batch).unwrap();
         written.finish().unwrap();
     }
-    parts::note_counts(folder.path(), &[2]).unwrap();
-    folder
+    parts::note_counts(folder, &[2]).unwrap();
 }
 
-fn open(dir: &Path, format: ScanFormat) -> Corpus {
+pub(super) fn open(dir: &Path, format: ScanFormat) -> Corpus {
     Corpus::open(dir, None, format, &mut |_| {}).unwrap()
 }
 
 /// The best rows by f64, of those that pass.
-fn expected(query: &[f32], most: usize, passes: impl Fn(usize) -> bool) -> Vec<u64> {
+pub(super) fn expected(query: &[f32], most: usize, passes: impl Fn(usize) -> bool) -> Vec<u64> {
     let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let dot = |x: &[f32]| x.iter().zip(query).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let cosine = |row: usize| dot(&vector(row)) / length(&vector(row)) / length(query);
@@ -79,10 +86,10 @@ fn expected(query: &[f32], most: usize, passes: impl Fn(usize) -> bool) -> Vec<u
     rows.into_iter().take(most).map(|row| row as u64).collect()
 }
 
-fn found(corpus: &Corpus, query: &[f32], most: usize, conditions: Value) -> Vec<u64> {
+pub(super) fn found(corpus: &Corpus, query: &[f32], most: usize, conditions: Value) -> Vec<u64> {
     let Value::Object(conditions) = conditions else { panic!("{conditions}") };
-    let filter = Filter::new(&conditions, corpus.schema().as_ref()).unwrap();
-    corpus.search(query, most, &filter).iter().map(|hit| corpus.row(hit).unwrap().0).collect()
+    let filter = corpus.filter(&conditions).unwrap();
+    corpus.search(query, most, &filter).iter().map(|hit| corpus.row(hit).unwrap().index).collect()
 }
 
 #[test]
@@ -98,7 +105,9 @@ fn every_format_finds_exactly_the_nearest_rows() {
         let query = vector(3); // a row itself
         let best = corpus.search(&query, 1, &Filter::default())[0];
         assert!((best.cosine - 1.0).abs() < 1e-6);
-        assert_eq!(corpus.row(&best).unwrap().1["text"], "문장 3");
+        let Row { index, text, columns } = corpus.row(&best).unwrap();
+        assert_eq!((index, text.as_str()), (3, "문장 3"));
+        assert_eq!(columns.get(), r#"{"text":"문장 3","kind":"리뷰","year":2003}"#);
         assert_eq!(corpus.search(&query, ROWS * 2, &Filter::default()).len(), corpus.rows());
     }
 }
@@ -109,50 +118,12 @@ fn a_filter_leaves_the_nearest_of_those_that_pass() {
     let corpus = open(folder.path(), ScanFormat::Int8);
     let passes = |row: usize| !row.is_multiple_of(5) && row % 20 == 4; // an even one, so the first kind
     assert_eq!(found(&corpus, &query, 10, json!({"kind": "뉴스", "year": 2004})), expected(&query, 10, passes));
+    let passes = |row: usize| row % 20 >= 17;
+    assert_eq!(found(&corpus, &query, 10, json!({"year": {"gt": 2016}})), expected(&query, 10, passes));
     assert_eq!(found(&corpus, &query, 10, json!({"kind": null})), expected(&query, 10, |row| row.is_multiple_of(5)));
     assert_eq!(found(&corpus, &query, 10, json!({"kind": "시"})), Vec::<u64>::new());
-    let refused = |conditions: Value| {
-        let conditions: Map<String, Value> = serde_json::from_value(conditions).unwrap();
-        Filter::new(&conditions, corpus.schema().as_ref()).unwrap_err().to_string()
-    };
-    assert_eq!(refused(json!({"who": 1})), "no column is named \"who\"; there are text, kind, year");
-    assert_eq!(refused(json!({"year": 2.5})), "column \"year\" holds whole numbers (Int64), which 2.5 is not");
-    assert_eq!(refused(json!({"year": "2004"})), "column \"year\" holds whole numbers (Int64), which \"2004\" is not");
-    assert_eq!(refused(json!({"kind": 3})), "column \"kind\" holds text, which 3 is not");
-}
-
-#[test]
-fn an_index_is_made_once_and_again_when_the_parts_change() {
-    let folder = folder();
-    let opened = |format| {
-        let mut is_made = false;
-        Corpus::open(folder.path(), None, format, &mut |_| is_made = true).unwrap();
-        is_made
-    };
-    assert!(opened(ScanFormat::Int8));
-    assert!(!opened(ScanFormat::Int8));
-    assert!(opened(ScanFormat::Bf16), "in another format");
-    fs::remove_file(parts::path(folder.path(), 0, 1)).unwrap();
-    parts::note_counts(folder.path(), &[1]).unwrap();
-    assert!(opened(ScanFormat::Bf16), "of other parts");
-    // Cut short, it is named and not read.
-    fs::write(folder.path().join("_index/vectors.f32"), "short").unwrap();
-    let error = Corpus::open(folder.path(), None, ScanFormat::Bf16, &mut |_| {}).unwrap_err();
-    let told = format!("{error:#}");
-    assert!(told.contains("vectors.f32: 5 bytes") && told.ends_with("remove the index's folder, and it is made anew"));
-    fs::remove_dir_all(folder.path().join("_index")).unwrap();
-    assert!(opened(ScanFormat::Bf16), "the remedy helps");
-}
-
-#[test]
-fn an_index_takes_the_place_of_nothing_else() {
-    let folder = folder();
-    let at = |index: &Path| Corpus::open(folder.path(), Some(index), ScanFormat::F32, &mut |_| {});
-    let error = at(folder.path()).unwrap_err();
-    assert!(format!("{error:#}").contains("holds other files"), "{error:#}");
-    assert!(crate::parts::path(folder.path(), 0, 1).exists());
-    let elsewhere = tempfile::tempdir().unwrap();
-    at(elsewhere.path()).unwrap();
+    let error = corpus.filter(json!({"embedding": 1}).as_object().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "no column is named \"embedding\"; there are text, kind, year");
 }
 
 #[test]

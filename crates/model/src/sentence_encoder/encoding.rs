@@ -42,7 +42,7 @@ impl SentenceEncoder {
         rows.iter().for_each(|&row| copies[row as usize] += 1);
         let tokenized = self.tokenizer.encode(&distinct)?;
         let mut told = |batch: &[usize]| progress(batch.iter().map(|&index| copies[index]).sum());
-        let embeddings = self.encode_batches(&tokenized, &mut told)?;
+        let embeddings = self.encode_ids_with_progress(&tokenized, &mut told)?;
         if distinct.len() == sentences.len() {
             return Ok(embeddings);
         }
@@ -55,11 +55,18 @@ impl SentenceEncoder {
     /// # Panics
     /// If a sentence has no token, more than the encoder has positions, or an id that is beyond its vocabulary.
     pub fn encode_ids(&self, sentences: &[Vec<i64>]) -> Result<Tensor, Error> {
-        self.encode_batches(sentences, &mut |_| {})
+        self.encode_ids_with_progress(sentences, &mut |_| {})
     }
 
-    /// The same; after each batch `told` is given the numbers of its sentences.
-    fn encode_batches(&self, sentences: &[Vec<i64>], told: &mut dyn FnMut(&[usize])) -> Result<Tensor, Error> {
+    /// Like [`SentenceEncoder::encode_ids`]; after each batch `told` is given the numbers of its sentences.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn encode_ids_with_progress(
+        &self,
+        sentences: &[Vec<i64>],
+        told: &mut dyn FnMut(&[usize]),
+    ) -> Result<Tensor, Error> {
         // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|&index| Reverse(sentences[index].len()));

@@ -1,6 +1,7 @@
 //! `GET /predict`: how similar two sentences are.
 
 use actix_web::{HttpRequest, web};
+use data::score_of;
 use model::SimilarityFunction;
 use percent_encoding::percent_decode_str;
 
@@ -34,5 +35,5 @@ pub(crate) async fn predict(
     let (pair, cost) =
         state.embedder.embed(vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded).await?;
     let cosine = SimilarityFunction::Cosine.of(&pair[0], &pair[1]);
-    Ok(Answer::new(Score { score: (5.0 * cosine) as f32, cosine: cosine as f32 }, cost))
+    Ok(Answer::new(Score { score: score_of(cosine) as f32, cosine: cosine as f32 }, cost))
 }

@@ -1,14 +1,16 @@
 //! `POST /search`: the rows of the corpus that are nearest to a sentence.
 
 use actix_web::web;
-use embed::{Filter, Hit};
+use data::score_of;
+use embed::{Hit, Row};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use utoipa::ToSchema;
 
 use super::check_sentence;
 use crate::{
-    answer::Answer, body::Json, engine::Admission, error::ApiError, json::Sentence, openapi::SearchErrors, state::State,
+    answer::Answer, body::Json, engine::Admission, error::ApiError, filter::Filter, json::Sentence,
+    openapi::SearchErrors, state::State,
 };
 
 const DEFAULT: usize = 10;
@@ -25,9 +27,8 @@ pub(crate) struct SearchRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     top_k: Option<usize>,
-    /// Values that columns of a row have to have: of text, numbers or booleans, or null.
     #[serde(default)]
-    #[schema(value_type = Option<std::collections::BTreeMap<String, Value>>, example = json!({}))]
+    #[schema(value_type = Option<Filter>)]
     filter: Option<Map<String, Value>>,
     /// Whether a sentence that is too long is cut; else it is an error. The default is the server's `auto_truncate`.
     #[serde(default)]
@@ -51,10 +52,10 @@ pub(crate) struct Found {
     /// 5 · cosine with the query.
     #[schema(minimum = -5, maximum = 5)]
     score: f32,
-    /// Its other columns, but for those that are named as one of these.
-    #[serde(flatten)]
-    #[schema(value_type = std::collections::BTreeMap<String, Value>)]
-    columns: Map<String, Value>,
+    /// All of its columns but the embedding, in the table's order, under their own names. Dates and times are text in ISO
+    /// 8601, bytes base64, numbers that are not finite null.
+    #[schema(value_type = std::collections::BTreeMap<String, Value>, example = json!({"city": "부산", "text": "…"}))]
+    row: Box<RawValue>,
 }
 
 /// The nearest rows of the corpus
@@ -76,7 +77,7 @@ pub(crate) async fn search(
     if !(1..=MOST).contains(&top_k) {
         return Err(ApiError::Invalid(format!("`top_k` is {top_k}, expected 1 to {MOST}")));
     }
-    let filter = Filter::new(&filter.unwrap_or_default(), corpus.schema().as_ref());
+    let filter = corpus.filter(&filter.unwrap_or_default());
     let filter = filter.map_err(|error| ApiError::Invalid(format!("`filter`: {error}")))?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
     let (embeddings, cost) = state.embedder.embed(vec![query], truncate, Admission::Bounded).await?;
@@ -85,13 +86,8 @@ pub(crate) async fn search(
         let _place = place; // until the scan ends, even if nobody waits for it
         let hits = corpus.search(&embeddings[0], top_k, &filter);
         let found = |hit: &Hit| -> anyhow::Result<Found> {
-            let (index, mut columns) = corpus.row(hit)?;
-            let text = columns.remove(corpus.text());
-            let sentence = text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
-            for own in ["index", "sentence", "score"] {
-                columns.remove(own);
-            }
-            Ok(Found { index, sentence, score: 5.0 * hit.cosine.clamp(-1.0, 1.0), columns })
+            let Row { index, text, columns } = corpus.row(hit)?;
+            Ok(Found { index, sentence: text, score: score_of(hit.cosine.into()) as f32, row: columns })
         };
         hits.iter().map(found).collect::<Result<_, _>>()
     });

@@ -61,7 +61,7 @@ pub(super) struct RawCorpus {
     /// Folder of embeddings that `embed` wrote with this model.
     #[arg(id = "corpus_path", long = "corpus", value_name = "DIR")]
     pub(super) path: Option<PathBuf>,
-    /// Where the corpus's index lies, which is made once [default: _index within the corpus].
+    /// Where the corpus's indexes lie, each of which is made once [default: _index within the corpus].
     #[arg(id = "corpus_index", long = "corpus-index", value_name = "DIR")]
     pub(super) index: Option<PathBuf>,
     /// Number format that is scanned: f32, bf16 or int8; the best are the same in all, scored in f32 [default: int8].
