@@ -19,7 +19,7 @@ fn saved(folder: &Path) -> Vec<(&'static str, PathBuf, SentenceEncoder)> {
     let kinds = [
         ("roberta-mean", "roberta-tiny", Pooling::Mean),
         ("bert-cls", "bert-tiny", Pooling::Cls),
-        ("roberta-max", "st-roberta-tiny-new", Pooling::Max),
+        ("roberta-max", "roberta-tiny", Pooling::Max),
     ];
     let save = |(name, from, pooling)| {
         let options = Options { pooling: Some(pooling), trainable: true, ..Options::default() };
