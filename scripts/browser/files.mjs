@@ -1,4 +1,4 @@
-// The CSV files that the test uploads.
+// The tables that the test uploads.
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -54,8 +54,10 @@ export function writeFiles(folder) {
   writeFileSync(path("cp949.csv"), execFileSync("iconv", ["-f", "UTF-8", "-t", "CP949"], { input: TABLE }));
   const many = Array.from({ length: 3000 }, (_, row) => `${ROWS[row % 4]} (${row})`);
   writeFileSync(path("many.csv"), ["문장", ...many].join("\n"));
+  const pairs = ["sentence1,sentence2,score", "비가 많이 온다.,비가 내린다.,4.5", "밥을 먹고 있다.,눈이 온다.,0"];
+  writeFileSync(path("pairs.csv"), pairs.join("\n") + "\n");
   writeFileSync(path("no-csv.zip"), Buffer.from("PK\x03\x04\x14\0\0\0\x08\0\xff\xfe\x80\x81", "latin1"));
-  return Object.fromEntries(["utf-8.csv", "cp949.csv", "many.csv", "no-csv.zip"].map((name) => [name, path(name)]));
+  return Object.fromEntries(["utf-8.csv", "cp949.csv", "many.csv", "pairs.csv", "no-csv.zip"].map((name) => [name, path(name)]));
 }
 
 /** The rows of a CSV text with quoted fields. */

@@ -36,6 +36,10 @@ export async function takeScreenshots(browser, address, files, folder) {
     await page.waitForSelector("#found:not([hidden])");
     await page.waitForTimeout(400); // the bar grows
     await picture("");
+    await page.setInputFiles("#file", files["pairs.csv"]);
+    await page.click("#start");
+    await page.waitForSelector("#column-choice:not([hidden])");
+    await picture("-columns");
     await page.route("**/predict**", (route) => route.abort("connectionrefused"));
     await page.click("#compare button");
     await page.waitForSelector("#compare-error:not([hidden])");

@@ -71,7 +71,7 @@ export const CLAIMS = [
 
   ["another browser's language gives English", async ({ page }) => {
     assert.equal(await page.getAttribute("html", "lang"), "en");
-    assert.equal(await inner(page, "#rank-title"), "Find similar sentences in a CSV");
+    assert.equal(await inner(page, "#rank-title"), "Find similar sentences in a file");
   }, { locale: "de-DE" }],
 
   ["both jobs can be done by keyboard alone, with the focus in sight", async ({ page, files }) => {

@@ -40,7 +40,8 @@ async function sameRanking(page, address, path) {
   assert.deepEqual([...bytes.subarray(0, 3)], [0xef, 0xbb, 0xbf], "Excel needs the byte order mark");
   const [header, ...rows] = parseCsv(bytes.subarray(3).toString("utf8"));
   assert.deepEqual(header, ["index", "score", "sentence"]);
-  assert.deepEqual(rows, expected.map(({ index, score, sentence }) => [String(index), String(score ?? ""), sentence]));
+  const digits = (score) => (score === null ? "" : String(Number(score.toFixed(4)))); // more say nothing
+  assert.deepEqual(rows, expected.map(({ index, score, sentence }) => [String(index), digits(score), sentence]));
 }
 
 export const CLAIMS = [
@@ -92,7 +93,22 @@ export const CLAIMS = [
     assert.equal(await inner(page, "#rank-error"), "");
   }],
 
-  ["a file that is no CSV is refused in words", async ({ page, files }) => {
+  ["where two columns could be meant, the page asks which one", async ({ page, files }) => {
+    await page.fill("#column", "");
+    await rankFile(page, files["pairs.csv"]);
+    await page.waitForSelector("#column-choice:not([hidden])");
+    assert.equal(await inner(page, "#rank-error"), "", "a question is no error");
+    const choices = await page.locator("#column-choices .column").evaluateAll((all) => all.map((one) => [...one.children].map((part) => part.textContent)));
+    assert.deepEqual(choices, [["sentence1", "비가 많이 온다."], ["sentence2", "비가 내린다."], ["score", "4.5"]]);
+    await page.click("#column-choices .column >> nth=1");
+    await page.waitForSelector("#ranking:not([hidden])");
+    assert.equal(await page.locator("#column-choice[hidden]").count(), 1);
+    assert.equal(await page.inputValue("#column"), "sentence2");
+    assert.match(await inner(page, "#reading"), /열 ‘sentence2’/);
+    await page.fill("#column", "");
+  }],
+
+  ["a file that is no table is refused in words", async ({ page, files }) => {
     await rankFile(page, files["no-csv.zip"]);
     await page.waitForSelector("#rank-error:not([hidden])");
     assert.match(await inner(page, "#rank-error"), /서버의 설명: ./);
