@@ -85,7 +85,7 @@ fn stats_prints_figures_and_a_histogram_per_dataset() {
     assert_eq!(labelled.matches('█').count(), 400, "{text}"); // Six pairs in each bin, so ten full bars.
     assert_eq!(
         plain,
-        "plain.tsv\n  file             plain.tsv\n  pairs            2\n  duplicate pairs  1\n  characters       \
+        "plain.tsv\n  file             plain.tsv\n  form             tab-separated, UTF-8, with a header\n  pairs            2\n  duplicate pairs  1\n  characters       \
          mean 1.5, median 1.5, 95th percentile 2, max 2 per sentence\n  score            none\n"
     );
 }

@@ -335,7 +335,9 @@ fn a_full_disk_leaves_no_part() {
     let output = Command::new("bash").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.lines().count() == 1 && stderr.contains("out/part-00000-00000.parquet"), "{stderr}");
+    let (said, error) = stderr.split_once("error: ").unwrap();
+    assert_eq!(said, "long.tsv: tab-separated, UTF-8, with a header\ntexts: column \"text\"\n");
+    assert!(error.lines().count() == 1 && error.starts_with("out/part-00000-00000.parquet"), "{stderr}");
     assert_eq!(parts(&folder.path().join("out")), Vec::<PathBuf>::new());
 }
 

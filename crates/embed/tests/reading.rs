@@ -98,7 +98,7 @@ fn files_are_merged_by_the_names_of_their_columns() {
     };
     assert_eq!(
         (column("memo"), column("n")),
-        (vec!["-".to_owned(), "x".into(), "y".into()], vec!["1.0".to_owned(), "2.5".into(), "007".into()])
+        (vec!["-".to_owned(), "x".into(), "y".into()], vec!["1".to_owned(), "2.5".into(), "007".into()])
     );
 }
 

@@ -66,7 +66,8 @@ impl Rows {
             if let Some(texts) = self.current.as_ref().filter(|texts| self.next < texts.len()) {
                 let text = if texts.is_null(self.next) { "" } else { texts.value(self.next) };
                 self.next += 1;
-                return Ok(Some(text.trim().to_owned()));
+                // Whatever the system that the file comes from, an answer's line ends are one character.
+                return Ok(Some(text.trim().replace("\r\n", "\n").replace('\r', "\n")));
             }
             let Some(batch) = self.batches.next().transpose()? else { return Ok(None) };
             (self.current, self.next) = (Some(tables::texts(batch.rows.column(0))?), 0);

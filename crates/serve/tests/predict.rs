@@ -187,11 +187,13 @@ fn where_two_columns_could_be_meant_the_answer_lists_them() {
     let columns = serde_json::json!([
         {"name": "sentence1", "first": "비가 온다."}, {"name": "sentence2", "first": "비가 내린다."}, {"name": "score", "first": "4.5"},
     ]);
-    assert_eq!(answer.json()["columns"], columns);
+    let body: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+    assert_eq!(body["columns"], columns);
     for (column, first) in [("sentence2", "비가 내린다."), ("1", "비가 내린다."), ("Sentence1", "비가 온다.")]
     {
         let scores = server.rank(text, &[("base_sentence", BASE), ("column", column)]).json();
         assert_close(&scores["0"], 5.0 * direct.cosine(BASE, first));
     }
-    assert_eq!(server.rank("문장,id\n가,1\n나\n".as_bytes(), &[("base_sentence", BASE)]).json().get("columns"), None);
+    // Another error has none.
+    assert!(!server.rank("문장,id\n가,1\n나\n".as_bytes(), &[("base_sentence", BASE)]).text.contains("columns"));
 }

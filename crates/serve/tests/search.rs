@@ -31,7 +31,12 @@ fn corpus(folder: &Path) -> Vec<String> {
 /// Embeds a table by the tiny model.
 fn embed(folder: &Path, table: &str, columns: Columns) {
     let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
-    let table = Table::open(&[folder.join(table).display().to_string()], &tables::Options::default()).unwrap();
+    let names = match &columns {
+        Columns::Embedding { text, .. } => vec![text.clone()],
+        Columns::Score { texts, .. } => texts.to_vec(),
+    };
+    let reading = tables::Options { names, ..tables::Options::default() };
+    let table = Table::open(&[folder.join(table).display().to_string()], &reading).unwrap();
     let added = Added::new(columns.clone(), &table.schema, 32).unwrap();
     let settings = Settings::new(&model(), fingerprint(&model()).unwrap(), &encoder, columns, 100, &table);
     let output = folder.join("corpus");

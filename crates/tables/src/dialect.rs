@@ -10,7 +10,7 @@ use crate::{
     scan::Scan,
     source::Source,
     table::Options,
-    text::{Charset, Text},
+    text::{Charset, Text, with_one_line_end},
 };
 
 /// Records that tell the delimiter, and bytes of text at most.
@@ -146,7 +146,7 @@ impl Dialect {
     }
 }
 
-/// The beginning of a file's text, cut at a line end where it is not all.
+/// The beginning of a file's text, cut at a line end where it is not all, with `\n` at every line end.
 fn sample(source: &Source, charset: Charset) -> Result<Vec<u8>, Error> {
     let mut text = Text::new(source, charset, None);
     let (mut sample, mut piece) = (Vec::new(), Vec::new());
@@ -155,9 +155,10 @@ fn sample(source: &Source, charset: Charset) -> Result<Vec<u8>, Error> {
         text.read(&mut piece)?;
         sample.extend_from_slice(&piece);
         if piece.is_empty() {
-            return Ok(sample);
+            return Ok(with_one_line_end(&sample));
         }
         if sample.len() >= SAMPLED_BYTES {
+            sample = with_one_line_end(&sample);
             let end = sample.iter().rposition(|&byte| byte == b'\n').map_or(sample.len(), |end| end + 1);
             sample.truncate(end);
             return Ok(sample);
@@ -212,7 +213,7 @@ struct Trial {
 impl Trial {
     fn new(sample: &[u8], delimiter: Delimiter, options: &Options) -> Self {
         let scanned = |quoting: bool| {
-            let mut scan = Scan::new(delimiter.byte(), quoting, 1);
+            let mut scan = Scan::new(delimiter.byte(), quoting, 0);
             if scan.feed(sample, SAMPLED_RECORDS) {
                 scan.finish();
             }
@@ -269,23 +270,18 @@ fn is_quoted(
     skipped: u64,
     has_name: bool,
 ) -> Result<bool, Error> {
-    let mut quoted = Scan::new(delimiter.byte(), true, 1 + skipped);
-    let mut plain = Scan::new(delimiter.byte(), false, 1 + skipped);
-    let (mut text, mut piece, mut left) = (Text::new(source, charset, None), Vec::new(), skipped);
+    let mut quoted = Scan::new(delimiter.byte(), true, skipped);
+    let mut plain = Scan::new(delimiter.byte(), false, skipped);
+    let (mut text, mut piece) = (Text::new(source, charset, None), Vec::new());
     loop {
         piece.clear();
         text.read(&mut piece)?;
         if piece.is_empty() {
             break;
         }
-        let mut rest = piece.as_slice();
-        while left > 0 {
-            let Some(end) = rest.iter().position(|&byte| byte == b'\n') else { break };
-            (rest, left) = (&rest[end + 1..], left - 1);
-        }
-        quoted.feed(rest, u64::MAX);
+        quoted.feed(&piece, u64::MAX);
         if !delimiter.goes_with_quotes() {
-            plain.feed(rest, u64::MAX);
+            plain.feed(&piece, u64::MAX);
         }
     }
     quoted.finish();

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Problem},
-    text::Text,
+    text::{Pieces, Text},
 };
 
 /// Bytes that an object may have.
@@ -10,9 +10,7 @@ const MAX_OBJECT_BYTES: usize = 16 << 20;
 
 /// Gives the objects of a text one by one; memory does not grow with their number.
 pub(crate) struct Objects {
-    text: Text,
-    input: Vec<u8>,
-    at: usize,
+    text: Pieces,
     object: Vec<u8>,
     line: u64, // of the next byte
     form: Option<Form>,
@@ -26,7 +24,7 @@ enum Form {
 
 impl Objects {
     pub(crate) fn new(text: Text) -> Self {
-        Self { text, input: Vec::new(), at: 0, object: Vec::new(), line: 1, form: None }
+        Self { text: text.pieces(), object: Vec::new(), line: 1, form: None }
     }
 
     /// The next object with the line on which it begins; in lines, whatever stands on the next that is not blank.
@@ -35,7 +33,7 @@ impl Objects {
         let form = match self.form {
             Some(form) => form,
             None if first == b'[' => {
-                self.at += 1;
+                self.text.take(1);
                 Form::Array { is_closed: false }
             }
             None => Form::Lines,
@@ -66,12 +64,12 @@ impl Objects {
     fn line(&mut self) -> Result<u64, Error> {
         let line = self.line;
         self.object.clear();
-        while self.peek()?.is_some() {
-            let rest = &self.input[self.at..];
+        while self.text.peek()?.is_some() {
+            let rest = self.text.rest();
             let end = rest.iter().position(|&byte| byte == b'\n');
             let length = end.unwrap_or(rest.len());
             self.object.extend_from_slice(&rest[..length]);
-            self.at += length;
+            self.text.take(length);
             if self.object.len() > MAX_OBJECT_BYTES {
                 return Err(Error::Line { line, problem: Problem::TooLong(MAX_OBJECT_BYTES) });
             }
@@ -86,12 +84,12 @@ impl Objects {
     fn element(&mut self) -> Result<Option<u64>, Error> {
         let mut next = self.skip_blank()?;
         if next == Some(b',') {
-            self.at += 1;
+            self.text.take(1);
             next = self.skip_blank()?;
         }
         match next {
             Some(b']') => {
-                self.at += 1;
+                self.text.take(1);
                 self.form = Some(Form::Array { is_closed: true });
                 match self.skip_blank()? {
                     None => Ok(None),
@@ -109,8 +107,8 @@ impl Objects {
         let line = self.line;
         let (mut depth, mut in_text, mut is_escaped) = (0usize, false, false);
         self.object.clear();
-        while let Some(byte) = self.peek()? {
-            self.at += 1;
+        while let Some(byte) = self.text.peek()? {
+            self.text.take(1);
             self.line += u64::from(byte == b'\n');
             self.object.push(byte);
             match byte {
@@ -133,22 +131,13 @@ impl Objects {
 
     /// The next byte that is no white space, which is not taken.
     fn skip_blank(&mut self) -> Result<Option<u8>, Error> {
-        while let Some(byte) = self.peek()? {
+        while let Some(byte) = self.text.peek()? {
             if !byte.is_ascii_whitespace() {
                 return Ok(Some(byte));
             }
-            self.at += 1;
+            self.text.take(1);
             self.line += u64::from(byte == b'\n');
         }
         Ok(None)
-    }
-
-    fn peek(&mut self) -> Result<Option<u8>, Error> {
-        if self.at == self.input.len() {
-            self.input.clear();
-            self.at = 0;
-            self.text.read(&mut self.input)?;
-        }
-        Ok(self.input.get(self.at).copied())
     }
 }

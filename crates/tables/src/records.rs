@@ -6,7 +6,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 
 use crate::{
     error::{Error, Problem},
-    text::Text,
+    text::{Pieces, Text, line_ends},
 };
 
 const MAX_RECORD_BYTES: usize = 1 << 20;
@@ -27,10 +27,8 @@ pub(crate) struct Syntax {
 
 /// One record at a time.
 pub(crate) struct Records {
-    text: Text,
+    text: Pieces,
     parser: Reader,
-    input: Vec<u8>,
-    at: usize,
     output: Vec<u8>,
     ends: Vec<usize>,
     fields: usize,
@@ -38,21 +36,19 @@ pub(crate) struct Records {
     line: u64,       // of the next byte
     number: u64,     // of the record, from 1, skipped lines counted
     skipped: u64,    // lines that are still to be skipped
+    after_return: bool,
 }
 
 impl Records {
     pub(crate) fn new(text: Text, syntax: Syntax) -> Self {
-        // `\r` is gone already; a blank line, which csv-core would skip, is a row.
         let parser = ReaderBuilder::new()
             .delimiter(syntax.delimiter.unwrap_or(NO_DELIMITER))
             .quoting(syntax.quoting)
-            .terminator(Terminator::Any(b'\n'))
+            .terminator(Terminator::CRLF) // or one half of it
             .build();
         Self {
-            text,
+            text: text.pieces(),
             parser,
-            input: Vec::new(),
-            at: 0,
             output: vec![0; 1 << 10],
             ends: vec![0; 16],
             fields: 0,
@@ -60,6 +56,7 @@ impl Records {
             line: 1,
             number: syntax.skipped,
             skipped: syntax.skipped,
+            after_return: false,
         }
     }
 
@@ -67,35 +64,42 @@ impl Records {
     pub(crate) fn advance(&mut self) -> Result<bool, Error> {
         while self.skipped > 0 {
             self.skipped -= 1;
-            while let Some(byte) = self.peek()? {
-                self.at += 1;
-                if byte == b'\n' {
-                    self.line += 1;
+            while let Some(byte) = self.text.peek()? {
+                if matches!(byte, b'\n' | b'\r') {
+                    self.end_line(byte)?;
                     break;
                 }
+                self.text.take(1);
             }
         }
         (self.fields, self.start_line) = (0, self.line);
         self.number += 1;
-        let Some(first) = self.peek()? else { return Ok(false) };
-        if first == b'\n' {
-            self.at += 1;
-            self.line += 1;
+        let Some(first) = self.text.peek()? else { return Ok(false) };
+        // csv-core would pass over a blank line, which is a row.
+        if matches!(first, b'\n' | b'\r') {
+            self.end_line(first)?;
             return Ok(true);
         }
+        self.after_return = false;
         let mut written = 0;
         loop {
-            let at_end = self.peek()?.is_none();
+            let at_end = self.text.peek()?.is_none();
             // A line end closes the last record if it has none of its own, unless that is within quotes.
-            let input = if at_end { b"\n".as_slice() } else { &self.input[self.at..] };
+            let input = if at_end { b"\n".as_slice() } else { self.text.rest() };
             let (result, read, wrote, ended) =
                 self.parser.read_record(input, &mut self.output[written..], &mut self.ends[self.fields..]);
-            self.line += input[..read].iter().filter(|&&byte| byte == b'\n').count() as u64;
-            self.at += if at_end { 0 } else { read };
+            self.line += line_ends(&input[..read], &mut self.after_return);
+            self.text.take(if at_end { 0 } else { read });
             written += wrote;
             self.fields += ended;
             match result {
-                ReadRecordResult::Record => return Ok(true),
+                ReadRecordResult::Record => {
+                    // The second half of the line end, which else were a blank line.
+                    if self.after_return && self.text.peek()? == Some(b'\n') {
+                        self.text.take(1);
+                    }
+                    return Ok(true);
+                }
                 ReadRecordResult::InputEmpty if at_end => return Err(self.error(Problem::OpenQuote)),
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull if self.output.len() >= MAX_RECORD_BYTES => {
@@ -109,6 +113,16 @@ impl Records {
                 ReadRecordResult::End => return Ok(false),
             }
         }
+    }
+
+    /// Takes a line end, of which `first` is the first byte.
+    fn end_line(&mut self, first: u8) -> Result<(), Error> {
+        self.text.take(1);
+        if first == b'\r' && self.text.peek()? == Some(b'\n') {
+            self.text.take(1);
+        }
+        self.line += 1;
+        Ok(())
     }
 
     /// Whether the record is a line of white space alone, if of anything.
@@ -149,14 +163,5 @@ impl Records {
     /// An error on the record's line.
     pub(crate) fn error(&self, problem: Problem) -> Error {
         Error::Line { line: self.start_line, problem }
-    }
-
-    fn peek(&mut self) -> Result<Option<u8>, Error> {
-        if self.at == self.input.len() {
-            self.input.clear();
-            self.at = 0;
-            self.text.read(&mut self.input)?;
-        }
-        Ok(self.input.get(self.at).copied())
     }
 }

@@ -8,17 +8,19 @@ use crate::error::Problem;
 /// The line of a record, with what is wrong with it.
 pub(crate) type Found = (u64, Problem);
 
-/// What a text is made of, in one reading of its quotes. Its lines end in `\n`.
+/// What a text is made of, in one reading of its quotes. Its lines end in `\n`, `\r\n` or `\r`.
 #[derive(Debug)]
 pub(crate) struct Scan {
     delimiter: Option<u8>,
     quoting: bool,
     state: State,
-    line: u64,       // of the next byte
-    start_line: u64, // of the record
-    quote_line: u64, // of the quote that opened a field
-    fields: usize,   // of the record that ended before this one
-    is_blank: bool,  // the record so far is white space alone
+    skipped: u64,       // lines that are still to be skipped
+    after_return: bool, // the last byte was `\r`
+    line: u64,          // of the next byte
+    start_line: u64,    // of the record
+    quote_line: u64,    // of the quote that opened a field
+    fields: usize,      // of the record that ended before this one
+    is_blank: bool,     // the record so far is white space alone
     /// Fields of the first record that is not blank.
     pub(crate) expected: Option<usize>,
     /// Records that are not blank.
@@ -53,14 +55,16 @@ enum State {
 }
 
 impl Scan {
-    /// Without a delimiter, each record is one field.
-    pub(crate) fn new(delimiter: Option<u8>, quoting: bool, first_line: u64) -> Self {
+    /// Without a delimiter, each record is one field. The first `skipped` lines belong to no record.
+    pub(crate) fn new(delimiter: Option<u8>, quoting: bool, skipped: u64) -> Self {
         Self {
             delimiter,
             quoting,
             state: State::FieldStart,
-            line: first_line,
-            start_line: first_line,
+            skipped,
+            after_return: false,
+            line: 1,
+            start_line: 1,
             quote_line: 0,
             fields: 0,
             is_blank: true,
@@ -101,15 +105,22 @@ impl Scan {
     }
 
     fn step(&mut self, byte: u8) {
+        let is_second = std::mem::replace(&mut self.after_return, byte == b'\r') && byte == b'\n';
+        if is_second && self.state != State::Quoted {
+            return; // the second half of a line end
+        }
+        let is_line_end = (byte == b'\n' || byte == b'\r') && !is_second;
+        self.line += u64::from(is_line_end);
+        if self.skipped > 0 {
+            self.skipped -= u64::from(is_line_end);
+            self.start_line = self.line;
+            return;
+        }
         let is_delimiter = self.delimiter == Some(byte);
         match self.state {
             State::Quoted => match byte {
                 b'"' => self.state = State::AfterQuote,
-                b'\n' => {
-                    self.line += 1;
-                    self.spans_lines = true;
-                }
-                _ => {}
+                _ => self.spans_lines |= is_line_end,
             },
             State::AfterQuote if byte == b'"' => self.state = State::Quoted,
             State::FieldStart | State::NextField if byte == b'"' && self.quoting => {
@@ -121,10 +132,7 @@ impl Scan {
                 self.delimiters += 1;
                 (self.state, self.is_blank) = (State::NextField, false);
             }
-            _ if byte == b'\n' => {
-                self.line += 1;
-                self.end_record();
-            }
+            _ if is_line_end => self.end_record(),
             State::AfterQuote => self.misquoted = Some((self.line, Problem::TextAfterQuote)),
             State::FieldStart | State::NextField | State::Plain => {
                 self.spaced += u64::from(self.state == State::NextField && byte == b' ');
@@ -159,7 +167,7 @@ mod tests {
     use super::*;
 
     fn scan(text: &str, delimiter: u8) -> Scan {
-        let mut scan = Scan::new(Some(delimiter), true, 1);
+        let mut scan = Scan::new(Some(delimiter), true, 0);
         // Byte by byte: no state may be lost between pieces.
         text.bytes().for_each(|byte| assert!(scan.feed(&[byte], u64::MAX) || scan.misquoted.is_some()));
         scan.finish();
@@ -168,8 +176,9 @@ mod tests {
 
     #[test]
     fn quotes_that_close_before_a_delimiter_or_a_line_end_are_strict() {
-        for text in ["a,b\n\"x,\ny\",\"\"\n\"\"\"z\"\"\",1", "\"a\",b\n1,\"2\"", "a,b\n\n1,2\n \n"] {
-            let scan = scan(text, b',');
+        let texts = ["a,b\n\"x,\ny\",\"\"\n\"\"\"z\"\"\",1", "\"a\",b\n1,\"2\"", "a,b\n\n1,2\n \n"];
+        for (text, end) in texts.iter().flat_map(|text| ["\n", "\r\n", "\r"].map(|end| (text, end))) {
+            let scan = scan(&text.replace('\n', end), b',');
             assert!(scan.is_strict(), "{text:?}: {scan:?}");
             assert_eq!(scan.records, scan.even);
         }
@@ -193,7 +202,7 @@ mod tests {
 
     #[test]
     fn where_quotes_are_text_a_record_is_a_line() {
-        let mut scan = Scan::new(Some(b'\t'), false, 1);
+        let mut scan = Scan::new(Some(b'\t'), false, 0);
         scan.feed(b"a\tb\n\"x\t1\ny\"\t2\n", u64::MAX);
         scan.finish();
         assert_eq!((scan.records, scan.even, scan.uneven), (3, 3, None));

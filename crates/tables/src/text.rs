@@ -1,4 +1,4 @@
-//! The text of a file in UTF-8 with `\n` at line ends, whatever its encoding and line ends are.
+//! The text of a file in UTF-8, whatever its encoding is.
 
 use encoding_rs::{Decoder, DecoderResult, EUC_KR, Encoding, UTF_8};
 
@@ -110,6 +110,11 @@ impl Text {
         }
     }
 
+    /// The text byte by byte.
+    pub(crate) fn pieces(self) -> Pieces {
+        Pieces { text: self, piece: Vec::new(), at: 0 }
+    }
+
     /// Puts the next piece into `out`, which is empty; leaves it empty at the text's end.
     pub(crate) fn read(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         // A chunk may decode to nothing: the first byte of a character, say.
@@ -138,7 +143,7 @@ impl Text {
             if out[start..].contains(&0) {
                 return Err(Error::file("the file is not text: it holds the character U+0000"));
             }
-            self.line += unify_line_ends(out, start, &mut self.after_return);
+            self.line += line_ends(&out[start..], &mut self.after_return);
             match result {
                 DecoderResult::InputEmpty => return Ok(()),
                 DecoderResult::OutputFull => {}
@@ -152,22 +157,52 @@ impl Text {
     }
 }
 
+/// A text whose next bytes can be looked at before they are taken.
+pub(crate) struct Pieces {
+    text: Text,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Pieces {
+    /// The next byte; none at the text's end.
+    pub(crate) fn peek(&mut self) -> Result<Option<u8>, Error> {
+        if self.at == self.piece.len() {
+            self.piece.clear();
+            self.at = 0;
+            self.text.read(&mut self.piece)?;
+        }
+        Ok(self.piece.get(self.at).copied())
+    }
+
+    /// What is decoded and not taken yet; after [`Pieces::peek`], empty at the text's end alone.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.piece[self.at..]
+    }
+
+    /// Takes some bytes of [`Pieces::rest`].
+    pub(crate) fn take(&mut self, count: usize) {
+        self.at += count;
+    }
+}
+
 fn decoder(encoding: &'static Encoding) -> Decoder {
     encoding.new_decoder_without_bom_handling()
 }
 
-/// Turns `\r\n` and `\r` into `\n` from `start` on; returns how many lines end there.
-fn unify_line_ends(text: &mut Vec<u8>, start: usize, after_return: &mut bool) -> u64 {
-    let (mut kept, mut lines) = (start, 0);
-    for at in start..text.len() {
-        let byte = text[at];
-        if std::mem::replace(after_return, byte == b'\r') && byte == b'\n' {
-            continue; // the second half of a line end
-        }
-        text[kept] = if byte == b'\r' { b'\n' } else { byte };
-        lines += u64::from(text[kept] == b'\n');
-        kept += 1;
+/// How many lines end in a piece of text: by `\n`, `\r\n` or `\r`. `after_return` is kept from one piece to the next.
+pub(crate) fn line_ends(text: &[u8], after_return: &mut bool) -> u64 {
+    let mut lines = 0;
+    for &byte in text {
+        let is_second = std::mem::replace(after_return, byte == b'\r') && byte == b'\n';
+        lines += u64::from((byte == b'\n' || byte == b'\r') && !is_second);
     }
-    text.truncate(kept);
     lines
+}
+
+/// The same text with `\n` at every line end.
+pub(crate) fn with_one_line_end(text: &[u8]) -> Vec<u8> {
+    let second = |place: usize| place > 0 && text[place] == b'\n' && text[place - 1] == b'\r';
+    let kept = (0..text.len()).filter(|&place| !second(place));
+    kept.map(|place| if text[place] == b'\r' { b'\n' } else { text[place] }).collect()
 }

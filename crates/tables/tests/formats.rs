@@ -35,6 +35,13 @@ fn workbook(sheets: &[(&str, &[&[Cell<'_>]])]) -> Vec<u8> {
         .map(|(id, (name, _))| format!("<sheet name=\"{name}\" sheetId=\"{id}\" r:id=\"rId{id}\"/>"))
         .collect();
     file(
+        "_rels/.rels",
+        &format!(
+            "{HEAD}<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\">\
+             <Relationship Id=\"rId1\" Type=\"{RELATIONS}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+        ),
+    );
+    file(
         "xl/workbook.xml",
         &format!("{HEAD}<workbook xmlns=\"{MAIN}\" xmlns:r=\"{RELATIONS}\"><sheets>{list}</sheets></workbook>"),
     );
@@ -164,7 +171,8 @@ fn a_workbook_that_cannot_be_read_is_one_clear_line() {
     // One cell in a far corner is no rectangle of a billion.
     let far = workbook(&[("먼", &[&[("A1", &text("문장"))], &[("XFD1048576", &text("구석"))]])]);
     let table = open(far, &Options::default()).unwrap();
-    assert_eq!((table.columns().len(), rows(&table).len()), (16_384, 1_048_575));
+    let rows: usize = table.batches(&[0], 10_000, None).unwrap().map(|batch| batch.unwrap().lines.len()).sum();
+    assert_eq!((table.columns().len(), rows), (16_384, 1_048_575));
 }
 
 fn parquet(batch: &RecordBatch) -> Vec<u8> {

@@ -200,7 +200,7 @@ fn an_odd_row_is_named_and_never_makes_sentences_of_lines() {
 #[test]
 fn quotes_enclose_fields_where_all_of_the_file_says_so() {
     let (_, _, rows) = read("sentence,id\n\"첫 줄\r\n둘째, 줄\",1\n\"그가 \"\"왜?\"\"라고 했다.\",2\n");
-    assert_eq!(rows, ["첫 줄\n둘째, 줄", "그가 \"왜?\"라고 했다."]);
+    assert_eq!(rows, ["첫 줄\r\n둘째, 줄", "그가 \"왜?\"라고 했다."], "what stands in a field stays as it is");
     let (_, _, rows) = read("id\t문장\n1\t\"두 줄\n짜리 문장\"\n2\t\"\"\"좋다\"\"고 했다.\"\n3\t비가 온다.\n");
     assert_eq!(rows, ["두 줄\n짜리 문장", "\"좋다\"고 했다.", A]);
     let (_, _, rows) = read("\"text\"\n\"비가 온다.\"\n\"밥을 먹고, 잤다.\"\n");
@@ -284,7 +284,13 @@ fn every_line_end_is_one_and_blank_rows_keep_their_place() {
     for end in ["\n", "\r\n", "\r"] {
         assert_eq!(read(&["문장", "가", "", "나"].join(end)).2, ["가", "", "나"], "{end:?}");
     }
-    assert_eq!(read("id,sentence\n1,가\n2,\n,\n\n  \n5,마\n").2, ["가", "", "", "", "", "마"]);
+    for end in ["\n", "\r\n", "\r"] {
+        let text = "sep=,\nid,sentence\n1,\"가\n\n나\"\n2,\n,\n\n  \n5,마\n\n".replace('\n', end);
+        let inner = format!("가{end}{end}나");
+        assert_eq!(read(&text).2, [inner.as_str(), "", "", "", "", "마", ""], "{end:?}");
+        let bad = format!("{text}1,2,3{end}");
+        assert_eq!(refusal(bad.as_bytes()), "line 12: 3 fields, expected 2 as in the first row", "{end:?}");
+    }
     assert_eq!(read(&format!("text\n{A}\n\n{B}\n")).2, [A, "", B]);
 }
 
