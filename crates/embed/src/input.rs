@@ -62,6 +62,8 @@ pub struct Table {
     pub inputs: Vec<Input>,
     /// The columns of all of them.
     pub schema: SchemaRef,
+    /// What was said of how to read them.
+    pub(crate) reading: Options,
 }
 
 impl Table {
@@ -84,7 +86,7 @@ impl Table {
         let names: Vec<String> = inputs.iter().map(|input| input.path.display().to_string()).collect();
         let read: Vec<&tables::Table> = inputs.iter().map(|input| &input.table).collect();
         let schema = tables::merge(&names, &read).map_err(|difference| anyhow!(difference))?;
-        Ok(Self { inputs, schema })
+        Ok(Self { inputs, schema, reading: options.clone() })
     }
 
     /// How the files are read: a line for each form, with the first file of it.
@@ -109,6 +111,12 @@ impl Table {
     /// Where there is no such column, or more than one could be meant.
     pub fn text_column(&self, asked: Option<&str>) -> anyhow::Result<String> {
         let Some(first) = self.inputs.first() else { bail!("no input is named") };
+        // A field of JSON lines may be missing in the first file.
+        let place = asked
+            .and_then(|asked| tables::find_name(self.schema.fields().iter().map(|field| field.name().as_str()), asked));
+        if let Some(place) = place {
+            return Ok(self.schema.field(place).name().clone());
+        }
         let column = match asked {
             Some(asked) => first.table.column(asked),
             None => first.table.sentence_column(),
@@ -125,8 +133,8 @@ fn files(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
         for entry in path.read_dir().with_context(|| pattern.to_owned())? {
             let path = entry.with_context(|| pattern.to_owned())?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Spark's marks, and what others are about to write.
-            let is_aside = name.starts_with(['_', '.']);
+            // Spark's marks, what others are about to write, and what Excel leaves beside a file that is open.
+            let is_aside = name.starts_with(['_', '.', '~']);
             let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
             if path.is_file() && !is_aside && EXTENSIONS.contains(&extension.as_str()) {
                 found.push(path);

@@ -63,7 +63,7 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
         Columns::Embedding { text, .. } => data::say!("texts: column {text:?}"),
         Columns::Score { texts: [a, b], .. } => data::say!("pairs: columns {a:?} and {b:?}"),
     }
-    let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.bytes).sum());
+    let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.table.bytes()).sum());
     let losses = Losses::none(encoder);
     let mut outcome = Outcome { output: job.output.clone(), losses, ..Outcome::default() };
     let mut counts = Vec::new();

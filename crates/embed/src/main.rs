@@ -30,8 +30,8 @@ struct Args {
     /// of such files, or a glob. May be given several times; columns are merged by their names.
     #[arg(long, value_name = "FILE_OR_FOLDER_OR_GLOB", required_unless_present = "stdio")]
     input: Vec<String>,
-    /// Column of the text, by its name or its number from 0 [default: the one that is named as sentences are, or looks like
-    /// them; text with --stdio].
+    /// Column of the text, by its name or, of a table, its number from 0 [default: the one that is named as sentences are, or
+    /// looks like them; text with --stdio].
     #[arg(long, value_name = "NAME", conflicts_with = "pairs")]
     column: Option<String>,
     /// Sheet of a workbook [default: the first].
@@ -131,12 +131,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(&dir, &options)?;
-    if encoder.pooling_was_assumed() {
-        let (model, pooling) = (args.model.display(), encoder.pooling());
-        data::say!(
-            "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling"
-        );
-    }
+    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| data::say!("{note}"));
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
         data::say!("{rows} rows{losses}");

@@ -31,6 +31,12 @@ pub struct Settings {
     pub pooling: Option<Pooling>,
     /// Tokens per sentence.
     pub max_seq_length: usize,
+    /// The sheet of workbooks, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
+    /// Whether the first row names the columns, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_header: Option<bool>,
     /// What was added to the table.
     pub columns: Columns,
     /// Rows of each part but a file's last.
@@ -85,6 +91,8 @@ impl Settings {
             precision: precision.to_string(),
             pooling: encoder.pooling_beside_directory(),
             max_seq_length: encoder.tokenizer().max_seq_length(),
+            sheet: table.reading.sheet.clone(),
+            has_header: table.reading.has_header,
             columns,
             rows_per_part,
             inputs: table.inputs.iter().map(file).collect(),
@@ -156,6 +164,8 @@ impl Settings {
             ("--pooling", self.pooling.unwrap_or_default() != other.pooling.unwrap_or_default()),
             ("the width of its embeddings", self.dimensions != other.dimensions),
             ("--max-seq-length", self.max_seq_length != other.max_seq_length),
+            ("--sheet", self.sheet != other.sheet),
+            ("--has-header", self.has_header != other.has_header),
             ("its columns", self.columns != other.columns),
             ("--rows-per-part", self.rows_per_part != other.rows_per_part),
             ("the input: its path, size or time of writing", !are_same),

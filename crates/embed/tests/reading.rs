@@ -92,6 +92,10 @@ fn files_are_merged_by_the_names_of_their_columns() {
     write("c.csv", format!("text,memo,n\n{A},y,007\n"));
     let merged = rows(folder.path(), &["--input", "a.jsonl", "--input", "b.jsonl", "--input", "c.csv"]);
     assert_eq!(texts(&merged, "text"), some(&[A, B, A]));
+    // The column may be missing in the first file, where a field of JSON is null.
+    write("0.jsonl", "{\"n\": 0, \"memo\": null}\n".to_owned());
+    let late = rows(folder.path(), &["--input", "0.jsonl", "--input", "a.jsonl", "--column", "text"]);
+    assert_eq!(texts(&late, "text"), some(&["", A]));
     let column = |name: &str| {
         let texts = tables::texts(merged.column_by_name(name).unwrap()).unwrap();
         texts.iter().map(|text| text.unwrap_or("-").to_owned()).collect::<Vec<_>>()
@@ -113,7 +117,12 @@ fn what_was_detected_is_said_and_what_is_unclear_is_asked() {
     let output = embed(folder.path(), &["--input", "pairs.csv", "--output", "out"]);
     let expected = "error: pairs.csv: columns \"0\" and \"1\" both look like sentences: name the column; the file has \"0\", \"1\"\n";
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(1), expected));
-    assert!(embed(folder.path(), &["--input", "pairs.csv", "--column", "1", "--output", "out"]).status.success());
+    let job = ["--input", "pairs.csv", "--column", "1", "--output", "out"];
+    assert!(embed(folder.path(), &job).status.success());
+    // Read otherwise, its rows are others.
+    let output = embed(folder.path(), &[&job[..], &["--has-header", "false"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("which differs in --has-header"));
     fs::write(folder.path().join("nul.tsv"), format!("id\ttext\n1\t\0{A}\n2\t{B}\n3\t\0{A}\n")).unwrap();
     let output = embed(folder.path(), &["--input", "nul.tsv", "--output", "nul"]);
     assert_eq!(output.status.code(), Some(1));

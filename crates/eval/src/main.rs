@@ -100,12 +100,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
     let model = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(model, &options)?;
-    if encoder.pooling_was_assumed() {
-        let (model, pooling) = (args.model.display(), encoder.pooling());
-        data::say!(
-            "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by --pooling"
-        );
-    }
+    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| data::say!("{note}"));
 
     // Every output is started before the long work, so that a path that cannot be written fails at once.
     let json = args.json.as_deref().map(Staged::create).transpose()?;

@@ -33,5 +33,5 @@ pub fn write_predictions(
 
 /// A number with the digits that mean something: embeddings are f32, of which 5 · cosine has six behind the point.
 fn shown(number: f64) -> String {
-    ((number * 1e6).round() / 1e6).to_string()
+    ((number * 1e6).round() / 1e6 + 0.0).to_string() // −0 becomes 0
 }

@@ -267,6 +267,17 @@ impl SentenceEncoder {
         self.pooling_source == PoolingSource::Default
     }
 
+    /// What to tell a user of a model whose pooling was assumed; `remedy` is where another is named.
+    pub fn pooling_note(&self, model: impl std::fmt::Display, remedy: &str) -> Option<String> {
+        let pooling = self.pooling;
+        let note = || {
+            format!(
+                "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by {remedy}"
+            )
+        };
+        self.pooling_was_assumed().then(note)
+    }
+
     /// The pooling, where the model's directory has none of its own: embeddings of one directory may then differ in it.
     pub fn pooling_beside_directory(&self) -> Option<Pooling> {
         (self.pooling_source != PoolingSource::Directory).then_some(self.pooling)

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::{
     column::{self, Column},
-    dialect::Dialect,
+    dialect::{Dialect, Rows},
     error::{Error, Problem},
     records::Records,
     source::{Progress, Source},
@@ -56,14 +56,17 @@ impl Batches {
         let mut columns: Vec<StringBuilder> = self.wanted.iter().map(|_| StringBuilder::new()).collect();
         let (mut lines, mut blank) = (Vec::new(), Vec::new());
         while lines.len() < self.rows && self.records.advance()? {
-            // Of a sheet, a row of cells is a record, however many lines they have.
-            lines.push(if self.dialect.may_be_short { self.records.number() } else { self.records.line() });
+            let (line, may_be_short) = match self.dialect.rows {
+                Rows::Even => (self.records.start_line(), false),
+                Rows::OfSheet { skipped, .. } => (skipped + self.records.number(), true),
+            };
+            lines.push(line);
             let is_blank = self.records.is_blank();
             if is_blank {
                 blank.push(lines.len() - 1);
             }
             let (found, expected) = (self.records.len(), self.dialect.fields);
-            if !is_blank && (found > expected || found < expected && !self.dialect.may_be_short) {
+            if !is_blank && (found > expected || found < expected && !may_be_short) {
                 return Err(self.records.error(Problem::FieldCount { found, expected }));
             }
             for (column, &index) in columns.iter_mut().zip(&self.wanted) {

@@ -1,4 +1,4 @@
-//! The form of a delimited file: what stands between fields, whether quotes enclose them, whether there is a header.
+//! The form of a delimited file, as its text shows it.
 
 use std::fmt;
 
@@ -82,6 +82,16 @@ impl fmt::Display for Delimiter {
     }
 }
 
+/// What the rows of a file have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rows {
+    /// Each has as many fields as the first, else it is wrong; it is known by its line.
+    Even,
+    /// Each has at most `width` fields, the last of which it may lack; it is known by its number in the sheet, of which the
+    /// first `skipped` belong to a title.
+    OfSheet { width: usize, skipped: u64 },
+}
+
 /// The form of a delimited file.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialect {
@@ -91,8 +101,7 @@ pub(crate) struct Dialect {
     pub(crate) has_header: bool,
     /// Fields of each row.
     pub(crate) fields: usize,
-    /// Whether a row of fewer fields lacks its last, as in a workbook; else it is wrong.
-    pub(crate) may_be_short: bool,
+    pub(crate) rows: Rows,
     /// The cells of the header; empty where there is none.
     pub(crate) header: Vec<String>,
 }
@@ -102,47 +111,48 @@ impl Dialect {
     pub(crate) fn detect(source: &Source, charset: Charset, options: &Options) -> Result<Self, Error> {
         let sample = sample(source, charset)?;
         let named = separator_line(&sample);
-        let titled = if named.is_some() { None } else { titles(&sample, &Delimiter::CANDIDATES, options) };
-        let (delimiter, skipped) = match (named, titled) {
-            (Some(byte), _) => (Delimiter::of(byte), 1),
-            (_, Some(titled)) => titled,
-            _ => (delimiter(&sample, options), 0),
+        let (delimiter, skipped) = match named {
+            Some(byte) => (Delimiter::of(byte), 1),
+            None => match titled(&sample, &Delimiter::CANDIDATES, false, options) {
+                Some(Titled { delimiter, lines, .. }) => (delimiter, lines),
+                None => (delimiter(&sample, options), 0),
+            },
         };
         let line = sample.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
         let is_named = || names::is_known(String::from_utf8_lossy(line).trim().trim_matches('"'));
         let has_name = options.has_header.unwrap_or_else(is_named);
         let quoting = is_quoted(source, charset, delimiter, skipped, has_name)?;
         let syntax = Syntax { delimiter: delimiter.byte(), quoting, skipped };
-        Self::with(source, charset, delimiter, syntax, None, options)
+        Self::with(source, charset, delimiter, syntax, Rows::Even, options)
     }
 
     /// The form of a sheet that was written as text, whose longest row has `width` cells.
     pub(crate) fn of_sheet(source: &Source, syntax: Syntax, width: usize, options: &Options) -> Result<Self, Error> {
         let charset = Charset::utf8();
-        let titled = titles(&sample(source, charset)?, &[Delimiter::Comma], options);
-        let syntax = Syntax { skipped: titled.map_or(0, |(_, lines)| lines), ..syntax };
-        Self::with(source, charset, Delimiter::None, syntax, Some(width), options)
+        let titled = titled(&sample(source, charset)?, &[Delimiter::Comma], true, options);
+        let (lines, skipped) = titled.map_or((0, 0), |titled| (titled.lines, titled.records));
+        let syntax = Syntax { skipped: lines, ..syntax };
+        Self::with(source, charset, Delimiter::None, syntax, Rows::OfSheet { width, skipped }, options)
     }
 
-    /// The form of a file of which all is known but its header. `width` is the number of fields of its longest row where rows
-    /// may be short.
+    /// The form of a file of which all is known but its header.
     fn with(
         source: &Source,
         charset: Charset,
         delimiter: Delimiter,
         syntax: Syntax,
-        width: Option<usize>,
+        kind: Rows,
         options: &Options,
     ) -> Result<Self, Error> {
         let mut rows = first_rows(source, charset, syntax)?;
-        if let Some(width) = width {
+        if let Rows::OfSheet { width, .. } = kind {
             rows.iter_mut().for_each(|row| row.resize(width, String::new()));
         }
         let Some(first) = rows.first() else { return Err(Error::file("the file is empty")) };
         let has_header = options.has_header.unwrap_or_else(|| is_header(first, &rows[1..], &options.names));
         let fields = first.len();
         let header = if has_header { rows.into_iter().next().unwrap_or_default() } else { Vec::new() };
-        Ok(Self { charset, delimiter, syntax, has_header, fields, may_be_short: width.is_some(), header })
+        Ok(Self { charset, delimiter, syntax, has_header, fields, rows: kind, header })
     }
 }
 
@@ -176,22 +186,40 @@ fn separator_line(sample: &[u8]) -> Option<u8> {
     }
 }
 
-/// Lines above a header of known names that hold one cell each at most, as a title does, and the delimiter of the header.
-fn titles(sample: &[u8], candidates: &[Delimiter], options: &Options) -> Option<(Delimiter, u64)> {
+/// A header of known names below a title: rows of one cell each, as people put them above a table.
+struct Titled {
+    delimiter: Delimiter,
+    /// Lines above the header, and records.
+    lines: u64,
+    records: u64,
+}
+
+/// Finds a title above the header of a sample, if there is one.
+fn titled(sample: &[u8], candidates: &[Delimiter], is_sheet: bool, options: &Options) -> Option<Titled> {
+    if options.has_header.is_some() {
+        return None;
+    }
     candidates.iter().copied().find_map(|delimiter| {
-        let mut start = 0;
-        for number in 0..=MOST_TITLES {
-            let line = sample[start..].split(|&byte| byte == b'\n').next()?;
-            let cells = line.split(|&byte| Some(byte) == delimiter.byte()).map(|cell| String::from_utf8_lossy(cell));
-            let cells: Vec<String> = cells.map(|cell| cell.trim_matches(['"', ' ']).to_owned()).collect();
-            if cells.iter().filter(|cell| !cell.is_empty()).count() > 1 {
-                let is_header = number > 0 && cells.iter().any(|cell| names::is_known(cell));
-                let agrees = || Trial::new(&sample[start..], delimiter, options).agrees();
-                return (is_header && (candidates.len() == 1 || agrees())).then_some((delimiter, number as u64));
-            }
-            start += line.len() + 1;
-            if start >= sample.len() {
-                return None;
+        let syntax = Syntax { delimiter: delimiter.byte(), quoting: true, skipped: 0 };
+        let source = Source::memory(sample.to_vec());
+        let mut records = Records::new(Text::new(&source, Charset::utf8(), None), syntax);
+        let mut titles = 0;
+        while titles <= MOST_TITLES && records.advance().ok()? {
+            let cells = records.trimmed();
+            match cells.iter().filter(|cell| !cell.is_empty()).count() {
+                0 => {}
+                1 => titles += 1,
+                _ if titles == 0 => return None, // the first row is as wide as the others
+                _ => {
+                    let lines = records.start_line() - 1;
+                    let start =
+                        sample.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(lines as usize - 1)?.0 + 1;
+                    let trial = Trial::new(&sample[start..], delimiter, options);
+                    let is_table = trial.rows > 0 && !trial.is_prose && (is_sheet || trial.agrees());
+                    let is_header = cells.iter().any(|cell| names::is_known(cell));
+                    let records = records.number() - 1;
+                    return (is_table && is_header).then_some(Titled { delimiter, lines, records });
+                }
             }
         }
         None

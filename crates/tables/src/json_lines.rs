@@ -2,80 +2,53 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow_json::{
-    ReaderBuilder,
-    reader::{Decoder, infer_json_schema_from_iterator},
-};
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow_json::{ReaderBuilder, reader::Decoder};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use serde::{
     Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     error::{Error, Problem},
+    json_types::{self, Fields},
     objects::Objects,
+    records::MAX_FIELDS,
     source::{Progress, Source},
     table::Batch,
     text::{Charset, Text},
 };
 
 /// The fields of all objects, in the order in which they appear. The whole file is read for them, since the last may have one
-/// that no other has; what is no object is found here, with its line.
+/// that no other has; what is no object, and what no type holds beside what came before, is found here, with its line.
 pub(crate) fn schema(source: &Source, charset: Charset) -> Result<SchemaRef, Error> {
     let mut objects = Objects::new(Text::new(source, charset, None));
-    let (mut order, mut failed) = (HashMap::new(), None);
-    let values = std::iter::from_fn(|| match objects.next_object() {
-        Ok(Some((line, text))) => match object(text, line, &mut order) {
-            Ok(value) => Some(Ok(value)),
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        },
-        Ok(None) => None,
-        Err(error) => {
-            failed = Some(error);
-            None
+    let (mut order, mut fields) = (HashMap::new(), Fields::new());
+    while let Some((line, text)) = objects.next_object()? {
+        let object = object(text, line, &mut order)?;
+        let failed = |what: String| Error::Line { line, problem: Problem::Json(what) };
+        json_types::add(&mut fields, &object).map_err(failed)?;
+        if fields.len() > MAX_FIELDS {
+            return Err(failed(format!("more than {MAX_FIELDS} fields in all")));
         }
-    });
-    let inferred = infer_json_schema_from_iterator::<_, Value>(values);
-    if let Some(error) = failed {
-        return Err(error);
     }
-    let inferred = inferred.map_err(|error| Error::file(told(&error)))?;
-    if inferred.fields().is_empty() {
+    if fields.is_empty() {
         return Err(Error::file("the file is empty"));
     }
-    let mut fields: Vec<FieldRef> = inferred.fields().iter().map(|field| known(field)).collect();
+    let mut fields: Vec<Field> = fields.iter().map(|(name, kind)| Field::new(name, kind.arrow(), true)).collect();
     fields.sort_by_key(|field| order.get(field.name()).copied());
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// A field whose every value is null is one of text.
-fn known(field: &FieldRef) -> FieldRef {
-    let kind = match field.data_type() {
-        DataType::Null => DataType::Utf8,
-        DataType::List(element) => DataType::List(known(element)),
-        DataType::Struct(fields) => {
-            let mut fields: Vec<FieldRef> = fields.iter().map(known).collect();
-            fields.sort_by(|a, b| a.name().cmp(b.name())); // the library has them in the order of a hash map
-            DataType::Struct(Fields::from(fields))
-        }
-        kind => kind.clone(),
-    };
-    Arc::new(Field::new(field.name(), kind, true))
-}
-
-fn object(text: &[u8], line: u64, order: &mut HashMap<String, usize>) -> Result<Value, Error> {
+fn object(text: &[u8], line: u64, order: &mut HashMap<String, usize>) -> Result<Map<String, Value>, Error> {
     let failed = |what: String| Error::Line { line, problem: Problem::Json(what) };
     match serde_json::from_slice(text) {
-        Ok(value @ Value::Object(_)) => {
+        Ok(Value::Object(object)) => {
             // The value's own map is sorted by name.
             let mut deserializer = serde_json::Deserializer::from_slice(text);
             let _ = deserializer.deserialize_map(Names(order));
-            Ok(value)
+            Ok(object)
         }
         Ok(_) => Err(failed("expected an object".to_owned())),
         Err(cause) => {

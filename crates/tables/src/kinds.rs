@@ -122,7 +122,7 @@ fn words(cell: &str) -> impl Iterator<Item = String> {
 
 fn is_of_date(word: &str) -> bool {
     let is_month = |month: &&str| word.len() >= 3 && month.starts_with(word);
-    OF_DATES.contains(&word) || MONTHS.iter().any(|month| is_month(&month)) || word == "sept"
+    OF_DATES.contains(&word) || MONTHS.iter().any(is_month) || word == "sept"
 }
 
 fn is_address(cell: &str) -> bool {

@@ -27,6 +27,7 @@ mod delimited;
 mod dialect;
 mod error;
 mod json_lines;
+mod json_types;
 mod kinds;
 mod merge;
 mod names;

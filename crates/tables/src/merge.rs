@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow_cast::cast;
-use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     column,
@@ -22,10 +23,10 @@ pub fn merge(names: &[String], tables: &[&Table]) -> Result<SchemaRef, String> {
     for (number, table) in tables.iter().enumerate() {
         let fields = table.schema().fields();
         for (place, field) in fields.iter().enumerate() {
-            if fields[..place].iter().any(|other| other.name() == field.name()) {
+            if fields[..place].iter().any(|other| is_same(other.name(), field.name())) {
                 return Err(format!("{}: two columns are named {:?}", names[number], field.name()));
             }
-            match merged.iter_mut().find(|(known, _)| known.name() == field.name()) {
+            match merged.iter_mut().find(|(known, _)| is_same(known.name(), field.name())) {
                 Some((known, first)) => {
                     let kind = widen(known.data_type(), field.data_type()).ok_or_else(|| {
                         let (here, there) = (in_words(field.data_type()), in_words(known.data_type()));
@@ -41,7 +42,7 @@ pub fn merge(names: &[String], tables: &[&Table]) -> Result<SchemaRef, String> {
     for (number, table) in tables.iter().enumerate() {
         let missing: Vec<String> = merged
             .iter()
-            .filter(|(field, _)| table.schema().column_with_name(field.name()).is_none())
+            .filter(|(field, _)| !fields_of(table).any(|own| is_same(own, field.name())))
             .map(|(field, _)| field.name().clone())
             .collect();
         if missing.is_empty() {
@@ -72,8 +73,9 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, E
         return Ok(batch.clone());
     }
     let column = |field: &FieldRef| -> Result<ArrayRef, Error> {
-        match batch.column_by_name(field.name()) {
-            Some(column) => cast(column, field.data_type()).map_err(|error| Error::file(error.to_string())),
+        let place = batch.schema_ref().fields().iter().position(|own| is_same(own.name(), field.name()));
+        match place.map(|place| batch.column(place)) {
+            Some(column) => widened(column, field),
             None => Ok(new_null_array(field.data_type(), batch.num_rows())),
         }
     };
@@ -82,7 +84,31 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, E
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|error| Error::file(error.to_string()))
 }
 
-/// The narrowest type that holds the values of both, if there is one.
+/// Whether two names are one, however Hangul is composed in them.
+fn is_same(a: &str, b: &str) -> bool {
+    a == b || a.nfc().eq(b.nfc())
+}
+
+fn fields_of(table: &Table) -> impl Iterator<Item = &str> {
+    table.schema().fields().iter().map(|field| field.name().as_str())
+}
+
+/// A column in a wider type, with every value as it was.
+fn widened(column: &ArrayRef, field: &Field) -> Result<ArrayRef, Error> {
+    let failed = |what: String| Error::file(format!("column {:?}: {what}", field.name()));
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let wide = cast_with_options(column, field.data_type(), &strict).map_err(|error| failed(error.to_string()))?;
+    // Whole numbers beyond 2^53 have neighbours that f64 does not tell apart.
+    if column.data_type().is_integer() && *field.data_type() == DataType::Float64 {
+        let back = cast_with_options(&wide, column.data_type(), &strict).map_err(|error| failed(error.to_string()))?;
+        if back.as_ref() != column.as_ref() {
+            return Err(failed("a whole number here is too large to stand beside decimals of another file".to_owned()));
+        }
+    }
+    Ok(wide)
+}
+
+/// A type for the values of both, if there is one; [`conform`] refuses the few that it does not hold exactly.
 fn widen(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::{
         Boolean, Date32, Date64, Dictionary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64,
@@ -102,7 +128,7 @@ fn widen(a: &DataType, b: &DataType) -> Option<DataType> {
         (Date32 | Date64, Timestamp(unit, zone)) | (Timestamp(unit, zone), Date32 | Date64) => {
             Timestamp(*unit, zone.clone())
         }
-        (Timestamp(_, zone), Timestamp(_, other)) if zone == other => Timestamp(TimeUnit::Microsecond, zone.clone()),
+        (Timestamp(a, zone), Timestamp(b, other)) if zone == other => Timestamp((*a).max(*b), zone.clone()), // the finer unit
         (List(a), List(b)) => List(widen_field(a, b)?),
         (LargeList(a), LargeList(b) | List(b)) | (List(a), LargeList(b)) => LargeList(widen_field(a, b)?),
         (FixedSizeList(a, width), FixedSizeList(b, other)) if width == other => {
@@ -193,6 +219,8 @@ mod tests {
     fn columns_are_merged_by_name_with_types_that_hold_all() {
         let (schema, rows) = merged(&["id,text\n1,비\n", "text,id\n눈,2\n"]).unwrap();
         assert_eq!((schema.field(0).name().as_str(), rows), ("id", vec!["1 비".to_owned(), "2 눈".to_owned()]));
+        // macOS writes 문 as three letters.
+        assert_eq!(merged(&["문장\n비\n", "\u{1106}\u{116E}\u{11AB}장\n눈\n"]).unwrap().1, ["비", "눈"]);
         let lines = [
             "{\"n\": 1, \"memo\": null, \"text\": \"비\"}\n",
             "{\"text\": \"눈\", \"n\": 2.5, \"memo\": \"x\"}\n",
@@ -202,6 +230,16 @@ mod tests {
         assert_eq!(schema.field(0).data_type(), &DataType::Float64);
         assert_eq!(rows, ["1.0 - 비", "2.5 x 눈", "- - 밥"]);
         assert_eq!(merged(&["{\"n\": 7, \"text\": \"비\"}\n", "n,text\n007,눈\n"]).unwrap().1, ["7 비", "007 눈"]);
+    }
+
+    #[test]
+    fn a_value_that_the_wider_type_does_not_hold_is_refused() {
+        let tables =
+            [table("{\"n\": 9007199254740993, \"text\": \"비\"}\n"), table("{\"n\": 1.5, \"text\": \"눈\"}\n")];
+        let schema = merge(&["a".into(), "b".into()], &tables.each_ref()).unwrap();
+        let batch = tables[0].batches(&[0, 1], 2, None).unwrap().next().unwrap().unwrap();
+        let error = conform(&batch.rows, &schema).unwrap_err().to_string();
+        assert_eq!(error, "column \"n\": a whole number here is too large to stand beside decimals of another file");
     }
 
     #[test]

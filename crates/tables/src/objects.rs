@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Problem},
-    text::{Pieces, Text},
+    text::{Pieces, Text, line_ends},
 };
 
 /// Bytes that an object may have.
@@ -13,6 +13,7 @@ pub(crate) struct Objects {
     text: Pieces,
     object: Vec<u8>,
     line: u64, // of the next byte
+    after_return: bool,
     form: Option<Form>,
 }
 
@@ -24,7 +25,7 @@ enum Form {
 
 impl Objects {
     pub(crate) fn new(text: Text) -> Self {
-        Self { text: text.pieces(), object: Vec::new(), line: 1, form: None }
+        Self { text: text.pieces(), object: Vec::new(), line: 1, after_return: false, form: None }
     }
 
     /// The next object with the line on which it begins; in lines, whatever stands on the next that is not blank.
@@ -43,10 +44,7 @@ impl Objects {
             Form::Lines => Some(self.line()?),
             Form::Array { .. } => self.element()?,
         };
-        Ok(match found {
-            Some(line) => Some((line, self.object.as_slice())),
-            None => None,
-        })
+        Ok(found.map(|line| (line, self.object.as_slice())))
     }
 
     fn at_end(&self) -> Result<Option<(u64, &[u8])>, Error> {
@@ -66,7 +64,7 @@ impl Objects {
         self.object.clear();
         while self.text.peek()?.is_some() {
             let rest = self.text.rest();
-            let end = rest.iter().position(|&byte| byte == b'\n');
+            let end = rest.iter().position(|&byte| matches!(byte, b'\n' | b'\r'));
             let length = end.unwrap_or(rest.len());
             self.object.extend_from_slice(&rest[..length]);
             self.text.take(length);
@@ -109,7 +107,7 @@ impl Objects {
         self.object.clear();
         while let Some(byte) = self.text.peek()? {
             self.text.take(1);
-            self.line += u64::from(byte == b'\n');
+            self.line += line_ends(&[byte], &mut self.after_return);
             self.object.push(byte);
             match byte {
                 _ if is_escaped => is_escaped = false,
@@ -136,7 +134,7 @@ impl Objects {
                 return Ok(Some(byte));
             }
             self.text.take(1);
-            self.line += u64::from(byte == b'\n');
+            self.line += line_ends(&[byte], &mut self.after_return);
         }
         Ok(None)
     }

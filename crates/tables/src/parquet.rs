@@ -18,15 +18,18 @@ use parquet::{
 
 use crate::{
     error::Error,
+    records::MAX_FIELDS,
     source::{Progress, Reader, Source},
     table::Batch,
 };
 
-pub(crate) fn schema(source: &Source) -> Result<(SchemaRef, u64), Error> {
+pub(crate) fn schema(source: &Source) -> Result<SchemaRef, Error> {
     guarded(|| {
         let builder = ParquetRecordBatchReaderBuilder::try_new(Chunks(source.clone())).map_err(refused)?;
-        let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-        Ok((builder.schema().clone(), rows))
+        match builder.schema().fields().len() {
+            fields if fields > MAX_FIELDS => Err(Error::file(format!("more than {MAX_FIELDS} columns"))),
+            _ => Ok(builder.schema().clone()),
+        }
     })
 }
 

@@ -10,7 +10,8 @@ use crate::{
 };
 
 const MAX_RECORD_BYTES: usize = 1 << 20;
-const MAX_FIELDS: usize = 16 << 10;
+/// Fields that a row may have.
+pub(crate) const MAX_FIELDS: usize = 16 << 10;
 /// Stands for a delimiter where there is none: no byte of UTF-8.
 const NO_DELIMITER: u8 = 0xFF;
 
@@ -34,7 +35,7 @@ pub(crate) struct Records {
     fields: usize,
     start_line: u64, // of the record
     line: u64,       // of the next byte
-    number: u64,     // of the record, from 1, skipped lines counted
+    number: u64,     // of the record, from 1
     skipped: u64,    // lines that are still to be skipped
     after_return: bool,
 }
@@ -54,7 +55,7 @@ impl Records {
             fields: 0,
             start_line: 1,
             line: 1,
-            number: syntax.skipped,
+            number: 0,
             skipped: syntax.skipped,
             after_return: false,
         }
@@ -136,11 +137,11 @@ impl Records {
     }
 
     /// The line on which the record begins, from 1.
-    pub(crate) fn line(&self) -> u64 {
+    pub(crate) fn start_line(&self) -> u64 {
         self.start_line
     }
 
-    /// The record's number, from 1; what was skipped is counted by its lines.
+    /// The record's number, from 1, of those that were not skipped.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

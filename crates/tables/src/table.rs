@@ -16,8 +16,9 @@ use crate::{
     workbook,
 };
 
-/// Rows by which the column of the sentences is told.
+/// Rows by which the column of the sentences is told, and cells of them at most.
 const COMPARED_ROWS: usize = 1000;
+const COMPARED_CELLS: usize = 1 << 16;
 
 /// What the caller knows of a file.
 #[derive(Clone, Debug, Default)]
@@ -111,7 +112,7 @@ impl Table {
     pub fn open(source: Source, options: &Options) -> Result<Self, Error> {
         match magic(&source)? {
             Magic::Parquet => {
-                let (schema, _) = parquet::schema(&source)?;
+                let schema = parquet::schema(&source)?;
                 let layout =
                     Layout { format: Format::Parquet, encoding: "UTF-8", delimiter: Delimiter::None, has_header: true };
                 Ok(Self::of_schema(source, Form::Parquet, layout, schema))
@@ -189,7 +190,8 @@ impl Table {
     /// read.
     pub fn sentence_column(&self) -> Result<&Column, Error> {
         let all: Vec<usize> = (0..self.columns.len()).collect();
-        let first = self.batches(&all, COMPARED_ROWS, None)?.next().transpose()?;
+        let rows = (COMPARED_CELLS / all.len().max(1)).clamp(1, COMPARED_ROWS);
+        let first = self.batches(&all, rows, None)?.next().transpose()?;
         let rows = first.map_or_else(|| RecordBatch::new_empty(self.schema.clone()), |batch| batch.rows);
         Ok(&self.columns[column::choose(&self.columns, &rows)?])
     }

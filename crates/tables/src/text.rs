@@ -31,6 +31,7 @@ impl Charset {
         let (mut decoder, mut raw) = (decoder(UTF_8), vec![0; CHUNK]);
         let mut text = vec![0; 3 * CHUNK + 16];
         let (mut place, mut line, mut wide, mut broken, mut first) = (0, 1, 0u64, 0u64, None);
+        let mut after_return = false;
         loop {
             let length = source.read_at(place, &mut raw)?;
             place += length as u64;
@@ -46,7 +47,7 @@ impl Charset {
                 let told = &text[..written];
                 // The second and later bytes of a character begin with the bits 10.
                 wide += told.iter().filter(|&&byte| byte >= 0xC0).count() as u64;
-                line += told.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                line += line_ends(told, &mut after_return);
                 match result {
                     DecoderResult::InputEmpty => break,
                     DecoderResult::OutputFull => {}
@@ -110,7 +111,7 @@ impl Text {
         }
     }
 
-    /// The text byte by byte.
+    /// The text for a reader that looks ahead.
     pub(crate) fn pieces(self) -> Pieces {
         Pieces { text: self, piece: Vec::new(), at: 0 }
     }

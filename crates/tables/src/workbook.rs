@@ -55,15 +55,31 @@ fn check_size(source: &Source, bound: u64) -> Result<(), Error> {
     let mut left = bound;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(broken)?;
-        if !entry.name().map_err(broken)?.ends_with(".xml") {
-            continue; // pictures and the like are not unpacked
+        let has_strings = entry.name().map_err(broken)?.to_ascii_lowercase().ends_with("sharedstrings.xml");
+        let mut start = Vec::new();
+        (&mut entry).take(if has_strings { 4096 } else { 0 }).read_to_end(&mut start).map_err(broken)?;
+        // The library makes room for as many as the file claims, of which each takes a dozen characters at least.
+        if claimed_strings(&start) > bound / 8 {
+            return Err(broken("it claims more texts than it can hold"));
         }
-        let unpacked = io::copy(&mut (&mut entry).take(left + 1), &mut io::sink()).map_err(broken)?;
+        let rest = io::copy(&mut (&mut entry).take(left + 1), &mut io::sink()).map_err(broken)?;
+        let unpacked = rest + start.len() as u64;
         left = left
             .checked_sub(unpacked)
             .ok_or_else(|| Error::file(format!("the workbook has more than {bound} bytes unpacked")))?;
     }
     Ok(())
+}
+
+/// How many texts the beginning of a workbook's list of them claims.
+fn claimed_strings(start: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(start);
+    let number = |(_, rest): (&str, &str)| {
+        let digits = rest.trim_start().trim_start_matches('=').trim_start().trim_start_matches(['"', '\'']);
+        let end = digits.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(digits.len());
+        digits[..end].parse().unwrap_or(u64::MAX)
+    };
+    text.split_once("niqueCount").map_or(0, number)
 }
 
 fn convert(source: &Source, name: Option<&str>, bound: u64) -> Result<Sheet, Error> {
@@ -79,6 +95,10 @@ fn convert(source: &Source, name: Option<&str>, bound: u64) -> Result<Sheet, Err
         return Err(Error::file(format!("sheet {asked} is not in the workbook; it has {names}")));
     };
     let mut out = BufWriter::new(Bounded { file: tempfile::SpooledTempFile::new(IN_MEMORY), left: bound });
+    let kept = |error: io::Error| match error.kind() {
+        io::ErrorKind::FileTooLarge => Error::file(format!("the sheet has more than {bound} bytes as text")),
+        _ => Error::Io(error),
+    };
     let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(broken)?;
     let (mut row, mut column, mut width, mut is_empty) = (0, 0, 0, true);
     while let Some(cell) = cells.next_cell().map_err(broken)? {
@@ -89,21 +109,21 @@ fn convert(source: &Source, name: Option<&str>, bound: u64) -> Result<Sheet, Err
         }
         while row < cell_row {
             (row, column) = (row + 1, 0);
-            out.write_all(b"\n")?;
+            out.write_all(b"\n").map_err(kept)?;
         }
         while column < cell_column {
             column += 1;
-            out.write_all(b",")?;
+            out.write_all(b",").map_err(kept)?;
         }
         width = width.max(cell_column as usize + 1);
         is_empty = false;
-        write!(out, "\"{}\"", text.replace('"', "\"\""))?;
+        write!(out, "\"{}\"", text.replace('"', "\"\"")).map_err(kept)?;
     }
     if is_empty {
         return Err(Error::file(format!("sheet {sheet:?} is empty")));
     }
-    out.write_all(b"\n")?;
-    let bounded = out.into_inner().map_err(|error| Error::Io(error.into_error()))?;
+    out.write_all(b"\n").map_err(kept)?;
+    let bounded = out.into_inner().map_err(|error| kept(error.into_error()))?;
     Ok(Sheet { source: Source::spooled(bounded.file)?, width })
 }
 
@@ -138,10 +158,8 @@ struct Bounded {
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.left = self
-            .left
-            .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| io::Error::other("the sheet's cells are too far apart"))?;
+        self.left =
+            self.left.checked_sub(bytes.len() as u64).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
         self.file.write_all(bytes)?;
         Ok(bytes.len())
     }

@@ -86,6 +86,14 @@ fn workbook(sheets: &[(&str, &[&[Cell<'_>]])]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// A workbook with one more part.
+fn with_part(workbook: Vec<u8>, name: &str, content: &str) -> Vec<u8> {
+    let mut zip = ZipWriter::new_append(Cursor::new(workbook)).unwrap();
+    zip.start_file(name, SimpleFileOptions::default()).unwrap();
+    zip.write_all(content.as_bytes()).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
 fn open(bytes: Vec<u8>, options: &Options) -> Result<Table, Error> {
     Table::open(Source::memory(bytes), options)
 }
@@ -163,6 +171,13 @@ fn a_workbook_that_cannot_be_read_is_one_clear_line() {
     zip.start_file("a.txt", SimpleFileOptions::default()).unwrap();
     let archive = zip.finish().unwrap().into_inner();
     assert!(refusal(archive, &Options::default()).starts_with("the file is a ZIP archive and no .xlsx workbook"));
+    let claims = with_part(reviews(), "xl/sharedStrings.XML", "<sst count=\"1\" uniqueCount=\"40000000000\"></sst>");
+    let message = refusal(claims, &Options::default());
+    assert_eq!(message, "not a readable .xlsx workbook: it claims more texts than it can hold");
+    let long = format!("<sst>{}</sst>", " ".repeat(100_000));
+    let bound = Options { max_unpacked_bytes: Some(50_000), ..Options::default() };
+    let message = refusal(with_part(reviews(), "xl/SharedStrings.Xml", &long), &bound);
+    assert_eq!(message, "the workbook has more than 50000 bytes unpacked");
     let whole = reviews();
     for end in (4..whole.len()).step_by(7) {
         let message = refusal(whole[..end].to_vec(), &Options::default());

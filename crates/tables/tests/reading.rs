@@ -180,6 +180,47 @@ fn commas_within_sentences_do_not_make_columns() {
 }
 
 #[test]
+fn a_line_of_names_in_prose_makes_no_header_of_it() {
+    for text in
+        ["배송이 빨라요\n디자인, 가격\n", "배송이 빨라요\n디자인, 가격\n색상, 좋아요\n", "배송이 빨라요\n질문,내용\n"]
+    {
+        let (layout, _, rows) = read(text);
+        assert_eq!((layout.delimiter, rows.join("\n") + "\n"), (Delimiter::None, text.to_owned()));
+    }
+    let (layout, column, rows) = read("id,리뷰\n1,좋아요\n2,\"배송; 시간\"\n");
+    assert_eq!((layout.delimiter, column.as_str()), (Delimiter::Comma, "리뷰"));
+    assert_eq!(rows, ["좋아요", "배송; 시간"]);
+    // A header of two lines in one cell is one header.
+    let (_, column, rows) = read("\"리뷰\n내용\",번호\n좋아요,1\n별로예요,2\n");
+    assert_eq!((column.as_str(), rows), ("리뷰\n내용", vec!["좋아요".to_owned(), "별로예요".to_owned()]));
+    // Whoever says that there is no header has no title either.
+    let options = Options { has_header: Some(false), ..Options::default() };
+    let (_, _, rows) = sentences("11월의 목록;\n번호;리뷰\n1;비가 온다.\n".as_bytes(), Some("1"), &options).unwrap();
+    assert_eq!(rows, ["", "리뷰", A]);
+}
+
+#[test]
+fn numbers_of_json_lose_no_digit() {
+    let text = |numbers: [&str; 2]| numbers.map(|number| format!("{{\"n\": {number}, \"text\": \"x\"}}\n")).concat();
+    for (numbers, expected) in [
+        (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
+        (["9007199254740993", "1.5"], ["9007199254740993", "1.5"]),
+        (["1", "2.5"], ["1.0", "2.5"]),
+        (["true", "\"x\""], ["true", "x"]),
+        (["null", "3"], ["", "3"]),
+    ] {
+        let table = open(text(numbers).as_bytes(), &Options::default()).unwrap();
+        assert_eq!(values(&table, 0, 10).unwrap(), expected, "{numbers:?}");
+    }
+    for (numbers, expected) in [
+        (["[1]", "2"], "line 2: field \"n\": a value here and a list before: that cannot be one column"),
+        (["1", "{\"b\": 1}"], "line 2: field \"n\": an object here and a value before: that cannot be one column"),
+    ] {
+        assert_eq!(refusal(text(numbers).as_bytes()), expected);
+    }
+}
+
+#[test]
 fn an_odd_row_is_named_and_never_makes_sentences_of_lines() {
     assert_eq!(
         refusal("id,리뷰\n1,좋아요\n2,배송이 빨라서, 좋아요\n3,별로\n".as_bytes()),
@@ -334,6 +375,7 @@ fn the_caller_knows_better_whether_there_is_a_header() {
 fn json_is_read_by_lines_and_as_an_array() {
     for text in [
         format!("\u{FEFF}{{\"id\": 1, \"text\": \"{A}\"}}\n{{\"id\": 2, \"text\": \"{B}\"}}\n"),
+        format!("{{\"id\": 1, \"text\": \"{A}\"}}\r{{\"id\": 2, \"text\": \"{B}\"}}\r"),
         format!("\n{{\"id\": 1, \"text\": \"{A}\"}}\r\n\r\n{{\"id\": 2.5, \"text\": \"{B}\", \"more\": []}}"),
         format!("[\n  {{\"id\": 1,\n   \"text\": \"{A}\"}},\n  {{\"id\": \"\\\"}}\", \"text\": \"{B}\"}}\n]\n"),
     ] {

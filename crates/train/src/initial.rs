@@ -66,12 +66,7 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
         ModelSource::Init(model) => {
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
             let encoder = SentenceEncoder::load(dir, &options(config, environment)).context("model.init")?;
-            if encoder.pooling_was_assumed() {
-                let (model, pooling) = (model.display(), encoder.pooling());
-                data::say!(
-                    "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by model.pooling"
-                );
-            }
+            encoder.pooling_note(model.display(), "model.pooling").iter().for_each(|note| data::say!("{note}"));
             Ok(encoder)
         }
         ModelSource::Scratch { .. } => {

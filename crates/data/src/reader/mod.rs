@@ -5,6 +5,7 @@ mod pairs;
 
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -74,7 +75,7 @@ pub(crate) struct Reader {
 enum Form {
     /// KLUE's own, an array of records, which is read as a whole.
     Array,
-    Table(PairTable),
+    Table(Box<PairTable>),
 }
 
 impl Reader {
@@ -90,7 +91,7 @@ impl Reader {
             if Format::of(path) == Some(Format::Json) && is_plain && begins_an_array(path).map_err(Failure::Io)? {
                 return Ok(Form::Array);
             }
-            PairTable::open(source, reading).map(Form::Table)
+            PairTable::open(source, reading).map(|table| Form::Table(Box::new(table)))
         };
         let form = open().map_err(|failure| failure.of(path))?;
         Ok(Self { path: path.to_owned(), form })
@@ -134,7 +135,8 @@ type PartIterator = Box<dyn Iterator<Item = Result<Vec<SentencePair>, Failure>>>
 
 /// Whether a file's first character, but for white space and a byte order mark, is `[` or nothing else is there.
 fn begins_an_array(path: &Path) -> std::io::Result<bool> {
-    let bytes = fs::read(path)?;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(4096).read_to_end(&mut bytes)?;
     let text = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&bytes).trim_ascii_start();
     Ok(text.first().is_none_or(|&first| first == b'['))
 }

@@ -60,10 +60,7 @@ impl PairTable {
         indices.dedup();
         let batches = self.table.batches(&indices, rows, None).map_err(failure)?;
         let (table, mut is_empty, mut is_over) = (self.clone(), true, false);
-        let mut batches = batches.map(move |batch| {
-            let pairs = table.pairs(&batch.map_err(failure)?, &indices)?;
-            Ok(pairs)
-        });
+        let mut batches = batches.map(move |batch| table.pairs(&batch.map_err(failure)?, &indices));
         Ok(Box::new(std::iter::from_fn(move || match batches.next() {
             Some(part) => {
                 is_empty &= part.as_ref().is_ok_and(Vec::is_empty);
@@ -88,8 +85,10 @@ impl PairTable {
             tables::texts(&column).map_err(failure)
         };
         let [first, second] = [column(&self.sentences[0])?, column(&self.sentences[1])?];
-        let scores = self.score.as_ref().map(|named| Ok((named, column(named)?))).transpose();
-        let scores = scores.map_err(|failure: Failure| failure)?;
+        let scores = match &self.score {
+            Some(named) => Some((named, column(named)?)),
+            None => None,
+        };
         let cell = |texts: &LargeStringArray, row: usize| {
             if texts.is_null(row) { String::new() } else { texts.value(row).to_owned() }
         };

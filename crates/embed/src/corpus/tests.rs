@@ -44,6 +44,8 @@ pub(super) fn write(folder: &Path, first: usize) {
         precision: "f32".into(),
         pooling: None,
         max_seq_length: 128,
+        sheet: None,
+        has_header: None,
         columns,
         rows_per_part: ROWS / 2,
         inputs: Vec::new(),

@@ -14,6 +14,9 @@ use super::{
 /// More bytes than any state dict's pickle has: names and shapes alone.
 pub(super) const MAX_PICKLE: u64 = 16 << 20;
 
+/// Those of a model's weights have four at most; many names of one tensor of many would take memory for each.
+const MAX_DIMENSIONS: usize = 8;
+
 /// The types of numbers: the class of their storage, their name, their bytes, and what libtorch calls those of weights.
 const FORMATS: [(&str, &str, u64, Option<Kind>); 27] = [
     ("DoubleStorage", "float64", 8, Some(Kind::Double)),
@@ -75,6 +78,9 @@ pub(super) fn index(
         let storage = &pickle.storages()[tensor.storage];
         let whole = place(storage).map_err(within)?;
         let (shape, strides) = (pickle.shape(tensor), pickle.strides(tensor));
+        if shape.len() > MAX_DIMENSIONS {
+            return Err(within(format!("{} dimensions, expected at most {MAX_DIMENSIONS}", shape.len())));
+        }
         let format = match tensor.dtype {
             Some(dtype) => FORMATS.iter().find(|(_, name, ..)| *name == dtype),
             None => FORMATS.iter().find(|(class, ..)| *class == storage.class),

@@ -26,7 +26,6 @@ fuzz_target!(|data: &[u8]| {
     let column = if asked.is_empty() { table.sentence_column() } else { table.column(asked) };
     let Ok(index) = column.map(|column| column.index) else { return };
     let Ok(first) = rows(&table, index, 7) else { return };
-    assert!(first.iter().all(|row| !row.contains('\r') || table.layout().encoding == "UTF-8"));
     assert_eq!(first, rows(&table, index, 1000).expect("it was read before"));
     let fresh = Table::open(Source::memory(data.to_vec()), &options).expect("it was opened before");
     assert_eq!(fresh.layout(), table.layout());
