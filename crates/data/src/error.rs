@@ -208,6 +208,8 @@ pub enum Problem {
     MissingColumn { missing: String, found: String },
     #[error("column {name:?} occurs more than once, expected it once")]
     RepeatedColumn { name: String },
+    #[error("both sentences of a pair would be column {name:?}, expected two columns")]
+    SameColumn { name: String },
     #[error("both {first:?} and {second:?} are present, expected only one of them")]
     AmbiguousScore { first: String, second: String },
 

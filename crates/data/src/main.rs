@@ -13,7 +13,7 @@ use data::command_line;
 /// Fetch, describe and split datasets of Korean sentence pairs.
 ///
 /// A dataset is named klue-sts:{train,dev}, kor-sts:{train,dev,test} or sample:{train,dev,test}, or by the path of a
-/// .json, .tsv or .csv file with the columns sentence1, sentence2 and score or label.
+/// table (.json, .jsonl, .tsv, .csv, .xlsx, .parquet) with the columns sentence1, sentence2 and score or label.
 #[derive(Parser)]
 #[command(name = "data", version)]
 struct Arguments {

@@ -112,6 +112,10 @@ fn columns_and_scale_may_be_a_users_own() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no column \"sentence1\" among "), "{}", stderr(&output));
     assert!(stderr(&output).ends_with("or name yours (data.columns, --columns)\n"), "{}", stderr(&output));
+    let output = data(folder.path(), &["stats", "own.csv", "--columns", "문장1,문장1,점수"]);
+    assert!(stderr(&output).ends_with("both sentences of a pair would be column \"문장1\", expected two columns\n"));
+    let output = data(folder.path(), &["stats", "own.csv", "--columns", "문장1,문장2,점수"]);
+    assert!(stderr(&output).starts_with("warning: own.csv: no score is above 1"), "{}", stderr(&output));
     for (flag, value) in [("--scale", "1,0"), ("--scale", "five"), ("--columns", "a"), ("--columns", "label=x")] {
         let output = data(folder.path(), &["stats", "own.csv", flag, value]);
         assert_eq!(output.status.code(), Some(2), "{flag} {value}");

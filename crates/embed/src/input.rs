@@ -98,9 +98,10 @@ impl Table {
                 None => forms.push((input, 0)),
             }
         }
-        let line = |(first, more): &(&Input, usize)| match more {
-            0 => format!("{}: {}", first.path.display(), first.table.layout()),
-            more => format!("{} and {more} more: {}", first.path.display(), first.table.layout()),
+        let line = |(first, more): &(&Input, usize)| {
+            let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+            let sheet = first.table.sheet().map(|sheet| format!(", sheet {sheet:?}")).unwrap_or_default();
+            format!("{}{more}: {}{sheet}", first.path.display(), first.table.layout())
         };
         forms.iter().map(line).collect()
     }

@@ -92,7 +92,7 @@ impl IntoResponses for UploadErrors {
 
 impl IntoResponses for SearchErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(ASK, "ErrorBody")
+        errors(&[ASK, &[404]].concat(), "ErrorBody")
     }
 }
 
@@ -112,6 +112,7 @@ fn errors(statuses: &[u16], body: &str) -> BTreeMap<String, RefOr<Response>> {
     let description = |status| match status {
         400 => "The request is not of its form, or something in it is missing or empty",
         401 => "An API key is needed, and there is none or a wrong one",
+        404 => "The server has no corpus",
         408 => "The body did not arrive in time",
         413 => "The request is beyond a limit, which the error names",
         415 => "The body is of another type",
@@ -170,13 +171,14 @@ impl Modify for Headers {
                             "The file's encoding: UTF-8, CP949, UTF-16LE or UTF-16BE",
                             Type::String,
                         );
-                        add(routes::rank::DELIMITER, "comma, tab, semicolon or none", Type::String);
+                        add(routes::rank::DELIMITER, "comma, tab, semicolon, pipe, other or none", Type::String);
                         add(routes::rank::HEADER, "Whether the first row was read as a header", Type::Boolean);
                         add(
                             routes::rank::COLUMN,
                             "The column, by its name (percent-encoded) or its number",
                             Type::String,
                         );
+                        add(routes::rank::SHEET, "The sheet of a workbook (percent-encoded)", Type::String);
                     }
                 }
             }

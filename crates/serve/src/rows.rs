@@ -56,6 +56,11 @@ impl Rows {
         self.table.layout()
     }
 
+    /// The sheet that is read of a workbook.
+    pub(crate) fn sheet(&self) -> Option<&str> {
+        self.table.sheet()
+    }
+
     /// The column of the sentences.
     pub(crate) fn column(&self) -> &Column {
         &self.column

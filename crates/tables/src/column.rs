@@ -62,9 +62,17 @@ fn cut(text: &str) -> String {
 /// # Errors
 /// Where the type has no form as text: lists, structures.
 pub fn texts(column: &ArrayRef) -> Result<LargeStringArray, Error> {
+    if !is_flat(column.data_type()) {
+        let found = crate::merge::in_words(column.data_type());
+        return Err(Error::file(format!("the column holds {found}, expected text")));
+    }
     let cast = cast(column, &DataType::LargeUtf8);
-    cast.map(|texts| texts.as_string::<i64>().clone())
-        .map_err(|_| Error::file("a column holds lists or structures, expected text"))
+    cast.map(|texts| texts.as_string::<i64>().clone()).map_err(|error| Error::file(error.to_string()))
+}
+
+/// Whether a value of this type is one and not several.
+fn is_flat(kind: &DataType) -> bool {
+    !kind.is_nested()
 }
 
 /// Whether a column is of text.
@@ -84,7 +92,9 @@ struct Look {
 
 /// The column of the sentences, as the first rows of the table show it.
 pub(crate) fn choose(columns: &[Column], rows: &RecordBatch) -> Result<usize, Error> {
-    if let [only] = columns {
+    if let [only] = columns
+        && is_flat(rows.column(only.index).data_type())
+    {
         return Ok(only.index);
     }
     let candidates: Vec<usize> = (0..columns.len()).filter(|&index| is_text(rows.column(index).data_type())).collect();

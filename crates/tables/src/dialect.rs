@@ -196,7 +196,7 @@ struct Titled {
 
 /// Finds a title above the header of a sample, if there is one.
 fn titled(sample: &[u8], candidates: &[Delimiter], is_sheet: bool, options: &Options) -> Option<Titled> {
-    if options.has_header.is_some() {
+    if options.has_header == Some(false) {
         return None;
     }
     candidates.iter().copied().find_map(|delimiter| {

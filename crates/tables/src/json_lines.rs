@@ -61,7 +61,8 @@ fn object(text: &[u8], line: u64, order: &mut HashMap<String, usize>) -> Result<
                 return Err(Error::Line { line, problem: Problem::Json(told.to_owned()) });
             }
             let column = text.get(..bytes).map_or(bytes, |before| String::from_utf8_lossy(before).chars().count());
-            Err(failed(format!("column {column}: {told}")))
+            let hint = if cause.is_eof() { " (expected one object a line, or an array of objects)" } else { "" };
+            Err(failed(format!("column {column}: {told}{hint}")))
         }
     }
 }

@@ -50,7 +50,12 @@ pub fn merge(names: &[String], tables: &[&Table]) -> Result<SchemaRef, String> {
         }
         if table.layout().format != Format::JsonLines {
             let has = merged.iter().find(|(field, _)| *field.name() == missing[0]).map_or(0, |(_, first)| *first);
-            let (lacks, listed) = (&names[number], column::list(missing.iter().map(String::as_str)));
+            let there: Vec<&str> = missing
+                .iter()
+                .map(String::as_str)
+                .filter(|name| fields_of(tables[has]).any(|own| is_same(own, name)))
+                .collect();
+            let (lacks, listed) = (&names[number], column::list(there.iter().copied()));
             return Err(format!("{lacks}: lacks the columns {listed} that {} has", names[has]));
         }
         for (field, _) in &mut merged {

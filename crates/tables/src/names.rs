@@ -54,6 +54,17 @@ const SENTENCES: &[&str] = &[
     "원문",
     "기사",
     "feedback",
+    "답변",
+    "한줄평",
+    "총평",
+    "감상",
+    "감상평",
+    "소감",
+    "장점",
+    "단점",
+    "번역문",
+    "answer",
+    "answers",
     "설명",
     "상품설명",
     "description",
@@ -63,8 +74,23 @@ const SENTENCES: &[&str] = &[
 const FIRST_OF_ALL: &[&str] = &["sentence", "text", "문장"];
 
 /// Ends of names of a column of sentences: 고객리뷰, 상품 후기, review_text.
-const SENTENCE_ENDS: &[&str] =
-    &["문장", "텍스트", "본문", "내용", "리뷰", "후기", "댓글", "의견", "상품평", "text", "comment", "content"];
+const SENTENCE_ENDS: &[&str] = &[
+    "문장",
+    "텍스트",
+    "본문",
+    "내용",
+    "리뷰",
+    "후기",
+    "댓글",
+    "의견",
+    "상품평",
+    "text",
+    "comment",
+    "content",
+    "review",
+    "sentence",
+    "message",
+];
 
 /// Other names by which a header is known.
 const OTHERS: &[&str] = &[
@@ -232,10 +258,14 @@ pub(crate) fn is_other(name: &str) -> bool {
     OTHERS.contains(&name.as_str()) || OTHER_ENDS.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether a cell is a known name of a column.
+/// Whether a cell is a known name of a column, or is like one: a word or two, which end as names of sentences do.
 pub(crate) fn is_known(cell: &str) -> bool {
+    const LONGEST: usize = 16;
     let name = plain(cell);
-    SENTENCES.contains(&name.as_str()) || OTHERS.contains(&name.as_str())
+    let is_short = cell.split_whitespace().count() <= 2 && name.chars().count() <= LONGEST;
+    SENTENCES.contains(&name.as_str())
+        || OTHERS.contains(&name.as_str())
+        || is_short && sentence_rank(cell) == Some(SentenceRank::Like)
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ pub struct Table {
     layout: Layout,
     schema: SchemaRef,
     columns: Vec<Column>,
+    sheet: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -110,7 +111,13 @@ impl Table {
     /// # Errors
     /// Where the file is empty, is of no form that can be read, or has a row that shows so.
     pub fn open(source: Source, options: &Options) -> Result<Self, Error> {
-        match magic(&source)? {
+        let magic = magic(&source)?;
+        if let Some(sheet) = &options.sheet
+            && !matches!(magic, Magic::Zip)
+        {
+            return Err(Error::file(format!("sheet {sheet:?} is asked for, and the file is no .xlsx workbook")));
+        }
+        match magic {
             Magic::Parquet => {
                 let schema = parquet::schema(&source)?;
                 let layout =
@@ -120,11 +127,18 @@ impl Table {
             Magic::Zip => {
                 let sheet = workbook::read(&source, options.sheet.as_deref(), options.max_unpacked_bytes)?;
                 let dialect = Dialect::of_sheet(&sheet.source, workbook::SYNTAX, sheet.width, options)?;
-                Ok(Self::of_dialect(sheet.source, Format::Workbook, dialect))
+                let table = Self::of_dialect(sheet.source, Format::Workbook, dialect);
+                Ok(Self { sheet: Some(sheet.name), ..table })
             }
             Magic::Refused(what) => Err(Error::file(what)),
             Magic::Text => {
                 let charset = Charset::detect(&source)?;
+                if is_page(&source, charset)? {
+                    return Err(Error::file(
+                        "the file is an HTML or XML page, as exports of shops are that are named .xls: open it in a spreadsheet \
+                         program and save it as .xlsx or CSV",
+                    ));
+                }
                 if is_json(&source, charset)? {
                     let schema = json_lines::schema(&source, charset)?;
                     let (format, encoding) = (Format::JsonLines, charset.name());
@@ -140,7 +154,7 @@ impl Table {
     fn of_schema(source: Source, form: Form, layout: Layout, schema: SchemaRef) -> Self {
         let fields = schema.fields().iter().enumerate();
         let columns = fields.map(|(index, field)| Column { index, name: Some(field.name().clone()) }).collect();
-        Self { source, form, layout, schema, columns }
+        Self { source, form, layout, schema, columns, sheet: None }
     }
 
     fn of_dialect(source: Source, format: Format, dialect: Dialect) -> Self {
@@ -151,12 +165,17 @@ impl Table {
             has_header: dialect.has_header,
         };
         let (schema, columns) = (dialect.schema(), dialect.columns());
-        Self { source, form: Form::Delimited(dialect), layout, schema, columns }
+        Self { source, form: Form::Delimited(dialect), layout, schema, columns, sheet: None }
     }
 
     /// How the file is read.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The sheet that is read of a workbook.
+    pub fn sheet(&self) -> Option<&str> {
+        self.sheet.as_deref()
     }
 
     /// Its columns; those of a delimited file are of text.
@@ -248,10 +267,32 @@ fn magic(source: &Source) -> Result<Magic, Error> {
     })
 }
 
+/// Whether a text begins as a page does.
+fn is_page(source: &Source, charset: Charset) -> Result<bool, Error> {
+    let mut piece = Vec::new();
+    Text::new(source, charset, None).read(&mut piece)?;
+    let start = piece.trim_ascii_start();
+    let start = start[..start.len().min(16)].to_ascii_lowercase();
+    let marks: [&[u8]; 5] = [b"<!doctype", b"<html", b"<table", b"<?xml", b"<meta"];
+    Ok(marks.iter().any(|mark| start.starts_with(mark)))
+}
+
 /// Whether a text begins as a JSON object with a field does, or as an array of objects.
 fn is_json(source: &Source, charset: Charset) -> Result<bool, Error> {
     let mut piece = Vec::new();
     Text::new(source, charset, None).read(&mut piece)?;
     let mut marks = piece.iter().filter(|byte| !byte.is_ascii_whitespace());
-    Ok(matches!((marks.next(), marks.next()), (Some(b'{'), Some(b'"' | b'}')) | (Some(b'['), Some(b'{' | b']'))))
+    Ok(match (marks.next(), marks.next()) {
+        (Some(b'{'), Some(b'"' | b'}')) | (Some(b'['), Some(b'{' | b']')) => true,
+        // An array of something else, which is refused, unless it is a sentence that begins so.
+        (Some(b'['), Some(b'"' | b'[')) => ends_in_bracket(source)?,
+        _ => false,
+    })
+}
+
+/// Whether the last character of a file, but for white space, is `]`.
+fn ends_in_bracket(source: &Source) -> Result<bool, Error> {
+    let mut end = [0; 64];
+    let length = source.read_at(source.bytes().saturating_sub(end.len() as u64), &mut end)?;
+    Ok(end[..length].trim_ascii_end().last() == Some(&b']'))
 }

@@ -64,7 +64,7 @@ impl Charset {
         match first {
             None => Ok(Self { encoding: UTF_8, mark: 0 }),
             // In text that is CP949, hardly any pair of bytes happens to be a character of UTF-8.
-            Some(line) if wide > 4 * broken => Err(Error::Line { line, problem: Problem::Encoding("UTF-8") }),
+            Some(line) if wide > broken => Err(Error::Line { line, problem: Problem::Encoding("UTF-8") }),
             Some(_) => Ok(Self { encoding: EUC_KR, mark: 0 }),
         }
     }

@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use calamine::{DataRef, Reader, Xlsx};
+use calamine::{DataRef, Reader, SheetVisible, Xlsx};
 use zip::ZipArchive;
 
 use crate::{
@@ -27,6 +27,7 @@ pub(crate) const SYNTAX: Syntax = Syntax { delimiter: Some(b','), quoting: true,
 /// A sheet as text.
 pub(crate) struct Sheet {
     pub(crate) source: Source,
+    pub(crate) name: String,
     /// Cells of its longest row.
     pub(crate) width: usize,
 }
@@ -87,7 +88,8 @@ fn convert(source: &Source, name: Option<&str>, bound: u64) -> Result<Sheet, Err
     let sheets = workbook.sheet_names();
     let found = match name {
         Some(asked) => crate::names::find(sheets.iter().map(String::as_str), asked),
-        None => (!sheets.is_empty()).then_some(0),
+        // One that is hidden is not what its author shows.
+        None => workbook.sheets_metadata().iter().position(|sheet| sheet.visible == SheetVisible::Visible),
     };
     let Some(sheet) = found.map(|index| sheets[index].clone()) else {
         let asked = name.map(|name| format!("{name:?}")).unwrap_or_else(|| "no sheet at all".to_owned());
@@ -124,7 +126,7 @@ fn convert(source: &Source, name: Option<&str>, bound: u64) -> Result<Sheet, Err
     }
     out.write_all(b"\n").map_err(kept)?;
     let bounded = out.into_inner().map_err(|error| kept(error.into_error()))?;
-    Ok(Sheet { source: Source::spooled(bounded.file)?, width })
+    Ok(Sheet { source: Source::spooled(bounded.file)?, name: sheet, width })
 }
 
 /// A cell as people read it; none where it is empty.
@@ -137,7 +139,12 @@ fn written(value: &DataRef<'_>) -> Option<String> {
         DataRef::Float(number) => number.to_string(), // 3 of 3.0
         DataRef::Bool(value) => value.to_string(),
         DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
-        DataRef::DateTime(time) if time.is_duration() => time.as_f64().to_string(),
+        // Days, of which a time of day is a part and a duration any number.
+        DataRef::DateTime(time) if time.is_duration() || (0.0..1.0).contains(&time.as_f64()) => {
+            let seconds = (time.as_f64() * 86_400.0).round() as i64;
+            let (sign, seconds) = (if seconds < 0 { "-" } else { "" }, seconds.abs());
+            format!("{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+        }
         DataRef::DateTime(time) => {
             let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
             match (hour, minute, second) {

@@ -146,8 +146,19 @@ fn a_sheet_of_a_workbook_is_a_table() {
         row(5, ["2026-11-30", "4.5", "-"]),
     ];
     assert_eq!(rows(&table), expected);
+    assert_eq!(table.sheet(), Some("목록"));
     let other = open(reviews(), &Options { sheet: Some("둘째".to_owned()), ..Options::default() }).unwrap();
     assert_eq!(rows(&other), [(2, vec!["다른 장".to_owned()])]);
+}
+
+#[test]
+fn a_time_of_day_has_no_date_and_a_hidden_sheet_is_not_the_first() {
+    let (header, sentence) = (text("리뷰"), text("편해요"));
+    let times: &[&[Cell<'_>]] =
+        &[&[("A1", &text("때")), ("B1", &header)], &[("A2", "d0.395833333333"), ("B2", &sentence)]];
+    let table = open(workbook(&[("숨은\" state=\"hidden", times), ("시간", times)]), &Options::default()).unwrap();
+    assert_eq!(table.sheet(), Some("시간"));
+    assert_eq!(rows(&table), [(2, vec!["09:30:00".to_owned(), "편해요".to_owned()])]);
 }
 
 #[test]

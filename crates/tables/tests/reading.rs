@@ -79,6 +79,53 @@ fn a_header_names_the_column_of_sentences() {
 }
 
 #[test]
+fn a_name_that_ends_as_those_of_sentences_do_is_a_header_too() {
+    for name in ["고객 리뷰", "상품리뷰", "사용 후기", "상담내용", "customer_review", "User Comment", "한줄평", "답변"]
+    {
+        let (layout, column, rows) = read(&format!("{name}\n{A}\n{B}\n"));
+        assert_eq!((layout.has_header, column.as_str(), rows.len()), (true, name, 2));
+        let (layout, column, rows) = read(&format!("매장,{name}\n강남점,{A}\n홍대점,{B}\n"));
+        assert_eq!((layout.has_header, column.as_str(), rows.len()), (true, name, 2));
+    }
+    // A sentence that ends so is none.
+    assert_eq!(read(&format!("배송이 아주 빠른 후기\n{A}\n")).2, ["배송이 아주 빠른 후기", A]);
+}
+
+#[test]
+fn a_header_that_is_said_to_be_there_may_stand_below_its_title() {
+    let options = Options { has_header: Some(true), ..Options::default() };
+    let text = format!("11월의 목록,,\n\n번호,리뷰,별점\n1,{A},5\n2,{B},4\n");
+    let (table, column, rows) = sentences(text.as_bytes(), None, &options).unwrap();
+    assert_eq!((table.layout().has_header, column.as_str(), rows), (true, "리뷰", vec![A.to_owned(), B.to_owned()]));
+}
+
+#[test]
+fn what_is_no_table_is_refused_and_not_scored_as_text() {
+    for (text, expected) in [
+        (
+            "{\"data\": [{\"id\": 1, \"review\": \"좋아요\"}]}\n",
+            "no column looks like sentences: name the column; the file has \"data\"",
+        ),
+        ("[\"배송이 빨라요\", \"별로\"]\n", "line 1: expected an object"),
+        ("[[1, \"가\"], [2, \"나\"]]", "line 1: expected an object"),
+        (
+            "{\n  \"total\": 2\n}\n",
+            "line 1: column 1: EOF while parsing an object (expected one object a line, or an array of objects)",
+        ),
+        ("<html><body><table><tr><td>좋아요</td></tr></table></body></html>", "the file is an HTML or XML page"),
+        ("<!DOCTYPE html>\n<table>", "the file is an HTML or XML page"),
+    ] {
+        assert!(refusal(text.as_bytes()).starts_with(expected), "{text}: {}", refusal(text.as_bytes()));
+    }
+    let list = open("{\"id\": \"가\", \"tags\": [\"나\"]}\n".as_bytes(), &Options::default()).unwrap();
+    assert_eq!(values(&list, 1, 10).unwrap_err().to_string(), "the column holds lists, expected text");
+    let options = Options { sheet: Some("1월".to_owned()), ..Options::default() };
+    let message = open("문장\n가\n".as_bytes(), &options).unwrap_err().to_string();
+    assert_eq!(message, "sheet \"1월\" is asked for, and the file is no .xlsx workbook");
+    assert_eq!(read("[\"인용\"으로 시작한다.\n비가 온다.\n").2, ["[\"인용\"으로 시작한다.", A]);
+}
+
+#[test]
 fn without_a_header_no_row_is_lost() {
     let (layout, column, rows) = read("1,비가 온다.,가\n2,눈이 온다.,나\n");
     assert_eq!((layout.has_header, column.as_str()), (false, "1"));
@@ -427,7 +474,10 @@ fn what_is_wrong_is_said_with_its_line() {
         ),
         (long.into_bytes(), "line 2: a row of more than 1048576 bytes"),
         (many, "line 20002: 20001 fields, expected 2 as in the first row"),
-        (b"{\"text\": \"a\"}\n{\"text\": \n".to_vec(), "line 2: column 9: EOF while parsing a value"),
+        (
+            b"{\"text\": \"a\"}\n{\"text\": \n".to_vec(),
+            "line 2: column 9: EOF while parsing a value (expected one object a line, or an array of objects)",
+        ),
         (b"{\"text\": \"a\"}\n\n[1]\n".to_vec(), "line 3: expected an object"),
         (b"[{\"text\": \"a\"},\n{\"text\": \"b\"}\n".to_vec(), "line 3: the array is cut off, expected `]`"),
         (b"[{\"text\": \"a\"},\n{\"text\": \"b\"\n".to_vec(), "line 2: the object is cut off, expected `}`"),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use data::{Dataset, Histogram, Statistics, write_histograms};
+use data::{Dataset, Histogram, Statistics, doubt_of_scale, write_histograms};
 
 use super::{DataDirArgument, grouped};
 
@@ -26,6 +26,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     let mut described = Vec::new();
     for spec in &arguments.specs {
         let dataset = Dataset::load(spec, &dir)?;
+        if dataset.is_labelled() && !dir.has_scale() {
+            doubt_of_scale(spec, &dataset.scores()?).iter().for_each(|doubt| data::say!("warning: {doubt}"));
+        }
         if arguments.svg.is_some() {
             ensure!(
                 dataset.is_labelled(),

@@ -86,12 +86,15 @@ impl Reader {
                 return Err((None, Problem::Directory).into());
             }
             let source = Source::open(path).map_err(Failure::Io)?;
+            // Beside a workbook there may be files without sheets.
+            let is_workbook = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xlsx"));
+            let sheet = reading.sheet.clone().filter(|_| is_workbook);
             // With columns or a scale of one's own it is an array like any other.
             let is_plain = reading.columns.is_default() && reading.scale == Default::default();
             if Format::of(path) == Some(Format::Json) && is_plain && begins_an_array(path).map_err(Failure::Io)? {
                 return Ok(Form::Array);
             }
-            PairTable::open(source, reading).map(|table| Form::Table(Box::new(table)))
+            PairTable::open(source, reading, sheet).map(|table| Form::Table(Box::new(table)))
         };
         let form = open().map_err(|failure| failure.of(path))?;
         Ok(Self { path: path.to_owned(), form })

@@ -33,19 +33,24 @@ struct Named {
 }
 
 impl PairTable {
-    pub(super) fn open(source: Source, reading: &Reading) -> Result<Self, Failure> {
+    /// `sheet` is that of a workbook.
+    pub(super) fn open(source: Source, reading: &Reading, sheet: Option<String>) -> Result<Self, Failure> {
         let columns = &reading.columns;
         let asked = |name: &Option<String>, default: &str| name.clone().unwrap_or_else(|| default.to_owned());
         let sentences = [asked(&columns.sentence1, "sentence1"), asked(&columns.sentence2, "sentence2")];
         let names = sentences.iter().cloned().chain(columns.score.clone()).collect();
-        let options = Options { names, sheet: reading.sheet.clone(), ..Options::default() };
+        let options = Options { names, sheet, ..Options::default() };
         let table = Table::open(source, &options).map_err(failure)?;
         let [first, second] = sentences.map(|name| find(&table, &name).map(|index| Named { index, name, field: None }));
         let score = match &columns.score {
             Some(name) => Some(Named { index: find(&table, name)?, name: name.clone(), field: None }),
             None => default_score(&table)?,
         };
-        Ok(Self { sentences: [first?, second?], score, scale: reading.scale, table })
+        let sentences = [first?, second?];
+        if sentences[0].index == sentences[1].index {
+            return Err((None, Problem::SameColumn { name: sentences[0].name.clone() }).into());
+        }
+        Ok(Self { sentences, score, scale: reading.scale, table })
     }
 
     pub(super) fn layout(&self) -> Layout {

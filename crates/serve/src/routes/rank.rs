@@ -34,6 +34,8 @@ pub(crate) const ENCODING: &str = "x-csv-encoding";
 pub(crate) const DELIMITER: &str = "x-csv-delimiter";
 /// Header: whether the first row was read as a header.
 pub(crate) const HEADER: &str = "x-csv-header";
+/// Header: the sheet of a workbook (percent-encoded).
+pub(crate) const SHEET: &str = "x-csv-sheet";
 /// Header: the column of the sentences, by its name (percent-encoded) or its number.
 pub(crate) const COLUMN: &str = "x-csv-column";
 
@@ -71,6 +73,7 @@ pub(crate) async fn rank(
     };
     let checked = web::block(open).await??;
     let (layout, column) = (*checked.rows().layout(), checked.rows().column().clone());
+    let sheet = checked.rows().sheet().map(str::to_owned);
     let (checked, scores, cost) = checked.score(&state.embedder, base_sentence, state.info.auto_truncate).await?;
     let body = web::block(move || match top_k {
         Some(count) => json(&Best { results: checked.best(&scores, count)? }),
@@ -78,7 +81,7 @@ pub(crate) async fn rank(
     })
     .await??;
     let mut response = Answer::new(body, cost).respond_to(&request);
-    describe(&layout, &column, &mut response);
+    describe(&layout, &column, sheet.as_deref(), &mut response);
     Ok(response)
 }
 
@@ -88,14 +91,17 @@ fn json(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, ApiEr
 }
 
 /// Says in headers how the file was read; a header holds ASCII alone, so names are percent-encoded.
-fn describe(layout: &Layout, column: &Column, response: &mut HttpResponse) {
+fn describe(layout: &Layout, column: &Column, sheet: Option<&str>, response: &mut HttpResponse) {
     let column = utf8_percent_encode(&column.label(), NOT_UNRESERVED).to_string();
-    for (name, value) in [
+    let sheet = sheet.map(|sheet| utf8_percent_encode(sheet, NOT_UNRESERVED).to_string());
+    let delimiter = layout.delimiter.to_string();
+    let always = [
         (ENCODING, layout.encoding),
-        (DELIMITER, &layout.delimiter.to_string()),
+        (DELIMITER, delimiter.as_str()),
         (HEADER, if layout.has_header { "true" } else { "false" }),
-        (COLUMN, &column),
-    ] {
+        (COLUMN, column.as_str()),
+    ];
+    for (name, value) in always.into_iter().chain(sheet.as_deref().map(|sheet| (SHEET, sheet))) {
         if let Ok(value) = HeaderValue::from_str(value) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
