@@ -241,9 +241,20 @@ fn number<'a>(value: &'a Value, kind: &DataType) -> Result<(f64, f64), &'a Value
     }
 }
 
-/// The number that a text is, if it is one.
+/// The number that a text is, if it is one; thousands may be set apart by commas, as spreadsheets write them.
 fn number_of(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    let text = text.trim();
+    let number = text.parse().ok().or_else(|| ungrouped(text)?.parse().ok());
+    number.filter(|number: &f64| number.is_finite())
+}
+
+/// `1,234.5` without its commas, if each stands before three digits.
+fn ungrouped(text: &str) -> Option<String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut groups = whole.trim_start_matches(['-', '+']).split(',');
+    let is_first = (1..=3).contains(&groups.next()?.len());
+    let is_grouped = is_first && whole.contains(',') && !fraction.contains(',') && groups.all(|group| group.len() == 3);
+    is_grouped.then(|| text.replace(',', ""))
 }
 
 /// A value by the whole numbers that a column of that type stores.
@@ -310,6 +321,28 @@ fn wholes(values: &ArrayRef, wanted: &Wanted<i128>) -> BooleanBuffer {
                     BooleanBuffer::collect_bool(ticks.len(), |row| wanted.has(&i128::from(ticks[row])))
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_texts_may_have_their_thousands_set_apart() {
+        for (text, expected) in [
+            ("1,200", Some(1200.0)),
+            (" -12,345,678.5 ", Some(-12_345_678.5)),
+            ("007", Some(7.0)),
+            ("1,20", None),
+            ("1234,567", None),
+            (",200", None),
+            ("1.5,000", None),
+            ("없음", None),
+            ("inf", None),
+        ] {
+            assert_eq!(number_of(text), expected, "{text:?}");
         }
     }
 }
