@@ -209,7 +209,9 @@ def main() -> None:
         path = folder / "sentence" / slug(what)
         model.save_pretrained(str(path), create_model_card=False)
         texts = LOWERED if "lower" in what else KOREAN
-        rows.append(Row(ST, what, OURS, str(path), **save_vectors(path, texts, encode(model, texts))))
+        # As the library itself reads it again: its version 6 does not keep every argument.
+        again = SentenceTransformer(str(path), device="cpu")
+        rows.append(Row(ST, what, OURS, str(path), **save_vectors(path, texts, encode(again, texts))))
     for what, named, model in unsupported_models(bases):
         path = folder / "unsupported" / slug(what)
         model.save_pretrained(str(path), create_model_card=False)

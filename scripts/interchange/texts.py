@@ -1,10 +1,15 @@
 """The sentences that both sides encode, all written for this project."""
 
+import unicodedata
+
 import sentences
 
-# Without outer blanks, which sentence-transformers 5.0 strips and later versions keep; one line each, as `encode` reads.
+# Without outer blanks, which sentence-transformers 5.0 strips and later versions keep; one line each, as `encode` reads; in NFC,
+# which text becomes here before it is tokenized.
 KOREAN: list[str] = [
-    text for text in dict.fromkeys(sentences.EMBEDDED + sentences.UNUSUAL) if text == text.strip() and "\n" not in text
+    text
+    for text in dict.fromkeys(sentences.EMBEDDED + sentences.UNUSUAL)
+    if text == text.strip() and "\n" not in text and unicodedata.is_normalized("NFC", text)
 ]
 # Text that spells a special token: with `do_lower_case` it is text to sentence-transformers 5.0 and a token to 6.
 LOWERED: list[str] = [text for text in KOREAN if "[" not in text]

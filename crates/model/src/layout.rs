@@ -89,18 +89,17 @@ impl Layout {
         let modules = Modules::read(dir, &modules_path)?;
         let (similarity, truncate_dim) =
             read_settings(&settings).map_err(|what| Error::invalid(&settings_path, what))?;
-        let input = transformer::read(&modules.transformer)?;
         let tokenizer: Map<String, Value> = read_if_there(&modules.transformer.join("tokenizer_config.json"))?;
         let of_tokenizer = || tokenizer.get("model_max_length").or_else(|| tokenizer.get("max_len"))?.as_u64();
-        let length = input.max_seq_length.or_else(|| of_tokenizer().map(|length| length as usize));
+        let length = modules.input.max_seq_length.or_else(|| of_tokenizer().map(|length| length as usize));
         Ok(Self {
             transformer: modules.transformer,
             pooling: Some(modules.pooling),
             normalize: modules.normalize,
             // Without any, the positions are the bound, as in sentence-transformers.
             max_seq_length: length.unwrap_or(usize::MAX),
-            lowercase: input.lowercase,
-            tokenizer_arguments: input.tokenizer,
+            lowercase: modules.input.lowercase,
+            tokenizer_arguments: modules.input.tokenizer,
             similarity,
             truncate_dim,
         })
@@ -110,6 +109,7 @@ impl Layout {
 /// What the modules of a sentence-transformers directory are.
 struct Modules {
     transformer: PathBuf,
+    input: transformer::Input,
     pooling: Pooling,
     normalize: bool,
 }
@@ -139,7 +139,9 @@ impl Modules {
         }
         let missing = |name: &str| Error::invalid(list, format!("no module of type {name}"));
         let transformer = transformer.ok_or_else(|| missing("Transformer"))?;
-        Ok(Self { transformer, pooling: pooling.ok_or_else(|| missing("Pooling"))?, normalize })
+        // Before the pooling is asked for: a transformer that gives an embedding by itself has none, and says so there.
+        let input = transformer::read(&transformer)?;
+        Ok(Self { transformer, input, pooling: pooling.ok_or_else(|| missing("Pooling"))?, normalize })
     }
 }
 
