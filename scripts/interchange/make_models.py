@@ -170,7 +170,7 @@ def unsupported_models(bases: dict[str, Path]) -> Iterator[tuple[str, str, Sente
         yield "transformer task fill-mask", "fill-mask", assembled(encoder, models.Pooling(vocabulary))
         output = {"text": {"method": "forward", "method_output_name": "pooler_output"}}
         encoder = transformer(bases["RoBERTa"], modality_config=output, module_output_name="sentence_embedding")
-        yield "pooler's output", "pooler_output", assembled(encoder)
+        yield "pooler's output", "module_output_name", assembled(encoder)
     if "processing_kwargs" in models.Transformer.config_keys:
         encoder = transformer(bases["RoBERTa"], processing_kwargs={"text": {"max_length": 10}})
         yield "processing_kwargs", "processing_kwargs", assembled(encoder, models.Pooling(hidden(encoder)))
