@@ -1,5 +1,6 @@
-"""The ids that transformers gives our sentences with klue/roberta's tokenizer."""
+"""The ids that transformers gives our sentences with klue/roberta's tokenizer; decomposed text is composed first."""
 
+import unicodedata
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
@@ -21,7 +22,8 @@ def make(tokenizer: Path, output: Path) -> None:
         mask_token="[MASK]",
     )
     texts = sentences.tokenized()
-    ids = [fast(text, truncation=True, max_length=MAX_LENGTH).input_ids for text in texts]
+    composed = [unicodedata.normalize("NFC", text) for text in texts]
+    ids = [fast(text, truncation=True, max_length=MAX_LENGTH).input_ids for text in composed]
     assert max(map(len, ids)) == MAX_LENGTH and min(map(len, ids)) == 2
     write_json(
         output,

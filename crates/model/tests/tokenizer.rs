@@ -1,4 +1,4 @@
-//! The published klue/roberta tokenizer gives the ids that transformers gives.
+//! The published klue/roberta tokenizer gives the ids that transformers gives, of decomposed text those of its NFC form.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod common;
