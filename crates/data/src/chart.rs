@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use ground::{Staged, thousands};
+use picture::{Area, Axis, Failure};
+
 use crate::error::Error;
 use crate::histogram::Histogram;
 use crate::pair::MAX_SCORE;
-use crate::picture::{self, Area, Axis, Failure};
-use crate::staged::Staged;
 
 /// The height of one dataset's panel.
 const HEIGHT: u32 = 400;
@@ -17,7 +18,7 @@ const NAME_CHARACTERS: usize = 60; // of a dataset, in a title
 /// # Errors
 /// Where the picture cannot be drawn or written.
 pub fn write_histograms(path: &Path, datasets: &[(&str, &Histogram)]) -> Result<(), Error> {
-    picture::save(Staged::create(path)?, draw(datasets))
+    Ok(picture::save(Staged::create(path)?, draw(datasets))?)
 }
 
 fn draw(datasets: &[(&str, &Histogram)]) -> Result<String, Failure> {
@@ -31,7 +32,7 @@ fn panel(area: &Area<'_>, name: &str, histogram: &Histogram) -> Result<(), Failu
     let highest = histogram.counts.into_iter().max().unwrap_or(0).max(1);
     let top = highest as f64 * 1.1; // Room for the count above the highest bar.
     let name = picture::shortened(name, NAME_CHARACTERS);
-    let pairs = picture::thousands(histogram.total());
+    let pairs = thousands(histogram.total());
     let area = picture::heading(area, &format!("Scores of {name} ({pairs} pairs)"), "")?;
     let x = Axis::new("score (0 = unrelated, 5 = the same meaning)", 0.0..MAX_SCORE, Histogram::BINS + 1);
     let mut chart = picture::chart(&area, &x, &Axis::count("pairs", top, 8))?;

@@ -3,13 +3,13 @@
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use ground::Staged;
 use polars::prelude::{Column, CsvWriter, DataFrame, PolarsResult, SerWriter};
 
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::pair::SentencePair;
 use crate::split::Split;
-use crate::staged::Staged;
 
 /// Where the two parts of a split were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct SplitFiles {
 pub fn write_split(dataset: &Dataset, split: &Split, folder: &Path, overwrite: bool) -> Result<SplitFiles, Error> {
     let files = SplitFiles { train: folder.join("train.csv"), dev: folder.join("dev.csv") };
     if let Some(path) = [&files.train, &files.dev].into_iter().find(|path| !overwrite && path.exists()) {
-        return Err(Error::Exists { path: path.clone() });
+        return Err(ground::Error::Exists { path: path.clone() }.into());
     }
     let scores = dataset.scores()?;
     let train = stage(&files.train, &dataset.pairs, &scores, &split.train)?;
@@ -52,7 +52,8 @@ pub fn write_split(dataset: &Dataset, split: &Split, folder: &Path, overwrite: b
 /// Where the pairs have no scores, and where the file cannot be written.
 pub fn write_pairs(dataset: &Dataset, path: &Path) -> Result<(), Error> {
     let rows: Vec<usize> = (0..dataset.pairs.len()).collect();
-    stage(path, &dataset.pairs, &dataset.scores()?, &rows)?.commit(true)
+    stage(path, &dataset.pairs, &dataset.scores()?, &rows)?.commit(true)?;
+    Ok(())
 }
 
 fn stage(path: &Path, pairs: &[SentencePair], scores: &[f64], rows: &[usize]) -> Result<Staged, Error> {

@@ -105,13 +105,6 @@ pub enum Error {
         reason: String,
     },
 
-    /// A file that must not be replaced is already there.
-    #[error("{}: the file exists already; pass --overwrite to replace it", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-
     /// The fraction of a split is not strictly between 0 and 1.
     #[error("fraction {fraction} cannot be split off: expected a number above 0 and below 1")]
     Fraction {
@@ -146,14 +139,13 @@ pub enum Error {
         remedy: String,
     },
 
-    /// The chart could not be drawn.
-    #[error("{}: cannot draw the chart: {reason}", path.display())]
-    Chart {
-        /// The file it was meant for.
-        path: PathBuf,
-        /// The drawing library's reason.
-        reason: String,
-    },
+    /// A file that was to be written.
+    #[error(transparent)]
+    Written(#[from] ground::Error),
+
+    /// A chart that was to be drawn.
+    #[error(transparent)]
+    Chart(#[from] picture::Error),
 }
 
 /// What is wrong with a file or with one of its records.
@@ -245,4 +237,9 @@ impl Error {
                 | Error::Fraction { .. }
         )
     }
+}
+
+/// Whether an error of a command is this crate's and the request's fault; `ground::command_line::run` asks.
+pub fn is_wrong_use(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Error>().is_some_and(Error::is_wrong_use)
 }

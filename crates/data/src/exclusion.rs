@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use aho_corasick::AhoCorasick;
+use ground::hex;
 use sha2::{Digest, Sha256};
 
 use crate::{data_dir::DataDir, dataset::Dataset, error::Error};
@@ -51,7 +52,7 @@ impl Exclusion {
             hash.update((sentence.len() as u64).to_le_bytes());
             hash.update(sentence);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hash)
     }
 
     /// How many sentences are excluded.

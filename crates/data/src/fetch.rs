@@ -1,16 +1,15 @@
 //! Downloading a dataset's files, each whole and verified or not at all.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ground::{Staged, hex, sha256_of};
 use sha2::{Digest, Sha256};
 use ureq::Agent;
 
 use crate::error::Error;
 use crate::sources::{Source, UPSTREAM};
-use crate::staged::Staged;
 
 /// Downloads sources into a data directory.
 pub struct Fetcher {
@@ -74,7 +73,7 @@ impl Fetcher {
     pub fn fetch(&self, source: &Source, mut progress: impl FnMut(u64)) -> Result<Outcome, Error> {
         let path = self.path(source);
         if path.exists() {
-            if sha256_of(&path)? == source.sha256 {
+            if sha256_of(&path)?.0 == source.sha256 {
                 return Ok(Outcome::Kept);
             }
             if !self.overwrite {
@@ -101,7 +100,7 @@ impl Fetcher {
             }
             progress(received);
         }
-        self.verify(source, received, &hex(&digest.finalize()))?;
+        self.verify(source, received, &hex(digest))?;
         staged.commit(self.overwrite)?;
         Ok(Outcome::Fetched)
     }
@@ -169,23 +168,4 @@ impl Fetcher {
 fn is_timeout(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
     matches!(inner, Some(ureq::Error::Timeout(_))) || error.kind() == io::ErrorKind::TimedOut
-}
-
-fn sha256_of(path: &Path) -> Result<String, Error> {
-    let mut digest = Sha256::new();
-    let copied = File::open(path).and_then(|mut file| {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(()),
-                count => digest.update(&buffer[..count]),
-            }
-        }
-    });
-    copied.map_err(|cause| Error::Io { path: path.to_owned(), action: "read the file", cause })?;
-    Ok(hex(&digest.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

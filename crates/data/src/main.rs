@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use command::{fetch, overlap, split, stats};
-use data::command_line;
+use ground::command_line;
 
 /// Fetch, describe and split datasets of Korean sentence pairs.
 ///
@@ -31,7 +31,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    command_line::run(|| {
+    command_line::run(data::is_wrong_use, || {
         let mut out = io::stdout().lock();
         match arguments.command {
             Command::Stats(arguments) => stats::run(&arguments, &mut out),

@@ -8,8 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
-
 pub use self::blocks::{BlockPlace, TextBlocks};
 use crate::{
     data_dir::DataDir,
@@ -90,16 +88,7 @@ impl TextFile {
     /// # Errors
     /// Where the file cannot be read.
     pub fn sha256(&self) -> Result<String, Error> {
-        let digest = || -> io::Result<String> {
-            let (mut file, mut hash, mut buffer) = (File::open(&self.path)?, Sha256::new(), vec![0; 1 << 20]);
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-                    count => hash.update(&buffer[..count]),
-                }
-            }
-        };
-        digest().map_err(|cause| read_failed(&self.path, cause))
+        Ok(ground::sha256_of(&self.path)?.0)
     }
 }
 

@@ -6,8 +6,8 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use data::command_line;
 use embed::{Corpus, Filter, ScanFormat};
+use ground::command_line;
 use model::runtime::{self, DeviceChoice};
 
 /// Time exact search over a corpus.
@@ -32,7 +32,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    command_line::run(|| {
+    command_line::run(data::is_wrong_use, || {
         runtime::init(DeviceChoice::Cpu, args.threads)?;
         let corpus = Corpus::open(&args.corpus, None, args.format, &mut |_| {})?;
         let bytes = std::fs::read(&args.queries).with_context(|| args.queries.display().to_string())?;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow, bail, ensure};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use data::command_line::WrongUse;
+use ground::command_line::WrongUse;
 use tables::{EXTENSIONS, Options, Source};
 
 /// A file of a table.

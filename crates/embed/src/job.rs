@@ -58,10 +58,10 @@ pub struct Outcome {
 /// finished stay, and are not made again.
 pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outcome> {
     job.settings.claim(&job.output)?;
-    job.table.forms().iter().for_each(|form| data::say!("{form}"));
+    job.table.forms().iter().for_each(|form| ground::say!("{form}"));
     match &job.settings.columns {
-        Columns::Embedding { text, .. } => data::say!("texts: column {text:?}"),
-        Columns::Score { texts: [a, b], .. } => data::say!("pairs: columns {a:?} and {b:?}"),
+        Columns::Embedding { text, .. } => ground::say!("texts: column {text:?}"),
+        Columns::Score { texts: [a, b], .. } => ground::say!("pairs: columns {a:?} and {b:?}"),
     }
     let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.table.bytes()).sum());
     let losses = Losses::none(encoder);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use clap::Parser;
-use data::command_line::{self, WrongUse};
 use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter_stream};
+use ground::command_line::{self, WrongUse};
 use model::{
     BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, fingerprint,
     hub::{self, Hub},
@@ -105,7 +105,7 @@ impl Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    command_line::run(|| run(&args))
+    command_line::run(data::is_wrong_use, || run(&args))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
@@ -131,10 +131,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(&dir, &options)?;
-    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| data::say!("{note}"));
+    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
-        data::say!("{rows} rows{losses}");
+        ground::say!("{rows} rows{losses}");
         return Ok(());
     };
     let added = Added::new(columns.clone(), &table.schema, encoder.dimensions())?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
-use data::Staged;
+use ground::Staged;
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},

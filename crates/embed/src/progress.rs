@@ -49,7 +49,7 @@ impl Progress {
         let elapsed = self.start.elapsed();
         let left = elapsed.mul_f64((self.bytes.max(1) - done) as f64 / done as f64);
         let left = HumanDuration(Duration::from_secs(left.as_secs()));
-        data::say!("{}: {rows} rows · {} · {left} left{losses}", path.display(), self.rate());
+        ground::say!("{}: {rows} rows · {} · {left} left{losses}", path.display(), self.rate());
     }
 
     pub(crate) fn finish(&self) {

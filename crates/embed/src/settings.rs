@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use data::Staged;
+use ground::Staged;
 use model::{Pooling, Precision, SentenceEncoder};
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +135,7 @@ impl Settings {
         let text = serde_json::to_string_pretty(self)? + "\n";
         file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
         match file.commit(false) {
-            Err(data::Error::Exists { .. }) => {
+            Err(ground::Error::Exists { .. }) => {
                 let found = Self::read(dir)?.with_context(|| format!("{shown}: its settings are gone"))?;
                 self.agree(&found, dir)
             }

@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use data::{
-    DataDir, PairFile, ReadingArguments, Staged,
-    command_line::{self, WrongUse},
-    doubt_of_scale,
-};
+use data::{DataDir, PairFile, ReadingArguments, doubt_of_scale};
 use eval::{Evaluation, PairScores, Plots, Report, Scored, score_pairs, write_predictions};
+use ground::{
+    Staged,
+    command_line::{self, WrongUse},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
     BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder,
@@ -74,7 +74,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    command_line::run(|| run(&args))
+    command_line::run(data::is_wrong_use, || run(&args))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
@@ -83,12 +83,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
     for dataset in &datasets {
         let PairFile { name, scores, .. } = dataset;
         if let Some(layout) = dataset.layout().filter(|layout| layout.encoding != "UTF-8") {
-            data::say!("{name}: {layout}");
+            ground::say!("{name}: {layout}");
         }
         match scores {
             Some(_) if dir.has_scale() => {} // it was set on purpose
-            Some(scores) => doubt_of_scale(name, scores).iter().for_each(|doubt| data::say!("warning: {doubt}")),
-            None => data::say!("{name}: no column score or label, so there is nothing to compare with"),
+            Some(scores) => doubt_of_scale(name, scores).iter().for_each(|doubt| ground::say!("warning: {doubt}")),
+            None => ground::say!("{name}: no column score or label, so there is nothing to compare with"),
         }
     }
     let options = Options {
@@ -100,7 +100,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
     let model = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(model, &options)?;
-    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| data::say!("{note}"));
+    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
 
     // Every output is started before the long work, so that a path that cannot be written fails at once.
     let json = args.json.as_deref().map(Staged::create).transpose()?;
@@ -127,7 +127,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         if let Some(file) = file {
             let path = file.target().to_owned();
             file.commit(true)?;
-            data::say!("predictions: {}", path.display());
+            ground::say!("predictions: {}", path.display());
         }
         if let Some(plots) = plots.next() {
             plots.write(&evaluation, &scored)?;
@@ -146,10 +146,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(&report)? + "\n";
         file.file().write_all(text.as_bytes()).map_err(|cause| file.failed(cause))?;
         file.commit(true)?;
-        data::say!("figures: {}", path.display());
+        ground::say!("figures: {}", path.display());
     }
     if let Some(dir) = &args.plots {
-        data::say!("plots: {}", dir.display());
+        ground::say!("plots: {}", dir.display());
     }
     writeln!(io::stdout(), "{report}")?;
     Ok(())
@@ -210,7 +210,7 @@ fn progress_bar(dataset: &PairFile) -> ProgressBar {
     let style = ProgressStyle::with_template(template).expect("a valid template");
     let bar = ProgressBar::new(2 * dataset.pairs as u64).with_style(style).with_prefix(dataset.name.clone());
     if bar.is_hidden() {
-        data::say!("scoring {}: {} sentences", dataset.name, 2 * dataset.pairs);
+        ground::say!("scoring {}: {} sentences", dataset.name, 2 * dataset.pairs);
     }
     bar
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use data::{
-    Histogram, MAX_SCORE, Staged,
-    picture::{self, Axis, Failure, Mark, SERIES},
-};
+use data::{Histogram, MAX_SCORE};
+use ground::{Staged, thousands};
+use picture::{Axis, Failure, Mark, SERIES};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -29,7 +28,7 @@ impl Plots {
     ///
     /// # Errors
     /// Where no file can be written there.
-    pub fn create(dir: &Path, stem: &str, is_labelled: bool) -> Result<Self, data::Error> {
+    pub fn create(dir: &Path, stem: &str, is_labelled: bool) -> Result<Self, picture::Error> {
         let start = |kind| Staged::create(&dir.join(format!("{stem}.{kind}.svg")));
         Ok(Self { scatter: is_labelled.then(|| start("scatter")).transpose()?, histogram: start("histogram")? })
     }
@@ -38,7 +37,7 @@ impl Plots {
     ///
     /// # Errors
     /// Where a picture cannot be drawn or written.
-    pub fn write(self, evaluation: &Evaluation, scored: &Scored) -> Result<(), data::Error> {
+    pub fn write(self, evaluation: &Evaluation, scored: &Scored) -> Result<(), picture::Error> {
         let (data, labels, predictions) = (&evaluation.data, scored.labels.as_deref(), &scored.predictions);
         if let (Some(file), Some(labels), Some(figures)) = (self.scatter, labels, &evaluation.figures) {
             picture::save(file, scatter(data, labels, predictions, figures))?;
@@ -56,7 +55,7 @@ fn scatter(data: &str, labels: &[f64], predictions: &[f64], figures: &Figures) -
     let of = figures.similarity.map(|similarity| format!(" of {similarity}")).unwrap_or_default();
     let subtitle = format!(
         "n = {} · Pearson{of} {} · Spearman{of} {} · F1 {:.4}",
-        picture::thousands(labels.len()),
+        thousands(labels.len()),
         correlation(&figures.pearson),
         correlation(&figures.spearman),
         figures.f1,
@@ -100,7 +99,7 @@ fn histogram(data: &str, labels: Option<&[f64]>, predictions: &[f64]) -> Result<
         all.into_iter().filter_map(|(name, scores, color)| Some((name, bins(scores?), color))).collect();
     let highest = shown.iter().flat_map(|(_, bins, _)| bins).max().copied().unwrap_or(0).max(1);
     let what = if labels.is_some() { "Labels and predictions" } else { "Predictions" };
-    let subtitle = format!("n = {} pairs", picture::thousands(predictions.len()));
+    let subtitle = format!("n = {} pairs", thousands(predictions.len()));
     picture::svg(480, |root| {
         let area = picture::heading(root, &title(what, data), &subtitle)?;
         let legend: Vec<_> = shown.iter().map(|(name, _, color)| (*name, Mark::Bar(*color))).collect();

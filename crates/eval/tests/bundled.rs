@@ -70,7 +70,7 @@ fn it_takes_no_more_than_30_mb_and_has_a_card() {
     {
         assert!(card.contains(part), "{part}");
     }
-    model::atomic::verify(&directory()).unwrap();
+    model::verify(&directory()).unwrap();
 }
 
 #[test]
@@ -82,7 +82,7 @@ model = SentenceTransformer(sys.argv[1], device='cpu')
 print(*model.encode(['비가 온다.', '오늘은 날씨가 좋아서 공원에 갔다.']).ravel().tolist())
 ";
     let Some(python) = std::env::var_os("REFERENCE_PYTHON") else {
-        return data::say!(
+        return ground::say!(
             "*** SKIPPED: no REFERENCE_PYTHON: sentence-transformers did not read the bundled model ***"
         );
     };

@@ -18,6 +18,9 @@ pub enum Error {
         /// The system's reason.
         cause: std::io::Error,
     },
+    /// A directory could not be put in its place.
+    #[error(transparent)]
+    Written(#[from] ground::Error),
     /// A file is there and is not what it should be.
     #[error("{}: {what}", path.display())]
     Invalid {

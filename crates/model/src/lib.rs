@@ -17,7 +17,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
-pub mod atomic;
 mod attention;
 mod composed;
 mod config;
@@ -51,7 +50,7 @@ pub const BUNDLED_MODEL: &str = "checkpoints/ko-sts-small";
 pub use config::{Activation, EncoderConfig, ModelType};
 pub use encoder::Encoder;
 pub use error::Error;
-pub use manifest::fingerprint;
+pub use manifest::{fingerprint, replace_dir, verify};
 pub use masked_lm::{Guesses, MaskedBatch, MaskedLanguageModel};
 pub use packed::PackedBatch;
 pub use pooling::Pooling;

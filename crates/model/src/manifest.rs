@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
 
+use ground::{hex, sha256_of};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -30,22 +30,41 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     pub(crate) fn of(path: &Path) -> Result<Self, Error> {
-        let mut file = File::open(path).map_err(Error::io(path))?;
-        let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
-        loop {
-            let count = file.read(&mut buffer).map_err(Error::io(path))?;
-            if count == 0 {
-                break;
-            }
-            hash.update(&buffer[..count]);
-            size += count as u64;
-        }
-        Ok(Self { size, sha256: hex(hash) })
+        let (sha256, size) = sha256_of(path)?;
+        Ok(Self { size, sha256 })
+    }
+}
+
+/// Fills a new directory by `write`, adds a manifest of its files and puts it in the place of `target`, whole or not at all;
+/// see [`ground::replace_dir`].
+///
+/// # Errors
+/// Those of `write`, and where the system refuses; `target` then stays as it was.
+pub fn replace_dir<E: From<Error>>(target: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    let filled = ground::replace_dir(target, |dir| {
+        write(dir).map_err(Failure::Content)?;
+        write_manifest(dir).map_err(|error| Failure::Content(error.into()))
+    });
+    filled.map_err(|failure| match failure {
+        Failure::Content(error) => error,
+        Failure::Place(error) => Error::from(error).into(),
+    })
+}
+
+/// Why a directory was not replaced.
+enum Failure<E> {
+    Content(E),
+    Place(ground::Error),
+}
+
+impl<E> From<ground::Error> for Failure<E> {
+    fn from(error: ground::Error) -> Self {
+        Self::Place(error)
     }
 }
 
 /// Writes the manifest of all files below `dir`.
-pub(crate) fn write(dir: &Path) -> Result<(), Error> {
+fn write_manifest(dir: &Path) -> Result<(), Error> {
     let mut files = BTreeMap::new();
     collect(dir, "", &mut files)?;
     let text = serde_json::to_string_pretty(&Manifest { files }).expect("a map of numbers and texts is JSON");
@@ -82,25 +101,23 @@ pub fn fingerprint(mut dir: &Path) -> Result<String, Error> {
     Ok(hex(Sha256::new().chain_update(text)))
 }
 
-/// A digest in hexadecimal digits.
-pub(crate) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Files that the encoder does not read; whoever resumes a run does.
 const NOT_THE_ENCODERS: [&str; 2] = ["optimizer.safetensors", "trainer_state.json"];
 
 /// Checks those of the listed files of `dir` that the encoder reads. A directory without a manifest (from transformers, say) passes.
 pub(crate) fn verify_encoder(dir: &Path) -> Result<(), Error> {
-    verify(dir, &NOT_THE_ENCODERS)
+    verify_but(dir, &NOT_THE_ENCODERS)
 }
 
-/// The same for all files of a directory that `replace_dir` wrote.
-pub(crate) fn verify_all(dir: &Path) -> Result<(), Error> {
-    verify(dir, &[])
+/// Compares every file of a directory that [`replace_dir`] wrote with its manifest.
+///
+/// # Errors
+/// Where a file is missing or differs; the error names it.
+pub fn verify(dir: &Path) -> Result<(), Error> {
+    verify_but(dir, &[])
 }
 
-fn verify(dir: &Path, but: &[&str]) -> Result<(), Error> {
+fn verify_but(dir: &Path, but: &[&str]) -> Result<(), Error> {
     let path = dir.join(NAME);
     if !path.exists() {
         return Ok(());

@@ -9,14 +9,13 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 
 pub use self::training::gradient;
 use crate::{
-    atomic::replace_dir,
     config::{EncoderConfig, ModelType},
     encoder::Encoder,
     error::Error,
     files::refuse_adapter,
     init,
     layout::{self, Layout, Written},
-    manifest,
+    manifest::{self, replace_dir},
     native::{NativeEncoder, training::Tape},
     pooling::Pooling,
     precision::Precision,

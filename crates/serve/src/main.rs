@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::anyhow;
 use clap::Parser;
-use data::command_line;
+use ground::command_line;
 use serve::{Settings, logging, settings::Raw};
 
 /// Serve a sentence encoder over HTTP: similarity of two sentences, ranking of CSV files, embeddings, a web page.
@@ -22,7 +22,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    command_line::run(|| {
+    command_line::run(data::is_wrong_use, || {
         let settings = Settings::load(&args.settings, args.config.as_deref())?;
         logging::init(settings.log_format, settings.log_level);
         // Without its sources, which its text holds already.

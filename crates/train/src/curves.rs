@@ -2,10 +2,8 @@
 
 use std::{ops::Range, path::Path};
 
-use data::{
-    Staged,
-    picture::{self, Area, Axis, Chart, Failure, Mark, SERIES},
-};
+use ground::{Staged, thousands};
+use picture::{Area, Axis, Chart, Failure, Mark, SERIES};
 use plotters::prelude::*;
 
 use crate::{
@@ -34,7 +32,7 @@ pub(crate) fn write(
     steps: &[StepPoint],
     epochs: &[Epoch],
     best: Best,
-) -> Result<(), data::Error> {
+) -> Result<(), picture::Error> {
     picture::save(Staged::create(path)?, draw(run, loss, steps, epochs, best))
 }
 
@@ -43,7 +41,7 @@ fn draw(run: &str, loss: &str, steps: &[StepPoint], epochs: &[Epoch], best: Best
     let best_step = epochs.iter().find(|epoch| epoch.epoch == best.epoch).map(|epoch| epoch.step as f64);
     let frame = Frame { last: last.max(1) as f64, best: best_step };
     let title = format!("Training of {}", picture::shortened(run, NAME_CHARACTERS));
-    let mut subtitle = format!("{} steps", picture::thousands(last as usize));
+    let mut subtitle = format!("{} steps", thousands(last as usize));
     if best_step.is_some() {
         let chosen = format!("{:?}", best.select_by).to_lowercase();
         let plural = if epochs.len() == 1 { "" } else { "s" };

@@ -10,6 +10,7 @@ use data::{
     DataDir, Dataset, Exclusion, Histogram, SentencePair, TextFile, Triplet, TripletSet, UnmatchedPair, doubt_of_scale,
     plain, sentences, stratified_split,
 };
+use ground::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -105,13 +106,13 @@ pub(crate) fn load_labelled(specs: &[String], dir: &DataDir) -> anyhow::Result<V
     let datasets = specs.iter().map(|spec| Dataset::load(spec, dir)).collect::<Result<Vec<_>, _>>()?;
     for dataset in &datasets {
         if let Some(layout) = dataset.layout.filter(|layout| layout.encoding != "UTF-8") {
-            data::say!("{}: {layout}", dataset.name);
+            ground::say!("{}: {layout}", dataset.name);
         }
         if dir.has_scale() {
             continue; // it was set on purpose
         }
         if let Some(doubt) = doubt_of_scale(&dataset.name, &dataset.scores()?) {
-            data::say!("warning: {doubt}");
+            ground::say!("warning: {doubt}");
         }
     }
     Ok(datasets)
@@ -171,7 +172,7 @@ pub(crate) fn leave_out<T>(rows: Vec<T>, name: &str, is_excluded: impl Fn(&T) ->
     let all = rows.len();
     let kept: Vec<(usize, T)> = rows.into_iter().enumerate().filter(|(_, row)| !is_excluded(row)).collect();
     if kept.len() < all {
-        data::say!("{name}: {} of {all} rows hold a sentence of data.exclude and are left out", all - kept.len());
+        ground::say!("{name}: {} of {all} rows hold a sentence of data.exclude and are left out", all - kept.len());
     }
     kept
 }
@@ -191,11 +192,6 @@ pub(crate) fn digest_pairs(hash: &mut Sha256, pairs: &[SentencePair]) {
         digest_texts(hash, [sentence1.as_str(), sentence2]);
         hash.update(score.unwrap_or(f64::NAN).to_le_bytes());
     }
-}
-
-/// A digest in hexadecimal.
-pub(crate) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn pick<T: Clone>(items: &[T], rows: &[usize]) -> Vec<T> {

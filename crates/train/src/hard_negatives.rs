@@ -63,7 +63,7 @@ pub(crate) fn hard_negatives(
         score: Some(number[1]),
     };
     let pairs: Vec<SentencePair> = pool.examples.iter().zip(numbers.chunks_exact(2)).map(pair).collect();
-    data::say!("{NAME}: {}, one for each example, of {} sentences", pairs.len(), pool.sentences.len());
+    ground::say!("{NAME}: {}, one for each example, of {} sentences", pairs.len(), pool.sentences.len());
     Ok(Dataset::made(NAME, pairs))
 }
 

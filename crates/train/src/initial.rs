@@ -51,7 +51,7 @@ impl Text<'_> {
                 break;
             }
         }
-        data::say!("training a tokenizer on {:.1} MB of text", bytes as f64 / 1e6);
+        ground::say!("training a tokenizer on {:.1} MB of text", bytes as f64 / 1e6);
         Ok(text)
     }
 }
@@ -66,7 +66,7 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
         ModelSource::Init(model) => {
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
             let encoder = SentenceEncoder::load(dir, &options(config, environment)).context("model.init")?;
-            encoder.pooling_note(model.display(), "model.pooling").iter().for_each(|note| data::say!("{note}"));
+            encoder.pooling_note(model.display(), "model.pooling").iter().for_each(|note| ground::say!("{note}"));
             Ok(encoder)
         }
         ModelSource::Scratch { .. } => {

@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use data::command_line::Interrupted;
+use ground::command_line::Interrupted;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
@@ -82,7 +82,7 @@ impl Interrupt {
     fn received(&self) {
         let at_once = self.at_once(); // held to the end, so that nothing is begun meanwhile that has to be saved
         if let (Some(what), Some(signal)) = (*at_once, self.signal()) {
-            data::say!("{}", Interrupted { signal, what: what.to_owned() });
+            ground::say!("{}", Interrupted { signal, what: what.to_owned() });
             exit(128 + i32::from(signal));
         }
     }

@@ -9,7 +9,8 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use data::{DataDir, command_line};
+use data::DataDir;
+use ground::command_line;
 use model::runtime::{self, DeviceChoice};
 use train::{Environment, Existing, Interrupt, Plan, Ranks, Voice, run_stages, run_trials, train};
 
@@ -45,7 +46,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    command_line::run(|| {
+    command_line::run(data::is_wrong_use, || {
         let ranks = Ranks::of_launcher()?;
         let voice = Voice::new(&ranks).context("cannot write to standard error")?;
         let done = panic::catch_unwind(AssertUnwindSafe(|| run(&args, &ranks)));

@@ -29,7 +29,7 @@ impl<'a> NamedModel<'a> {
         let options = Options { device: environment.device, ..Options::default() };
         let encoder = SentenceEncoder::load(&self.dir, &options).with_context(|| self.place())?;
         if encoder.pooling_was_assumed() {
-            data::say!("{}: the directory has no pooling of its own, {} is assumed", self.place(), encoder.pooling());
+            ground::say!("{}: the directory has no pooling of its own, {} is assumed", self.place(), encoder.pooling());
         }
         Ok(encoder)
     }

@@ -47,7 +47,7 @@ impl Progress {
             let (step, steps) = (self.bar.position(), self.bar.length().unwrap_or_default());
             let left =
                 self.start.elapsed().mul_f64(steps.saturating_sub(step) as f64 / (step - self.first).max(1) as f64);
-            data::say!("{} · step {step}/{steps} · {message} · {} left", self.bar.prefix(), FormattedDuration(left));
+            ground::say!("{} · step {step}/{steps} · {message} · {} left", self.bar.prefix(), FormattedDuration(left));
         }
         self.bar.set_message(message);
     }
@@ -61,7 +61,7 @@ impl Progress {
     pub(crate) fn counting(&self, what: &str, total: usize, things: &'static str) -> impl FnMut(usize) + use<> {
         let (bar, what, mut done) = (self.bar.clone(), what.to_owned(), 0);
         if bar.is_hidden() {
-            data::say!("{what}: {total} {things}");
+            ground::say!("{what}: {total} {things}");
         }
         move |count| {
             done += count;
@@ -71,7 +71,7 @@ impl Progress {
 
     /// A line that stays.
     pub(crate) fn line(&self, text: &str) {
-        self.bar.suspend(|| data::say!("{text}"));
+        self.bar.suspend(|| ground::say!("{text}"));
     }
 
     pub(crate) fn finish(&self) {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use data::Staged;
+use ground::{Staged, recover};
 use model::{
-    atomic::{recover, replace_dir},
+    replace_dir,
     weights::{read_safetensors, write_safetensors},
 };
 use toml::{Table, Value};
@@ -119,7 +119,7 @@ impl RunDir {
         if !state_path.exists() {
             return Ok(None); // ended before its first state was saved
         }
-        model::atomic::verify(&path.join("last"))?;
+        model::verify(&path.join("last"))?;
         let text = fs::read_to_string(&state_path).with_context(|| state_path.display().to_string())?;
         Ok(Some(serde_json::from_str(&text).with_context(|| state_path.display().to_string())?))
     }

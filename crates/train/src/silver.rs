@@ -58,7 +58,7 @@ pub(crate) fn silver_pairs(
     let pairs: Vec<SentencePair> = numbers.chunks_exact(3).map(pair).collect();
     ensure!(!pairs.is_empty(), "data.silver.sentences: every pair of them is among the training pairs already");
     let teachers = silver.teachers.iter().map(|teacher| teacher.display().to_string()).collect::<Vec<_>>().join(", ");
-    data::say!("{NAME}: {} of {} sentences, scored by {teachers}", pairs.len(), distinct.len());
+    ground::say!("{NAME}: {} of {} sentences, scored by {teachers}", pairs.len(), distinct.len());
     Ok(Dataset::made(NAME, pairs))
 }
 

@@ -67,7 +67,7 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
     environment.interrupt.wait_for_check();
     for (index, Trial { name, config, .. }) in stages.stages.iter().enumerate() {
         environment.check("the stages so far are kept; the same command goes on")?;
-        data::say!("stage {}/{count}: {name}", index + 1);
+        ground::say!("stage {}/{count}: {name}", index + 1);
         let later = &stages.stages[index + 1..];
         run_stage(config, later, environment).with_context(|| format!("stage `{name}`"))?;
     }
@@ -156,7 +156,7 @@ fn is_finished(config: &Config) -> bool {
 fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> anyhow::Result<()> {
     let existing = existing_run(environment);
     if existing == Existing::Resume && is_finished(config) && RunDir::holds(&config.output, &config.raw)? {
-        data::say!("{} is finished", config.output.display());
+        ground::say!("{} is finished", config.output.display());
         return Ok(());
     }
     // What came of this stage before is another model's.
@@ -172,7 +172,7 @@ fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> any
         }
     }
     let report = train(config, &Environment { existing, ..environment.clone() })?;
-    data::say!("{report}\n");
+    ground::say!("{report}\n");
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! The training loop.
 
 use anyhow::ensure;
-use data::{DataDir, Dataset, command_line::Interrupted};
+use data::{DataDir, Dataset};
 use eval::{Evaluation, Scored};
+use ground::command_line::Interrupted;
 use model::runtime;
 use tch::Device;
 
@@ -97,7 +98,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
                 output = config.output.display()
             );
             if let Some(warning) = report.other_machine(&state) {
-                data::say!("warning: {warning}");
+                ground::say!("warning: {warning}");
             }
             let run = match is_first {
                 true => RunDir::reopen(&config.output, &state)?,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, fs, iter, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use data::command_line::Interrupted;
+use ground::command_line::Interrupted;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Table as Keys;
@@ -99,7 +99,7 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
     for (index, trial) in trials.trials.iter().enumerate() {
         let name = &trial.name;
         environment.check("the trials so far are kept; the same command goes on")?;
-        data::say!("trial {}/{count}: {name}", index + 1);
+        ground::say!("trial {}/{count}: {name}", index + 1);
         match run_trial(&trial.config, environment) {
             Ok(report) => ranking.add(trial, Some(report), None),
             Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -107,7 +107,7 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
             Err(error) if environment.ranks.count() > 1 => return Err(error),
             Err(error) => {
                 // Why is told once, at the end: trials often fail all alike.
-                data::say!("trial {name} failed; see {}", trials.output.join("report.md").display());
+                ground::say!("trial {name} failed; see {}", trials.output.join("report.md").display());
                 ranking.add(trial, before_failure(&trial.config), Some(format!("{error:#}")));
             }
         }
@@ -122,7 +122,7 @@ fn run_trial(config: &Config, environment: &Environment) -> anyhow::Result<RunRe
     let existing = existing_run(environment);
     let report = config.output.join("report.json");
     if existing == Existing::Resume && report.exists() && RunDir::holds(&config.output, &config.raw)? {
-        data::say!("{} is finished", config.output.display());
+        ground::say!("{} is finished", config.output.display());
     } else {
         train(config, &Environment { existing, ..environment.clone() })?;
     }

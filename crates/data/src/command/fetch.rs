@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use data::{DataDir, Fetcher, Outcome, SOURCES, Source};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::grouped;
+use ground::thousands;
 
 /// Download the named datasets and check that they are the right ones
 ///
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
             Outcome::Kept => "already there",
             Outcome::Fetched => "fetched",
         };
-        writeln!(out, "{}  {} bytes, {done}", fetcher.path(source).display(), grouped(source.bytes as usize))?;
+        writeln!(out, "{}  {} bytes, {done}", fetcher.path(source).display(), thousands(source.bytes as usize))?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ fn fetch(fetcher: &Fetcher, source: &Source) -> Result<Outcome> {
     let mut announced = !bar.is_hidden();
     let outcome = fetcher.fetch(source, |received| {
         if !announced {
-            data::say!("fetching {}", fetcher.url(source));
+            ground::say!("fetching {}", fetcher.url(source));
             announced = true;
         }
         bar.set_position(received);

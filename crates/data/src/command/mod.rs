@@ -24,27 +24,3 @@ impl DataDirArgument {
         DataDir::new(self.data_dir.clone()).with_reading(self.reading.reading())
     }
 }
-
-/// A count with a comma between thousands.
-fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let texts: Vec<String> = [0, 999, 1000, 11668, 1234567].into_iter().map(grouped).collect();
-        assert_eq!(texts, ["0", "999", "1,000", "11,668", "1,234,567"]);
-    }
-}

@@ -5,7 +5,9 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use data::{DataDir, Dataset, Exclusion, TextFile, TripletSet};
 
-use super::{DataDirArgument, grouped};
+use ground::thousands;
+
+use super::DataDirArgument;
 
 /// Count the rows of training sets that hold a sentence of test sets; exit with 1 if there is one. Rows of inferences are
 /// their examples and the pairs that are none
@@ -44,17 +46,17 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     let dir = arguments.data_dir.resolve();
     let test = Exclusion::load(&arguments.test, &dir)?;
     let exclude = Exclusion::load(&arguments.exclude, &dir)?;
-    writeln!(out, "{} different sentences in {}", grouped(test.len()), arguments.test.join(", "))?;
+    writeln!(out, "{} different sentences in {}", thousands(test.len()), arguments.test.join(", "))?;
     let mut overlapping = 0;
     for spec in &arguments.train {
         let rows = count(spec, &dir, &test, &exclude)?;
         overlapping += rows.overlapping;
-        let [all, left_out, found] = [rows.all, rows.left_out, rows.overlapping].map(grouped);
+        let [all, left_out, found] = [rows.all, rows.left_out, rows.overlapping].map(thousands);
         writeln!(out, "{spec}: {all} rows, {left_out} left out, {found} hold a sentence of the test sets")?;
         out.flush()?;
     }
     if overlapping > 0 {
-        bail!("{} rows of the training sets hold a sentence of the test sets", grouped(overlapping));
+        bail!("{} rows of the training sets hold a sentence of the test sets", thousands(overlapping));
     }
     Ok(())
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use data::{Dataset, stratified_split, write_split};
 
-use super::{DataDirArgument, grouped};
+use ground::thousands;
+
+use super::DataDirArgument;
 
 /// Split a dataset into train.csv and dev.csv, stratified by score
 ///
@@ -39,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     let split = stratified_split(&dataset.pairs, arguments.fraction, arguments.seed)?;
     let files = write_split(&dataset, &split, &arguments.out, arguments.overwrite)?;
     for (path, rows) in [(files.train, split.train), (files.dev, split.dev)] {
-        writeln!(out, "{}  {} pairs", path.display(), grouped(rows.len()))?;
+        writeln!(out, "{}  {} pairs", path.display(), thousands(rows.len()))?;
     }
     Ok(())
 }

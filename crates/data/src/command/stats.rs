@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use data::{Dataset, Histogram, Statistics, doubt_of_scale, write_histograms};
 
-use super::{DataDirArgument, grouped};
+use ground::thousands;
+
+use super::DataDirArgument;
 
 /// Show rows, sentence lengths, duplicates and a score histogram
 #[derive(clap::Args)]
@@ -27,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     for spec in &arguments.specs {
         let dataset = Dataset::load(spec, &dir)?;
         if dataset.is_labelled() && !dir.has_scale() {
-            doubt_of_scale(spec, &dataset.scores()?).iter().for_each(|doubt| data::say!("warning: {doubt}"));
+            doubt_of_scale(spec, &dataset.scores()?).iter().for_each(|doubt| ground::say!("warning: {doubt}"));
         }
         if arguments.svg.is_some() {
             ensure!(
@@ -51,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
             .filter_map(|(dataset, statistics)| Some((dataset.name.as_str(), &statistics.scores.as_ref()?.histogram)))
             .collect();
         write_histograms(path, &histograms)?;
-        data::say!("wrote {}", path.display());
+        ground::say!("wrote {}", path.display());
     }
     Ok(())
 }
@@ -63,8 +65,8 @@ fn print(dataset: &Dataset, statistics: &Statistics, out: &mut impl Write) -> Re
     if let Some(layout) = &dataset.layout {
         writeln!(out, "  form             {layout}")?;
     }
-    writeln!(out, "  pairs            {}", grouped(statistics.rows))?;
-    writeln!(out, "  duplicate pairs  {}", grouped(statistics.duplicate_pairs))?;
+    writeln!(out, "  pairs            {}", thousands(statistics.rows))?;
+    writeln!(out, "  duplicate pairs  {}", thousands(statistics.duplicate_pairs))?;
     writeln!(
         out,
         "  characters       mean {:.1}, median {}, 95th percentile {}, max {} per sentence",
@@ -85,7 +87,7 @@ fn print_histogram(histogram: &Histogram, out: &mut impl Write) -> Result<()> {
         let (lower, upper) = Histogram::bounds(bin);
         let bar = "█".repeat((count * WIDTH).div_ceil(highest));
         let share = 100.0 * count as f64 / histogram.total().max(1) as f64;
-        writeln!(out, "  {lower:.1}–{upper:.1} {bar:<WIDTH$} {:>7} {share:>5.1} %", grouped(count))?;
+        writeln!(out, "  {lower:.1}–{upper:.1} {bar:<WIDTH$} {:>7} {share:>5.1} %", thousands(count))?;
     }
     Ok(())
 }

@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn the_real_sets_have_the_examples_that_their_files_hold() {
         let Some(dir) = std::env::var_os("STS_DATA_DIR") else {
-            return crate::say!("*** SKIPPED: no STS_DATA_DIR: the real sets were not read ***");
+            return ground::say!("*** SKIPPED: no STS_DATA_DIR: the real sets were not read ***");
         };
         let dir = DataDir::new(Some(dir.into()));
         let kqc = TripletSet::load("para-kqc:train", &dir, 10).unwrap().triplets;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use ground::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -142,5 +143,5 @@ pub(super) fn read(index: &Path) -> anyhow::Result<Option<(Source, Contents)>> {
 
 fn digest(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).expect("names and numbers are JSON");
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::new().chain_update(text))
 }

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ground::hex;
 use sha2::{Digest, Sha256};
 use ureq::http::Method;
 
@@ -18,10 +19,7 @@ use super::{
     listing::File,
     remote::{Commit, Remote},
 };
-use crate::{
-    error::Error,
-    manifest::{Stamp, hex},
-};
+use crate::{error::Error, manifest::Stamp};
 
 impl Remote<'_> {
     /// The path in the cache of a file of a commit, if it is there.

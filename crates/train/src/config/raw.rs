@@ -6,7 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
-use data::{PairColumns, Scale, command_line::WrongUse};
+use data::{PairColumns, Scale};
+use ground::command_line::WrongUse;
 use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};

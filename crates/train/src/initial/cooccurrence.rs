@@ -41,9 +41,9 @@ pub(super) fn token_vectors(blocks: TextBlocks, tokenizer: &Tokenizer, width: us
         vocab <= MAX_VOCAB,
         "model.scratch.token_embeddings: co-occurrence is for vocabularies of up to {MAX_VOCAB} entries, not {vocab}"
     );
-    data::say!("counting which of {vocab} tokens stand beside which");
+    ground::say!("counting which of {vocab} tokens stand beside which");
     let counts = count(blocks, tokenizer, vocab)?;
-    data::say!("factorizing the counts into {width} dimensions");
+    ground::say!("factorizing the counts into {width} dimensions");
     let (information, frequencies) = mutual_information(counts, vocab);
     let frequencies = Tensor::from_slice(&frequencies);
     let total = frequencies.sum(Kind::Float);

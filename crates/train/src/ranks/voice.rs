@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::fd::OwnedFd, thread, time::Duration};
 
-use data::command_line::{self, Interrupted};
+use ground::command_line::{self, Interrupted};
 
 use super::Ranks;
 
@@ -41,7 +41,7 @@ impl Voice {
             None => ("error: ", 1),
         };
         match self.0 {
-            None => data::say!("{kind}{line}"),
+            None => ground::say!("{kind}{line}"),
             Some(_) => self.tell_late(kind, &line, ranks),
         }
         ranks.abort(status);
@@ -59,7 +59,7 @@ impl Voice {
         let Some(kept) = &self.0 else { return };
         thread::sleep(FIRST_SPEAKS);
         if rustix::stdio::dup2_stderr(kept).is_ok() {
-            data::say!("{kind}rank {}: {line}", ranks.index());
+            ground::say!("{kind}rank {}: {line}", ranks.index());
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, plain, write_pairs};
+use ground::hex;
 use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
@@ -15,7 +16,7 @@ use tch::{Kind, Reduction, Tensor};
 use super::{Amount, EpochOrder, Step, StepPlace, Task, Unit};
 use crate::{
     config::{Config, TokenEmbeddings},
-    datasets::{Count, ExampleSet, Rows, digest_pairs, digest_texts, hex, leave_out, load_labelled, saved_pairs},
+    datasets::{Count, ExampleSet, Rows, digest_pairs, digest_texts, leave_out, load_labelled, saved_pairs},
     hard_negatives::{self, hard_negatives},
     initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
     optimizer::AdamW,

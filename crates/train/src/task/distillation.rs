@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context, ensure};
 use data::Dataset;
 use eval::LABEL_SCALE;
+use ground::hex;
 use model::{
     Precision, SentenceEncoder, similarity_matrix, slices,
     weights::{read_safetensors, write_safetensors},
@@ -22,7 +23,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Amount, EpochOrder, Step, StepPlace, Task, Unit};
 use crate::{
     config::Config,
-    datasets::{self, Count, Rows, digest_pairs, digest_texts, distinct_sentences, hex, load_labelled},
+    datasets::{self, Count, Rows, digest_pairs, digest_texts, distinct_sentences, load_labelled},
     initial::{initial_encoder, saved_encoder},
     nearest::nearest,
     optimizer::AdamW,

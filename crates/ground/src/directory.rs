@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -10,35 +11,32 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{error::Error, manifest};
+use crate::error::Error;
 
-/// Fills a new directory by `write`, adds a manifest of its files, brings all of it to the disk and puts it in the place
-/// of `target`. On any error `target` stays as it was, and nothing else is left behind.
+/// Fills a new directory by `write`, brings all of it to the disk and puts it in the place of `target`. On any error
+/// `target` stays as it was, and nothing else is left behind.
+///
+/// # Errors
+/// Those of `write`, and where the system refuses.
 pub fn replace_dir<E: From<Error>>(target: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    fs::create_dir_all(parent).map_err(Error::io(parent, "make the directory"))?;
     let temporary = Temporary::new(target)?;
     write(&temporary.0)?;
-    manifest::write(&temporary.0)?;
     sync_tree(&temporary.0)?;
     if target.exists() {
         if !target.is_dir() {
-            return Err(Error::invalid(target, "is a file, expected a directory or nothing").into());
+            return Err(Error::NotADirectory { path: target.to_owned() }.into());
         }
         exchange(&temporary.0, target)?;
     } else {
-        fs::rename(&temporary.0, target).map_err(Error::io(target))?;
+        fs::rename(&temporary.0, target).map_err(in_place(target))?;
     }
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::io(parent))?;
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(in_place(parent))?;
     Ok(())
-}
-
-/// Compares every file of a directory that [`replace_dir`] wrote with its manifest; the error names the one that differs.
-pub fn verify(dir: &Path) -> Result<(), Error> {
-    manifest::verify_all(dir)
 }
 
 /// Puts `new` under the name `target` and what stood there under the name `new`, in one step, so that at every moment one
@@ -51,17 +49,20 @@ fn exchange(new: &Path, target: &Path) -> Result<(), Error> {
             let two_steps = fs::remove_dir(&old.0).and_then(|()| fs::rename(target, &old.0)).and_then(|()| {
                 fs::rename(new, target).inspect_err(|_| drop(fs::rename(&old.0, target))) // back to what was
             });
-            two_steps.map_err(Error::io(target))
+            two_steps.map_err(in_place(target))
         }
-        Err(error) => Err(Error::io(target)(error.into())),
+        Err(error) => Err(in_place(target)(error.into())),
     }
 }
 
 /// Brings back what a process had put aside that was killed while it replaced `target` in two steps.
+///
+/// # Errors
+/// Where the system refuses.
 pub fn recover(target: &Path) -> Result<(), Error> {
     let aside = temporary_path(&temporary_path(target));
     if !target.exists() && aside.exists() {
-        fs::rename(&aside, target).map_err(Error::io(target))?;
+        fs::rename(&aside, target).map_err(in_place(target))?;
     }
     Ok(())
 }
@@ -70,7 +71,7 @@ pub fn recover(target: &Path) -> Result<(), Error> {
 fn discard_rest(target: &Path) -> Result<(), Error> {
     let path = temporary_path(target);
     match fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove the directory")(error)),
         _ => Ok(()),
     }
 }
@@ -89,7 +90,7 @@ impl Temporary {
         let path = temporary_path(target);
         // What a process left that was killed.
         discard_rest(target)?;
-        fs::create_dir(&path).map_err(Error::io(&path))?;
+        fs::create_dir(&path).map_err(Error::io(&path, "make the directory"))?;
         Ok(Self(path))
     }
 }
@@ -100,17 +101,25 @@ impl Drop for Temporary {
     }
 }
 
+fn in_place(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    Error::io(path, "put the directory in place")
+}
+
+fn synced(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    Error::io(path, "bring it to the disk")
+}
+
 /// Brings every file and directory below `dir` to the disk.
 fn sync_tree(dir: &Path) -> Result<(), Error> {
-    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
-        let path = entry.map_err(Error::io(dir))?.path();
+    for entry in fs::read_dir(dir).map_err(synced(dir))? {
+        let path = entry.map_err(synced(dir))?.path();
         if path.is_dir() {
             sync_tree(&path)?;
         } else {
-            File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(&path))?;
+            File::open(&path).and_then(|file| file.sync_all()).map_err(synced(&path))?;
         }
     }
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io(dir))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(synced(dir))
 }
 
 #[cfg(test)]
@@ -128,11 +137,11 @@ mod tests {
     fn a_failed_write_leaves_the_previous_directory_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("best");
-        let first = |dir: &Path| fs::write(dir.join("a"), "1").map_err(Error::io(dir));
+        let first = |dir: &Path| fs::write(dir.join("a"), "1").map_err(Error::io(dir, "write"));
         replace_dir(&target, first).unwrap();
         let second = |dir: &Path| {
-            fs::write(dir.join("a"), "2").map_err(Error::io(dir))?;
-            Err(Error::Unusable("no space left".to_owned()))
+            fs::write(dir.join("a"), "2").map_err(Error::io(dir, "write"))?;
+            Err(Error::io(dir, "write")(io::ErrorKind::StorageFull.into()))
         };
         replace_dir(&target, second).unwrap_err();
         assert_eq!(fs::read_to_string(target.join("a")).unwrap(), "1");
@@ -144,9 +153,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("best");
         for name in ["a", "b"] {
-            replace_dir(&target, |dir| fs::write(dir.join(name), name).map_err(Error::io(dir))).unwrap();
+            replace_dir(&target, |dir| fs::write(dir.join(name), name).map_err(Error::io(dir, "write"))).unwrap();
         }
-        assert_eq!(names(&target), ["b", "manifest.json"]);
+        assert_eq!(names(&target), ["b"]);
         assert_eq!(names(folder.path()), ["best"]);
     }
 }

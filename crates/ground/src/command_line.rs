@@ -5,8 +5,6 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-use crate::Error;
-
 /// An error of the user's command line, not of the data: exit status 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -33,10 +31,11 @@ macro_rules! say {
 
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// Runs a command and gives its exit status: 0 good, 1 failed, 2 wrong use. An error goes to stderr as one line.
+/// Runs a command and gives its exit status: 0 good, 1 failed, 2 wrong use. An error goes to stderr as one line. Wrong use is
+/// [`WrongUse`], and whatever else `is_wrong_use` knows of the libraries below the command.
 ///
 /// A panic is a defect, or memory that ran out within libtorch; it is one line too, with its place.
-pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+pub fn run(is_wrong_use: fn(&anyhow::Error) -> bool, command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     panic::set_hook(Box::new(|panic| {
         let line = panic_line(panic);
         crate::say!("error: {line}");
@@ -59,8 +58,7 @@ pub fn run(command: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
                 return ExitCode::from(128 + signal);
             }
             crate::say!("error: {place}{line}");
-            let wrong_name = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_use);
-            ExitCode::from(if wrong_name || error.is::<WrongUse>() { 2 } else { 1 })
+            ExitCode::from(if error.is::<WrongUse>() || is_wrong_use(&error) { 2 } else { 1 })
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The look that all pictures of the workspace share: SVG, 800 pixels wide.
 
-use std::{io::Write, ops::Range};
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
+
+use std::{io::Write, ops::Range, path::PathBuf};
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
@@ -9,7 +11,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::{error::Error, staged::Staged};
+use ground::{Staged, thousands};
 
 /// Width of a picture in pixels.
 pub const WIDTH: u32 = 800;
@@ -41,6 +43,23 @@ const MARK_GAP: i32 = 6;
 const ENTRY_GAP: i32 = 28;
 const DASHED_WIDTH: u32 = 1;
 const CHARACTER: f64 = 0.44; // mean width of a character per size; an SVG backend cannot measure a font
+
+/// A picture that is not in its file. One line that names the file; there is no `source()`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It could not be drawn.
+    #[error("{}: cannot draw the chart: {reason}", path.display())]
+    Drawing {
+        /// The file it was meant for.
+        path: PathBuf,
+        /// The drawing library's reason.
+        reason: String,
+    },
+    /// It could not be written.
+    #[error(transparent)]
+    File(#[from] ground::Error),
+}
 
 /// Why a picture could not be drawn.
 pub type Failure = Box<dyn std::error::Error>;
@@ -148,10 +167,10 @@ pub fn svg(height: u32, draw: impl FnOnce(&Area<'_>) -> Result<(), Failure>) -> 
 /// # Errors
 /// Where the picture could not be drawn, or cannot be written.
 pub fn save(mut file: Staged, svg: Result<String, Failure>) -> Result<(), Error> {
-    let failed = |error: Failure| Error::Chart { path: file.target().to_owned(), reason: error.to_string() };
+    let failed = |error: Failure| Error::Drawing { path: file.target().to_owned(), reason: error.to_string() };
     let svg = svg.map_err(failed)?;
     file.file().write_all(svg.as_bytes()).map_err(|cause| file.failed(cause))?;
-    file.commit(true)
+    Ok(file.commit(true)?)
 }
 
 /// The style of a text.
@@ -167,20 +186,6 @@ pub fn shortened(name: &str, characters: usize) -> String {
     }
     let end: String = name.chars().skip(length + 1 - characters).collect();
     format!("…{end}")
-}
-
-/// A whole number with its thousands set apart: 1,379.
-pub fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let first = digits.len() % 3;
-    let mut text = digits[..first].to_owned();
-    for group in digits.as_bytes()[first..].chunks(3) {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.extend(group.iter().map(|digit| char::from(*digit)));
-    }
-    text
 }
 
 /// Draws a title, and under it a line that says more, at the top of a picture; gives what is left below.
@@ -346,11 +351,6 @@ mod tests {
     fn a_long_name_keeps_its_end() {
         assert_eq!(shortened("kor-sts:test", 12), "kor-sts:test");
         assert_eq!(shortened("/data/문장/pairs.csv", 10), "…pairs.csv");
-    }
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!([0, 999, 1_000, 12_345_678].map(thousands), ["0", "999", "1,000", "12,345,678"]);
     }
 
     #[test]
