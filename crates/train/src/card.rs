@@ -1,9 +1,6 @@
 //! The model card that a checkpoint carries as its README.md.
 
-use crate::{
-    objective::Objective,
-    report::{Report, correlation},
-};
+use crate::{figures::shown, objective::Objective, report::Report};
 
 /// Describes the best epoch of a run so far, with the front matter that the Hugging Face hub reads.
 pub(crate) fn model_card(report: &Report) -> String {
@@ -19,7 +16,7 @@ pub(crate) fn model_card(report: &Report) -> String {
     }
     for dev in report.best_dev() {
         figures += &format!("\n| {} | {} |", dev.data, dev.pairs);
-        dev.figures().iter().for_each(|figure| figures += &format!(" {} |", correlation((figure.value)(dev))));
+        dev.figures().iter().for_each(|figure| figures += &format!(" {} |", shown((figure.value)(dev))));
     }
     if report.objective() == Objective::Mlm {
         return format!(

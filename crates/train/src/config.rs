@@ -3,7 +3,6 @@
 mod hard_negatives;
 mod model_source;
 mod objective_keys;
-mod plan;
 mod raw;
 mod silver;
 
@@ -16,11 +15,10 @@ use serde::{Deserialize, Serialize};
 
 pub use hard_negatives::HardNegatives;
 pub use model_source::{ModelSource, TokenEmbeddings};
-pub use plan::Plan;
-pub(crate) use raw::RawConfig;
+pub(crate) use raw::{Member, RawConfig, RawTrial};
 pub use silver::Silver;
 
-use crate::{loss::Loss, objective::Objective, trainer::Environment};
+use crate::{environment::Environment, figures::SelectBy, loss::Loss, objective::Objective};
 
 /// A validated configuration.
 #[derive(Clone, Debug)]
@@ -128,34 +126,8 @@ impl Warmup {
     }
 }
 
-/// The dev figure that picks the best epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SelectBy {
-    /// Pearson's correlation, the higher the better.
-    #[default]
-    Pearson,
-    /// Spearman's correlation, the higher the better.
-    Spearman,
-    /// F1 of «score ≥ 3», the higher the better.
-    F1,
-    /// Mean squared error, the lower the better.
-    Loss,
-}
-
-impl SelectBy {
-    /// Whether one figure is better than another; one that is undefined is worse than any.
-    pub(crate) fn is_better(self, new: Option<f64>, old: Option<f64>) -> bool {
-        match (new, old) {
-            (Some(new), Some(old)) if self == SelectBy::Loss => new < old,
-            (Some(new), Some(old)) => new > old,
-            (new, old) => new.is_some() && old.is_none(),
-        }
-    }
-}
-
 impl Config {
-    fn validate(mut raw: RawConfig) -> anyhow::Result<Self> {
+    pub(crate) fn validate(mut raw: RawConfig) -> anyhow::Result<Self> {
         let model = model_source::read(&raw)?;
         let (data, train) = (&mut raw.data, &mut raw.train);
         objective_keys::check(raw.objective, data, train)?;

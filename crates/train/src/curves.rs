@@ -7,9 +7,9 @@ use picture::{Area, Axis, Chart, Failure, Mark, SERIES};
 use plotters::prelude::*;
 
 use crate::{
+    epoch::{Best, Epoch},
+    figures::Figure,
     log::StepPoint,
-    report::{Best, Epoch},
-    validation::Figure,
 };
 
 const TOP: u32 = 84; // heading and legend
@@ -176,7 +176,10 @@ fn scientific(rate: &f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::SelectBy, task::Speed, validation::DevFigures};
+    use crate::{
+        figures::{DevFigures, SelectBy},
+        speed::Speed,
+    };
 
     fn steps(losses: &[f64]) -> Vec<StepPoint> {
         let point = |(index, loss): (usize, &f64)| StepPoint {

@@ -17,10 +17,10 @@ use tch::Tensor;
 use crate::{
     config::{Config, HardNegatives},
     datasets::ExampleSet,
+    environment::Environment,
     named_model::NamedModel,
     nearest::{nearest, scores, unit_embeddings},
     progress::Progress,
-    trainer::Environment,
 };
 
 /// Where they are asked for.

@@ -15,7 +15,7 @@ use tch::Tensor;
 
 use crate::{
     config::{Config, ModelSource, TokenEmbeddings},
-    trainer::Environment,
+    environment::Environment,
 };
 
 /// Tokens per sentence of a fresh encoder whose configuration names no length.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::{report::Epoch, task::Speed};
+use crate::{epoch::Epoch, speed::Speed};
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::{Amount, Speed, Unit};
+use crate::speed::{Amount, Speed, Unit};
 
 /// Adds up steps from the moment it is made; kept with a run's state, it goes on where it stood.
 #[derive(Clone, Debug, Serialize, Deserialize)]

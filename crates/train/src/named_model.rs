@@ -8,7 +8,7 @@ use model::{
     hub::{self, Hub},
 };
 
-use crate::trainer::Environment;
+use crate::environment::Environment;
 
 /// A model by the name that the configuration gives it.
 pub(crate) struct NamedModel<'a> {

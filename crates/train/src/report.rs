@@ -7,18 +7,18 @@ use std::{fmt, time::Instant};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use eval::{Evaluation, Interval, metrics::MetricError};
 use model::runtime;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
-    config::{Config, RawConfig, SelectBy},
+    config::{Config, RawConfig},
     datasets::Rows,
+    environment::Environment,
+    epoch::{Best, Epoch},
+    figures::{DevFigures, shown},
     machine::Machine,
     meter::Meter,
     objective::Objective,
-    state::TrainerState,
-    task::{Speed, StreamPlace},
-    trainer::Environment,
-    validation::DevFigures,
+    state::{StreamPlace, TrainerState},
 };
 
 /// Everything that a run found out.
@@ -41,33 +41,6 @@ pub struct Report {
     data_sha256: String,
     #[serde(skip)]
     start: Instant,
-}
-
-/// What one epoch gave.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Counted from 1.
-    pub epoch: u32,
-    /// Optimizer steps so far.
-    pub step: u64,
-    /// Mean training loss of the epoch.
-    pub train_loss: f64,
-    /// Speed of training.
-    #[serde(flatten)]
-    pub speed: Speed,
-    /// Figures of every dev set; with several, the last is of all of them merged.
-    pub dev: Vec<DevFigures>,
-}
-
-/// The best epoch so far.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Best {
-    /// Counted from 1.
-    pub epoch: u32,
-    /// The dev figure that chooses.
-    pub select_by: SelectBy,
-    /// Its value; `None` if it was undefined in every epoch.
-    pub value: Option<f64>,
 }
 
 impl Report {
@@ -188,7 +161,7 @@ impl Report {
                     format!("{:.4}", epoch.train_loss),
                     dev.data.clone(),
                 ];
-                table.add_row(place.into_iter().chain(figures.iter().map(|figure| correlation((figure.value)(dev)))));
+                table.add_row(place.into_iter().chain(figures.iter().map(|figure| shown((figure.value)(dev)))));
             }
         }
         table
@@ -200,9 +173,8 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.dev_table())?;
         for evaluation in &self.test {
             let Some(figures) = &evaluation.figures else { continue };
-            let value = |interval: &Result<Interval, MetricError>| {
-                correlation(interval.as_ref().ok().map(|interval| interval.value))
-            };
+            let value =
+                |interval: &Result<Interval, MetricError>| shown(interval.as_ref().ok().map(|interval| interval.value));
             let (pearson, spearman) = (value(&figures.pearson), value(&figures.spearman));
             let (data, pairs) = (&evaluation.data, evaluation.pairs);
             writeln!(
@@ -214,22 +186,4 @@ impl fmt::Display for Report {
         writeln!(f, "best epoch: {}", self.best.epoch)?;
         write!(f, "run: {0}/ · checkpoint: {0}/best · report: {0}/report.md", self.output)
     }
-}
-
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch {} · train loss {:.4} · {}", self.epoch, self.train_loss, self.speed)?;
-        for dev in &self.dev {
-            write!(f, " · {}:", dev.data)?;
-            for figure in dev.figures() {
-                write!(f, " {} {}", figure.header, correlation((figure.value)(dev)))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A figure, or a dash where it is undefined.
-pub(crate) fn correlation(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.4}"))
 }

@@ -17,25 +17,16 @@ use toml::{Table, Value};
 use crate::{
     config::RawConfig,
     curves,
+    environment::Existing,
+    epoch::Epoch,
     log::{self, Entry, StepPoint},
+    made::{HARD_NEGATIVES, SILVER, TEACHERS},
     optimizer::AdamW,
-    report::{Epoch, Report},
+    report::Report,
     state::TrainerState,
     task::Task,
     tensorboard::EventWriter,
 };
-
-/// What to do with a run that the directory holds already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Existing {
-    /// Leave it alone and fail.
-    #[default]
-    Refuse,
-    /// Put the new run in its place.
-    Overwrite,
-    /// Go on with it from its last saved state.
-    Resume,
-}
 
 /// A run directory under way.
 #[derive(Debug)]
@@ -54,12 +45,6 @@ struct Records {
 /// What a run owns in its directory; other files there are never touched.
 const FILES: [&str; 8] =
     ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg", SILVER, HARD_NEGATIVES, TEACHERS];
-/// Pairs that models scored for the run.
-pub(crate) const SILVER: &str = "silver.csv";
-/// Anchors with the hard negatives that were found for them.
-pub(crate) const HARD_NEGATIVES: &str = "hard_negatives.csv";
-/// What the teachers of a distillation make of its sentences.
-pub(crate) const TEACHERS: &str = "teachers.safetensors";
 const CHECKPOINTS: [&str; 2] = ["best", "last"];
 const EVENTS: &str = "tensorboard";
 

@@ -13,10 +13,10 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     config::{Config, Silver},
     datasets::{Datasets, distinct_sentences},
+    environment::Environment,
     nearest::{NEIGHBOURS, nearest, scores},
     progress::Progress,
     teachers::Teachers,
-    trainer::Environment,
 };
 
 /// Where the teachers are named.

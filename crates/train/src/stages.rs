@@ -15,8 +15,9 @@ use tch::Kind;
 use crate::{
     config::{Config, ExportWeights},
     datasets,
-    run_dir::{Existing, RunDir},
-    trainer::{Environment, train},
+    environment::{Environment, Existing},
+    run_dir::RunDir,
+    trainer::train,
     trials::{Trial, existing_run},
 };
 

@@ -1,11 +1,11 @@
 //! Where a run stands, beside weights and moments: all that going on with it takes.
 
+use data::BlockPlace;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    epoch::{Best, Epoch},
     meter::Meter,
-    report::{Best, Epoch},
-    task::StreamPlace,
 };
 
 /// The state of a run after some steps. Data order, dropout and masks are functions of seed, epoch and step, so they need no
@@ -36,4 +36,13 @@ pub(crate) struct TrainerState {
     pub(crate) threads: Option<usize>,
     /// Such processes.
     pub(crate) processes: Option<usize>,
+}
+
+/// Where the reading of a text stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StreamPlace {
+    /// The block in work.
+    pub(crate) block: BlockPlace,
+    /// Sequences of it that were taken.
+    pub(crate) taken: usize,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use tch::Tensor;
 
-use crate::{named_model::NamedModel, nearest::unit_embeddings, progress::Progress, trainer::Environment};
+use crate::{environment::Environment, named_model::NamedModel, nearest::unit_embeddings, progress::Progress};
 
 /// Models whose mean cosine is learned from.
 pub(crate) struct Teachers<'a>(Vec<NamedModel<'a>>);

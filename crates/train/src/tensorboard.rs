@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{log::StepPoint, report::Epoch};
+use crate::{epoch::Epoch, log::StepPoint};
 
 /// The event file of a run under way. The figures of a step or an epoch are handed to the system together, so that a
 /// run that is killed has lost none, and TensorBoard shows a run while it goes on.
@@ -152,7 +152,7 @@ fn varint(out: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{task::Speed, validation::DevFigures};
+    use crate::{figures::DevFigures, speed::Speed};
 
     /// The events of a file as (step, the rest of the message), after its checksums were found right.
     fn events(path: &Path) -> Vec<(u64, Vec<u8>)> {

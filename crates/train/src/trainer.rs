@@ -1,54 +1,27 @@
 //! The training loop.
 
 use anyhow::ensure;
-use data::{DataDir, Dataset};
+use data::Dataset;
 use eval::{Evaluation, Scored};
-use ground::command_line::Interrupted;
 use model::runtime;
-use tch::Device;
 
 use crate::{
     card,
     config::Config,
+    environment::{Environment, Existing},
+    epoch::Epoch,
     initial::saved_encoder,
-    interrupt::Interrupt,
     log::StepPoint,
     meter::Meter,
     optimizer::{AdamW, AdamWConfig},
     progress::Progress,
-    ranks::Ranks,
-    report::{Epoch, Report},
-    run_dir::{Existing, RunDir},
+    report::Report,
+    run_dir::RunDir,
     schedule::LinearSchedule,
     step::StepOutcome,
     task::{self, Step, StepPlace},
     validation::score_together,
 };
-
-/// What a run needs beside its configuration.
-#[derive(Clone, Debug)]
-pub struct Environment {
-    /// Where to compute.
-    pub device: Device,
-    /// Where named datasets lie.
-    pub data_dir: DataDir,
-    /// What to do with a run that the output directory holds.
-    pub existing: Existing,
-    /// Asks the run to end.
-    pub interrupt: Interrupt,
-    /// The processes that share the run.
-    pub ranks: Ranks,
-}
-
-impl Environment {
-    /// Fails if any rank got a signal; `what` says what was saved and how to go on.
-    pub(crate) fn check(&self, what: &str) -> anyhow::Result<()> {
-        match self.ranks.signal(self.interrupt.signal()) {
-            Some(signal) => Err(Interrupted { signal, what: what.to_owned() }.into()),
-            None => Ok(()),
-        }
-    }
-}
 
 /// Trains as the configuration says, and leaves a run directory behind.
 pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Report> {

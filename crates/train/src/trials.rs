@@ -10,11 +10,12 @@ use serde_json::Value;
 use toml::Table as Keys;
 
 use crate::{
-    config::{Config, SelectBy},
-    report::{Best, Epoch, correlation},
-    run_dir::{Existing, RunDir, write},
-    trainer::{Environment, train},
-    validation::DevFigures,
+    config::Config,
+    environment::{Environment, Existing},
+    epoch::{Best, Epoch},
+    figures::{DevFigures, SelectBy, shown},
+    run_dir::{RunDir, write},
+    trainer::train,
 };
 
 /// A configuration with trials: each is a run of its own in a folder of its name.
@@ -203,7 +204,7 @@ impl Ranking {
                 let with_interval = |name: &str, value: &str| {
                     let [low, high] = [0, 1].map(|end| figure(format!("/{name}/ci95/{end}")));
                     let interval = low.zip(high).map_or(String::new(), |(low, high)| format!(" [{low:.4}, {high:.4}]"));
-                    correlation(figure(format!("/{name}/{value}"))) + &interval
+                    shown(figure(format!("/{name}/{value}"))) + &interval
                 };
                 table.add_row([
                     outcome.trial.clone(),
@@ -212,7 +213,7 @@ impl Ranking {
                     test["pairs"].to_string(),
                     with_interval("pearson", "r"),
                     with_interval("spearman", "rho"),
-                    correlation(figure("/f1".to_owned())),
+                    shown(figure("/f1".to_owned())),
                 ]);
             }
         }
@@ -265,7 +266,7 @@ impl fmt::Display for Ranking {
                     entry.epoch.to_string(),
                     dev.data.clone(),
                 ];
-                table.add_row(place.into_iter().chain(figures.iter().map(|figure| correlation((figure.value)(dev)))));
+                table.add_row(place.into_iter().chain(figures.iter().map(|figure| shown((figure.value)(dev)))));
             }
         }
         writeln!(f, "{table}\n")?;

@@ -5,10 +5,8 @@ use std::path::Path;
 use anyhow::{bail, ensure};
 use data::TextFile;
 
-use super::{
-    SelectBy,
-    raw::{RawData, RawTrain},
-};
+use super::raw::{RawData, RawTrain};
+use crate::figures::SelectBy;
 use crate::objective::Objective;
 
 /// Refuses keys that do nothing under an objective, and fills in its defaults.

@@ -12,127 +12,127 @@ use model::{Pooling, Precision};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{ExportWeights, HardNegatives, SelectBy, Silver, one_line};
-use crate::{loss::Loss, objective::Objective};
+use super::{ExportWeights, HardNegatives, Silver, one_line};
+use crate::{figures::SelectBy, loss::Loss, objective::Objective};
 
 /// A configuration file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawConfig {
     #[serde(default = "default_seed")]
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Objective::is_default")]
     pub(crate) objective: Objective,
     #[serde(default)]
-    pub(super) model: RawModel,
+    pub(crate) model: RawModel,
     #[serde(default)]
-    pub(super) data: RawData,
+    pub(crate) data: RawData,
     #[serde(default)]
-    pub(super) train: RawTrain,
+    pub(crate) train: RawTrain,
     /// Keys that a trial replaces, under its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) trial: Vec<Table>,
+    pub(crate) trial: Vec<Table>,
     /// Keys that a stage replaces, under its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) stage: Vec<Table>,
+    pub(crate) stage: Vec<Table>,
     /// The checkpoint that the last stage leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) export: Option<RawExport>,
+    pub(crate) export: Option<RawExport>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawModel {
+pub(crate) struct RawModel {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) init: Option<PathBuf>,
+    pub(crate) init: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) max_seq_length: Option<usize>,
+    pub(crate) max_seq_length: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pooling: Option<Pooling>,
+    pub(crate) pooling: Option<Pooling>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) dropout: Option<f64>,
+    pub(crate) dropout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) scratch: Option<Table>,
+    pub(crate) scratch: Option<Table>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawData {
-    pub(super) train: Vec<String>,
+pub(crate) struct RawData {
+    pub(crate) train: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) teachers: Vec<PathBuf>,
+    pub(crate) teachers: Vec<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) silver: Option<Silver>,
+    pub(crate) silver: Option<Silver>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) hard_negatives: Option<HardNegatives>,
+    pub(crate) hard_negatives: Option<HardNegatives>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) dev_fraction: Option<f64>,
+    pub(crate) dev_fraction: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) dev_from: Vec<String>,
-    pub(super) dev: Vec<String>,
-    pub(super) test: Vec<String>,
+    pub(crate) dev_from: Vec<String>,
+    pub(crate) dev: Vec<String>,
+    pub(crate) test: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) exclude: Vec<String>,
+    pub(crate) exclude: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) held_out: Option<usize>,
+    pub(crate) held_out: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) text_pairs: Option<usize>,
+    pub(crate) text_pairs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) text_sentences: Option<usize>,
+    pub(crate) text_sentences: Option<usize>,
     #[serde(skip_serializing_if = "PairColumns::is_default")]
-    pub(super) columns: PairColumns,
+    pub(crate) columns: PairColumns,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) scale: Option<Scale>,
+    pub(crate) scale: Option<Scale>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) sheet: Option<String>,
+    pub(crate) sheet: Option<String>,
 }
 
 /// A copy of the result to be handed on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawExport {
-    pub(super) path: PathBuf,
+pub(crate) struct RawExport {
+    pub(crate) path: PathBuf,
     #[serde(default)]
-    pub(super) weights: ExportWeights,
+    pub(crate) weights: ExportWeights,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) card: Option<PathBuf>,
+    pub(crate) card: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawTrain {
-    pub(super) epochs: u32,
+pub(crate) struct RawTrain {
+    pub(crate) epochs: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) steps_per_epoch: Option<u64>,
+    pub(crate) steps_per_epoch: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) max_steps: Option<u64>,
-    pub(super) batch_size: usize,
-    pub(super) gradient_accumulation: usize,
-    pub(super) learning_rate: f64,
-    pub(super) weight_decay: f64,
+    pub(crate) max_steps: Option<u64>,
+    pub(crate) batch_size: usize,
+    pub(crate) gradient_accumulation: usize,
+    pub(crate) learning_rate: f64,
+    pub(crate) weight_decay: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) layerwise_lr_decay: Option<f64>,
+    pub(crate) layerwise_lr_decay: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) decay_steps: Option<u64>,
+    pub(crate) decay_steps: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) warmup_epochs: Option<f64>,
+    pub(crate) warmup_epochs: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) warmup_ratio: Option<f64>,
+    pub(crate) warmup_ratio: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) warmup_steps: Option<u64>,
-    pub(super) max_grad_norm: f64,
+    pub(crate) warmup_steps: Option<u64>,
+    pub(crate) max_grad_norm: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) loss: Option<Loss>,
-    pub(super) precision: Precision,
+    pub(crate) loss: Option<Loss>,
+    pub(crate) precision: Precision,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) select_by: Option<SelectBy>,
-    pub(super) log_every_steps: u64,
+    pub(crate) select_by: Option<SelectBy>,
+    pub(crate) log_every_steps: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) save_every_steps: Option<u64>,
+    pub(crate) save_every_steps: Option<u64>,
 }
 
 impl Default for RawTrain {
@@ -165,7 +165,7 @@ fn default_seed() -> u64 {
 }
 
 /// Whether a configuration stands alone, or is one of several.
-pub(super) enum Member {
+pub(crate) enum Member {
     Alone,
     Trial(RawTrial),
     /// With the name of the stage that it goes on from, where that is not the one before.
@@ -173,7 +173,7 @@ pub(super) enum Member {
 }
 
 impl Member {
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Member::Alone => "run",
             Member::Trial(_) => "trial",
@@ -181,7 +181,7 @@ impl Member {
         }
     }
 
-    pub(super) fn of_several(&self) -> Option<&RawTrial> {
+    pub(crate) fn of_several(&self) -> Option<&RawTrial> {
         match self {
             Member::Alone => None,
             Member::Trial(member) | Member::Stage(member, _) => Some(member),
@@ -190,15 +190,15 @@ impl Member {
 }
 
 /// What makes a configuration one of several.
-pub(super) struct RawTrial {
-    pub(super) name: String,
+pub(crate) struct RawTrial {
+    pub(crate) name: String,
     /// The keys that it replaces, dotted, with the values that they have in the end.
-    pub(super) keys: Table,
+    pub(crate) keys: Table,
 }
 
 impl RawData {
     /// The models that are named here, each by its key.
-    pub(super) fn models_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+    pub(crate) fn models_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
         let of_silver = self.silver.iter_mut().flat_map(|silver| &mut silver.teachers);
         let miner = self.hard_negatives.iter_mut().flat_map(|negatives| &mut negatives.model);
         let teachers = self.teachers.iter_mut().map(|teacher| ("data.teachers", teacher));
@@ -209,14 +209,14 @@ impl RawData {
 
 impl RawModel {
     /// Takes the model of the stage before in the place of what the stages have in common.
-    pub(super) fn go_on_from(&mut self, path: PathBuf) {
+    pub(crate) fn go_on_from(&mut self, path: PathBuf) {
         *self = Self { init: Some(path), tokenizer: None, scratch: None, ..std::mem::take(self) };
     }
 }
 
 impl RawConfig {
     /// Reads a file: one configuration alone, or one for each `[[trial]]` or `[[stage]]`.
-    pub(super) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Vec<(Member, Self)>> {
+    pub(crate) fn load(path: &Path, overrides: &[String]) -> anyhow::Result<Vec<(Member, Self)>> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("{}: the configuration cannot be read", path.display()))?;
         // First the file alone, whose errors have a line.

@@ -6,11 +6,12 @@ use data::Histogram;
 use eval::{Evaluation, Figures, Interval, metrics::MetricError};
 use indicatif::FormattedDuration;
 
-use super::{Report, correlation};
+use super::Report;
 use crate::{
     datasets::{Count, Rows},
+    figures::DevFigures,
+    figures::shown,
     objective::Objective,
-    validation::DevFigures,
 };
 
 /// Rows of others' figures, from the models' cards and papers.
@@ -109,14 +110,13 @@ impl Report {
         writeln!(out, "| model | kind | data | Pearson | Spearman | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|---|")?;
         let ours = format!("**this run, epoch {}** | bi-encoder", self.best.epoch);
         for DevFigures { data, pearson, spearman, f1, loss, .. } in self.best_dev() {
-            let [pearson, spearman, f1] = [*pearson, *spearman, *f1].map(correlation);
+            let [pearson, spearman, f1] = [*pearson, *spearman, *f1].map(shown);
             let name = if data == "merged" { "merged dev sets" } else { data };
             writeln!(out, "| {ours} | {name} | {pearson} | {spearman} | {f1} | {loss:.4} |")?;
         }
         for Evaluation { data, figures, .. } in &self.test {
             let Some(Figures { pearson, spearman, f1, mse, .. }) = figures else { continue };
-            let value =
-                |found: &Result<Interval, MetricError>| correlation(found.as_ref().ok().map(|found| found.value));
+            let value = |found: &Result<Interval, MetricError>| shown(found.as_ref().ok().map(|found| found.value));
             let name = if data == "merged" { "merged test sets" } else { data };
             writeln!(out, "| {ours} | {name} | {} | {} | {f1:.4} | {mse:.4} |", value(pearson), value(spearman))?;
         }

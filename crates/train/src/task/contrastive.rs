@@ -13,19 +13,21 @@ use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
-use super::{Amount, EpochOrder, Step, StepPlace, Task, Unit};
+use super::{EpochOrder, Step, StepPlace, Task};
 use crate::{
     config::{Config, TokenEmbeddings},
     datasets::{Count, ExampleSet, Rows, digest_pairs, digest_texts, leave_out, load_labelled, saved_pairs},
+    environment::Environment,
+    figures::DevFigures,
     hard_negatives::{self, hard_negatives},
     initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
+    made::HARD_NEGATIVES,
     optimizer::AdamW,
     progress::Progress,
     ranks::Ranks,
-    run_dir::HARD_NEGATIVES,
+    speed::{Amount, Unit},
     step::{backpropagate_whole, finish_step},
-    trainer::Environment,
-    validation::{DevFigures, validate},
+    validation::validate,
 };
 
 /// Factor on the cosines. Source: sentence-transformers, `MultipleNegativesRankingLoss`.

@@ -20,20 +20,22 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::{Amount, EpochOrder, Step, StepPlace, Task, Unit};
+use super::{EpochOrder, Step, StepPlace, Task};
 use crate::{
     config::Config,
     datasets::{self, Count, Rows, digest_pairs, digest_texts, distinct_sentences, load_labelled},
+    environment::Environment,
+    figures::DevFigures,
     initial::{initial_encoder, saved_encoder},
+    made::TEACHERS,
     nearest::nearest,
     optimizer::AdamW,
     progress::Progress,
     ranks::Ranks,
-    run_dir::TEACHERS,
+    speed::{Amount, Unit},
     step::{backpropagate_whole, finish_step},
     teachers::Teachers,
-    trainer::Environment,
-    validation::{DevFigures, validate},
+    validation::validate,
 };
 
 /// Neighbours of a sentence that the others of its group are drawn from: always the nearest would be the same group again.

@@ -5,22 +5,19 @@ mod distillation;
 mod masked;
 mod order;
 mod similarity;
-mod speed;
 
 use std::{collections::BTreeMap, path::Path};
 
 use data::Dataset;
 use tch::Tensor;
 
-pub(crate) use self::masked::StreamPlace;
-pub(crate) use self::speed::{Amount, Unit};
 use self::{
     contrastive::Contrastive, distillation::Distillation, masked::Masked, order::EpochOrder, similarity::Similarity,
 };
-pub use self::{contrastive::multiple_negatives_loss, distillation::similarity_distillation_loss, speed::Speed};
+pub use self::{contrastive::multiple_negatives_loss, distillation::similarity_distillation_loss};
 use crate::{
-    config::Config, datasets::Rows, objective::Objective, optimizer::AdamW, progress::Progress, state::TrainerState,
-    step::StepOutcome, trainer::Environment, validation::DevFigures,
+    config::Config, datasets::Rows, environment::Environment, figures::DevFigures, objective::Objective,
+    optimizer::AdamW, progress::Progress, speed::Amount, state::StreamPlace, state::TrainerState, step::StepOutcome,
 };
 
 /// A model with the data that it learns from.

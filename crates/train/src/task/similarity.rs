@@ -6,20 +6,22 @@ use data::{Dataset, write_pairs};
 use model::SentenceEncoder;
 use tch::Tensor;
 
-use super::{Amount, EpochOrder, Step, StepPlace, Task, Unit};
+use super::{EpochOrder, Step, StepPlace, Task};
 use crate::{
     config::Config,
     datasets::{Datasets, Rows, saved_pairs},
+    environment::Environment,
+    figures::DevFigures,
     initial::{initial_encoder, saved_encoder},
+    made::SILVER,
     optimizer::AdamW,
     pairs::{Batch, TokenizedPairs},
     progress::Progress,
     ranks::Ranks,
-    run_dir::SILVER,
     silver::{self, silver_pairs},
+    speed::{Amount, Unit},
     step::{StepConfig, training_step},
-    trainer::Environment,
-    validation::{DevFigures, validate},
+    validation::validate,
 };
 
 pub(super) struct Similarity {

@@ -10,19 +10,20 @@ use data::{BlockPlace, Dataset, Exclusion, TextBlocks, TextFile};
 use model::{Guesses, MaskedBatch, MaskedLanguageModel, Precision};
 use tch::Tensor;
 
-pub(crate) use self::sequences::StreamPlace;
 use self::{masking::Masking, sequences::Sequences};
-use super::{Amount, Step, StepPlace, Task, Unit};
+use super::{Step, StepPlace, Task};
 use crate::{
     config::Config,
     datasets::{Rows, TextCount},
+    environment::Environment,
+    figures::DevFigures,
     initial::{Text, initial_masked_model, saved_masked_model},
     optimizer::AdamW,
     progress::Progress,
     ranks::Ranks,
+    speed::{Amount, Unit},
+    state::StreamPlace,
     step::finish_step,
-    trainer::Environment,
-    validation::DevFigures,
 };
 
 pub(super) struct Masked {

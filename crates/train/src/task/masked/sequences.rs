@@ -8,16 +8,8 @@ use std::{
 use anyhow::{Context, ensure};
 use data::{BlockPlace, TextBlocks};
 use model::Tokenizer;
-use serde::{Deserialize, Serialize};
 
-/// Where the reading of a text stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StreamPlace {
-    /// The block in work.
-    pub(crate) block: BlockPlace,
-    /// Sequences of it that were taken.
-    pub(crate) taken: usize,
-}
+use crate::state::StreamPlace;
 
 /// A block's sequences and its place.
 type Block = (BlockPlace, VecDeque<Vec<i64>>);

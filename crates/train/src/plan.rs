@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{
-    Config,
-    raw::{Member, RawConfig, RawTrial},
-};
 use crate::{
+    config::{Config, Member, RawConfig, RawTrial},
     stages::{Export, Stages},
     trials::{Trial, Trials},
 };
