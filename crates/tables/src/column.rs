@@ -2,21 +2,18 @@
 
 use std::collections::HashSet;
 
-use arrow_array::{Array, ArrayRef, LargeStringArray, RecordBatch, cast::AsArray};
-use arrow_cast::cast;
-use arrow_schema::DataType;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 
 use crate::{
     error::{Candidate, Error},
     kinds::{Kind, kind},
     names::{self, SentenceRank},
+    values::{is_flat, is_text, texts},
+    words::{cut, list},
 };
 
 /// Of two columns, the one whose values are this much of the other's comes near it.
 const NEAR: f64 = 0.5;
-const SHOWN: usize = 40; // characters of a value
-const LISTED: usize = 20; // names in a message
-
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -38,49 +35,12 @@ pub(crate) fn find(columns: &[Column], asked: &str) -> Result<usize, Error> {
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_deref().unwrap_or_default()).collect();
     let by_number = || asked.trim().parse().ok().filter(|&index| index < columns.len());
     names::find(names.iter().copied(), asked).or_else(by_number).ok_or_else(|| Error::NoColumn {
-        asked: asked.chars().take(SHOWN).collect(),
+        asked: cut(asked),
         found: match columns.iter().any(|column| column.name.is_some()) {
             true => list(names.iter().copied()),
             false => format!("no header, and columns 0 to {}", columns.len().max(1) - 1),
         },
     })
-}
-
-/// Names for a message, of which there may be many, or long ones.
-pub(crate) fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let more = if names.len() > LISTED { ", …" } else { "" };
-    let shown: Vec<String> = names.take(LISTED).map(|name| format!("{:?}", cut(name))).collect();
-    format!("{}{more}", shown.join(", "))
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
-}
-
-/// The values of a column as text, whatever its type.
-///
-/// # Errors
-/// Where the type has no form as text: lists, structures.
-pub fn texts(column: &ArrayRef) -> Result<LargeStringArray, Error> {
-    if !is_flat(column.data_type()) {
-        let found = crate::merge::in_words(column.data_type());
-        return Err(Error::file(format!("the column holds {found}, expected text")));
-    }
-    let cast = cast(column, &DataType::LargeUtf8);
-    cast.map(|texts| texts.as_string::<i64>().clone()).map_err(|error| Error::file(error.to_string()))
-}
-
-/// Whether a value of this type is one and not several.
-fn is_flat(kind: &DataType) -> bool {
-    !kind.is_nested()
-}
-
-/// Whether a column is of text.
-pub fn is_text(kind: &DataType) -> bool {
-    match kind {
-        DataType::Dictionary(_, values) => is_text(values),
-        kind => matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
-    }
 }
 
 /// How much a column's values look like sentences.

@@ -6,12 +6,12 @@ use arrow_array::{ArrayRef, RecordBatch, builder::StringBuilder};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::{
+    batch::Batch,
     column::{self, Column},
     dialect::{Dialect, Rows},
     error::{Error, Problem},
     records::Records,
     source::{Progress, Source},
-    table::Batch,
     text::Text,
 };
 

@@ -6,10 +6,10 @@ use crate::{
     error::{Error, Problem},
     kinds::{Kind, kind},
     names,
+    options::Options,
     records::{Records, Syntax},
     scan::Scan,
     source::Source,
-    table::Options,
     text::{Charset, Text, with_one_line_end},
 };
 

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::words::list;
+
 /// An error of a table's content or of its source. It names no file: whoever opened it knows its name.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,7 +27,7 @@ pub enum Error {
         found: String,
     },
     /// Several columns could hold the sentences, or none looks like it.
-    #[error("{problem}: name the column; the file has {}", crate::column::list(columns.iter().map(|column| column.name.as_str())))]
+    #[error("{problem}: name the column; the file has {}", list(columns.iter().map(|column| column.name.as_str())))]
     Unclear {
         /// Why no column was chosen.
         problem: String,

@@ -11,12 +11,12 @@ use serde::{
 use serde_json::{Map, Value};
 
 use crate::{
+    batch::Batch,
     error::{Error, Problem},
     json_types::{self, Fields},
     objects::Objects,
     records::MAX_FIELDS,
     source::{Progress, Source},
-    table::Batch,
     text::{Charset, Text},
 };
 

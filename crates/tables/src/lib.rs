@@ -22,6 +22,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
+mod batch;
 mod column;
 mod delimited;
 mod dialect;
@@ -32,21 +33,27 @@ mod kinds;
 mod merge;
 mod names;
 mod objects;
+mod options;
 mod parquet;
 mod records;
 mod scan;
 mod source;
 mod table;
 mod text;
+mod values;
+mod words;
 mod workbook;
 
 /// Ends of names of files that may hold a table; what a file is, its content says.
 pub const EXTENSIONS: [&str; 6] = ["csv", "tsv", "jsonl", "ndjson", "parquet", "xlsx"];
 
-pub use column::{Column, is_text, texts};
+pub use batch::{Batch, Batches};
+pub use column::Column;
 pub use dialect::Delimiter;
 pub use error::{Candidate, Error, Problem};
-pub use merge::{conform, in_words, merge};
+pub use merge::{conform, merge};
 pub use names::find as find_name;
+pub use options::Options;
 pub use source::{Progress, Source};
-pub use table::{Batch, Batches, Format, Layout, Options, Table};
+pub use table::{Format, Layout, Table};
+pub use values::{in_words, is_text, texts};

@@ -8,9 +8,10 @@ use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
-    column,
     error::Error,
     table::{Format, Table},
+    values::{in_words, is_text},
+    words::list,
 };
 
 /// The columns of several tables, in the order of the first.
@@ -55,7 +56,7 @@ pub fn merge(names: &[String], tables: &[&Table]) -> Result<SchemaRef, String> {
                 .map(String::as_str)
                 .filter(|name| fields_of(tables[has]).any(|own| is_same(own, name)))
                 .collect();
-            let (lacks, listed) = (&names[number], column::list(there.iter().copied()));
+            let (lacks, listed) = (&names[number], list(there.iter().copied()));
             return Err(format!("{lacks}: lacks the columns {listed} that {} has", names[has]));
         }
         for (field, _) in &mut merged {
@@ -166,30 +167,7 @@ fn widen_field(a: &FieldRef, b: &FieldRef) -> Option<FieldRef> {
 
 /// Whether each value has one form as text, by which it is known again.
 fn has_text_form(kind: &DataType) -> bool {
-    kind.is_numeric() || kind.is_temporal() || *kind == DataType::Boolean || column::is_text(kind)
-}
-
-/// What a column of this type holds, for a message.
-pub fn in_words(kind: &DataType) -> &'static str {
-    use DataType::*;
-    match kind {
-        Dictionary(_, held) => in_words(held),
-        RunEndEncoded(_, held) => in_words(held.data_type()),
-        Null => "nothing but null",
-        Boolean => "true or false",
-        kind if kind.is_integer() => "whole numbers",
-        kind if kind.is_numeric() => "numbers",
-        Utf8 | LargeUtf8 | Utf8View => "text",
-        Date32 | Date64 => "dates",
-        Timestamp(_, None) => "dates with times",
-        Timestamp(_, Some(_)) => "dates with times and a time zone",
-        Time32(_) | Time64(_) => "times of day",
-        Duration(_) | Interval(_) => "durations",
-        Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => "bytes",
-        List(_) | LargeList(_) | FixedSizeList(..) | ListView(_) | LargeListView(_) => "lists",
-        Struct(_) | Map(..) => "objects",
-        _ => "values of several kinds",
-    }
+    kind.is_numeric() || kind.is_temporal() || *kind == DataType::Boolean || is_text(kind)
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ use parquet::{
 };
 
 use crate::{
+    batch::Batch,
     error::Error,
     records::MAX_FIELDS,
     source::{Progress, Reader, Source},
-    table::Batch,
 };
 
 pub(crate) fn schema(source: &Source) -> Result<SchemaRef, Error> {

@@ -6,11 +6,14 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::{
+    batch::{Batch, Batches},
     column::{self, Column},
     delimited,
     dialect::{Delimiter, Dialect},
     error::Error,
-    json_lines, parquet,
+    json_lines,
+    options::Options,
+    parquet,
     source::{Progress, Source},
     text::{Charset, Text},
     workbook,
@@ -19,19 +22,6 @@ use crate::{
 /// Rows by which the column of the sentences is told, and cells of them at most.
 const COMPARED_ROWS: usize = 1000;
 const COMPARED_CELLS: usize = 1 << 16;
-
-/// What the caller knows of a file.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Names of columns, by which a header is known beside those that are known anyway.
-    pub names: Vec<String>,
-    /// Whether the first row names the columns; by default, this is detected.
-    pub has_header: Option<bool>,
-    /// The sheet of a workbook; the first by default.
-    pub sheet: Option<String>,
-    /// Bytes that a workbook may have when it is unpacked; 1 GiB by default.
-    pub max_unpacked_bytes: Option<u64>,
-}
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,20 +79,6 @@ enum Form {
     Json(Charset),
     Parquet,
 }
-
-/// Some rows of a table.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Their columns. A blank cell of a text is null.
-    pub rows: RecordBatch,
-    /// The line on which each begins, from 1; of a workbook and of Parquet, the row.
-    pub lines: Vec<u64>,
-    /// Those that are blank lines of a delimited file, by their places here; their columns are null.
-    pub blank: Vec<usize>,
-}
-
-/// The rows of a table, in the file's order. After an error, what follows is not to be relied on.
-pub type Batches = Box<dyn Iterator<Item = Result<Batch, Error>> + Send>;
 
 impl Table {
     /// Finds out how a file is to be read: what it is, its encoding and its quotes from the whole of it, the rest from its

@@ -93,7 +93,7 @@ fn convert(source: &Source, name: Option<&str>, bound: u64) -> Result<Sheet, Err
     };
     let Some(sheet) = found.map(|index| sheets[index].clone()) else {
         let asked = name.map(|name| format!("{name:?}")).unwrap_or_else(|| "no sheet at all".to_owned());
-        let names = crate::column::list(sheets.iter().map(String::as_str));
+        let names = crate::words::list(sheets.iter().map(String::as_str));
         return Err(Error::file(format!("sheet {asked} is not in the workbook; it has {names}")));
     };
     let mut out = BufWriter::new(Bounded { file: tempfile::SpooledTempFile::new(IN_MEMORY), left: bound });
