@@ -151,7 +151,7 @@ impl Added {
         let rows: Vec<usize> = (0..batch.num_rows()).filter(|&row| is_text(row)).collect();
         let sentences: Vec<&str> = texts.iter().flat_map(|side| rows.iter().map(|&row| side.value(row))).collect();
         let (embeddings, losses) = texts::encode(&sentences, encoder, progress)?;
-        let embeddings = slices::values(&embeddings); // (sides · rows, width)
+        let embeddings = &slices::to_vec(&embeddings)?; // (sides · rows, width)
         let added = match &self.columns {
             Columns::Embedding { dtype, .. } => {
                 embedding_columns(embeddings, &rows, batch.num_rows(), self.width, *dtype)?

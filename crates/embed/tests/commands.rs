@@ -96,7 +96,7 @@ fn every_format_gives_the_rows_with_the_encoders_embeddings() {
         let ids = rows.column_by_name("id").unwrap().as_string::<i32>();
         assert_eq!(ids.iter().map(Option::unwrap).collect::<Vec<_>>(), ["000", "001", "002", "003", "004"], "{name}");
         let vectors = rows.column_by_name("vector").unwrap().as_fixed_size_list();
-        for (row, expected) in slices::values(&expected).chunks_exact(width).enumerate() {
+        for (row, expected) in slices::to_vec(&expected).unwrap().chunks_exact(width).enumerate() {
             if TEXTS[row].is_empty() {
                 assert!(vectors.is_null(row), "{name}");
                 continue;

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use crate::{
     dropout::Dropout,
     format::Format,
-    panels::{PANEL, Panels, STRIP},
+    lane::{PANEL, STRIP},
+    panels::Panels,
     raw::{Sums, TILE_ROWS, multiply, vectorize},
     vector::{dot, softmax},
 };

@@ -6,8 +6,9 @@ use bytemuck::Zeroable;
 use rayon::prelude::*;
 
 use crate::{
-    format::Format,
-    panels::{PANEL, Panels, STRIP, fill},
+    format::{Format, INT8_HAS_SCALES},
+    lane::{PANEL, STRIP},
+    panels::{Panels, fill},
     raw::{Block, Sums, for_each_block, multiply, vectorize},
     rows::Rows,
     vector::pair,
@@ -28,8 +29,11 @@ pub struct Factor {
 
 impl Factor {
     /// An empty matrix.
+    ///
+    /// # Panics
+    /// Of int8.
     pub fn new(format: Format) -> Self {
-        assert!(format != Format::Int8, "int8 has scales: see Linear");
+        assert!(format != Format::Int8, "{INT8_HAS_SCALES}");
         Self { format, panels: Panels::default() }
     }
 
@@ -60,7 +64,8 @@ impl Factor {
                         let first = &rows[0][part.clone()];
                         match (format, rows.get(1)) {
                             (Format::F32, _) => lane.0[..first.len()].copy_from_slice(bytemuck::cast_slice(first)),
-                            (_, second) => {
+                            (Format::Int8, _) => unreachable!("refused by `new`"),
+                            (Format::Bf16, second) => {
                                 // An odd last row is paired with nothing.
                                 let second = second.map_or(&[0.0; PANEL][..first.len()], |row| &row[part.clone()]);
                                 for (group, (a, b)) in lane.0.iter_mut().zip(first.iter().zip(second)) {
@@ -89,7 +94,8 @@ impl Factor {
                         let (a, b) = rows.split_at(stride);
                         match format {
                             Format::F32 => lane.0[..part.len()].copy_from_slice(&a[part.clone()]),
-                            _ => {
+                            Format::Int8 => unreachable!("refused by `new`"),
+                            Format::Bf16 => {
                                 let b = if b.is_empty() { &[0; PANEL / 2][..part.len()] } else { &b[part.clone()] };
                                 for (group, (a, b)) in lane.0.chunks_exact_mut(2).zip(a[part.clone()].iter().zip(b)) {
                                     group[0] = (a & 0xffff) | (b << 16);
@@ -171,7 +177,7 @@ pub(crate) fn product(
     let columns = out.len() / rows.len().max(1);
     assert!(columns <= panels.columns() && rows.end <= x.tokens(), "an output of (rows, columns)");
     for_each_block(out, columns, BLOCK_ROWS, COLUMNS, |mut block: Block| {
-        let (span, columns) = (block.rows.clone(), block.columns.clone());
+        let (span, columns) = (block.rows(), block.columns());
         let index = columns.start / COLUMNS;
         let used = columns.len().div_ceil(PANEL);
         let a = &x.data[(rows.start + span.start) * x.stride..];

@@ -1,7 +1,5 @@
 //! Number formats of a product's inputs.
 
-use crate::raw;
-
 /// The number format that a linear layer multiplies in; sums and results are f32 in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -13,6 +11,9 @@ pub enum Format {
     Int8,
 }
 
+/// Why whatever is neither [`Linear`](crate::Linear) nor what it reads refuses int8.
+pub(crate) const INT8_HAS_SCALES: &str = "int8 has scales, which only a linear layer reads: expected f32 or bf16";
+
 impl Format {
     /// Numbers of this format in 32 bits, the unit in which products read their inputs.
     pub(crate) fn per_group(self) -> usize {
@@ -21,16 +22,5 @@ impl Format {
             Format::Bf16 => 2,
             Format::Int8 => 4,
         }
-    }
-
-    /// Whether this processor multiplies and sums in this format itself: f32 with AVX2 or AVX-512, bf16 with AVX-512-BF16,
-    /// int8 with AVX-512-VNNI.
-    pub fn has_instruction(self) -> bool {
-        raw::has_instruction(self)
-    }
-
-    /// Whether products in this format are computed with vector instructions, be they several for one step.
-    pub fn is_vectorized(self) -> bool {
-        raw::is_vectorized(self)
     }
 }

@@ -17,6 +17,7 @@ mod attention;
 mod dropout;
 mod factor;
 mod format;
+mod lane;
 mod linear;
 mod panels;
 #[allow(unsafe_code)] // Its head says what for.

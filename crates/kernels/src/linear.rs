@@ -1,12 +1,7 @@
 //! A linear layer whose weights are laid out once, at load.
 
 use crate::{
-    factor::product,
-    format::Format,
-    panels::{PANEL, Panels},
-    raw::int8_weight_limit,
-    rows::Rows,
-    vector::to_bf16,
+    factor::product, format::Format, lane::PANEL, panels::Panels, raw::int8_weight_limit, rows::Rows, vector::to_bf16,
 };
 
 /// y = x Wᵀ + b, with W in one of the number formats.

@@ -3,18 +3,12 @@
 use bytemuck::Zeroable;
 use rayon::prelude::*;
 
-use crate::{format::Format, raw::transpose, vector::to_bf16};
-
-/// Columns of a panel: a vector register's worth in AVX-512, two in AVX2.
-pub(crate) const PANEL: usize = 16;
-
-/// Panels of a strip, the columns that one thread multiplies with a block of rows.
-pub(crate) const STRIP: usize = 4;
-
-/// One group of each column of a panel, aligned so that a load touches one cache line.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Lane(pub(crate) [u32; PANEL]);
+use crate::{
+    format::Format,
+    lane::{Lane, PANEL, STRIP, Strip},
+    raw::transpose,
+    vector::to_bf16,
+};
 
 /// A matrix of (groups, columns), cut into panels of [`PANEL`] columns, each of which is whole before the next begins.
 /// What the last strip has beyond the columns is nobody's: its sums are never looked at.
@@ -23,19 +17,6 @@ pub(crate) struct Panels {
     groups: usize,
     columns: usize,
     lanes: Vec<Lane>, // (panels, groups)
-}
-
-/// [`STRIP`] panels that follow one another.
-#[derive(Clone, Copy)]
-pub(crate) struct Strip<'a> {
-    pub(crate) lanes: &'a [Lane], // (STRIP, groups)
-    pub(crate) groups: usize,
-}
-
-impl<'a> Strip<'a> {
-    pub(crate) fn panel(self, index: usize) -> &'a [Lane] {
-        &self.lanes[index * self.groups..][..self.groups]
-    }
 }
 
 impl Panels {
@@ -129,7 +110,8 @@ pub(crate) fn fill(panel: &mut [Lane], format: Format, rows: &[&[f32]]) {
 fn gather(format: Format, row: &[f32], lane: &mut Lane) {
     match format {
         Format::F32 => lane.0.iter_mut().zip(row).for_each(|(group, x)| *group = x.to_bits()),
-        _ => {
+        Format::Int8 => panic!("{}", crate::format::INT8_HAS_SCALES),
+        Format::Bf16 => {
             let halves: &mut [u16; 2 * PANEL] = bytemuck::cast_mut(lane);
             halves.iter_mut().zip(row).for_each(|(half, x)| *half = to_bf16(*x));
         }

@@ -4,22 +4,17 @@ mod avx2;
 mod avx512;
 mod blocks;
 mod portable;
+mod tile;
 
 use std::sync::LazyLock;
 
 pub(crate) use blocks::{Block, for_each_block};
+pub(crate) use tile::{Sums, TILE_ROWS};
 
 use crate::{
     format::Format,
-    panels::{Lane, STRIP, Strip},
+    lane::{Lane, Strip},
 };
-
-/// Most rows of a tile: what is multiplied at once with four panels (AVX-512) or one (AVX2). Its sums fill 24 of 32
-/// vector registers, or 12 of 16; the others hold what is multiplied.
-pub(crate) const TILE_ROWS: usize = 6;
-
-/// The sums of one row with a strip, as bits: f32, and i32 in [`Format::Int8`].
-pub(crate) type Sums = [Lane; STRIP];
 
 /// Vector instructions.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,26 +50,29 @@ static PROCESSOR: LazyLock<Processor> = LazyLock::new(|| {
     }
 });
 
-/// Whether the processor has an instruction that multiplies and sums in this format.
-pub(crate) fn has_instruction(format: Format) -> bool {
-    match format {
-        Format::F32 => PROCESSOR.vectors != Instructions::Portable,
-        Format::Bf16 => PROCESSOR.bf16,
-        Format::Int8 => PROCESSOR.int8,
+impl Format {
+    /// Whether this processor multiplies and sums in this format itself: f32 with AVX2 or AVX-512, bf16 with AVX-512-BF16,
+    /// int8 with AVX-512-VNNI.
+    pub fn has_instruction(self) -> bool {
+        match self {
+            Format::F32 => PROCESSOR.vectors != Instructions::Portable,
+            Format::Bf16 => PROCESSOR.bf16,
+            Format::Int8 => PROCESSOR.int8,
+        }
+    }
+
+    /// Whether products in this format are computed with vector instructions, be they several for one step.
+    pub fn is_vectorized(self) -> bool {
+        instructions(self) != Instructions::Portable
     }
 }
 
 /// What products of a format are computed with: where AVX-512 has no instruction for it, AVX2 makes do with several.
 fn instructions(format: Format) -> Instructions {
     match PROCESSOR.vectors {
-        Instructions::Avx512 if !has_instruction(format) => Instructions::Avx2,
+        Instructions::Avx512 if !format.has_instruction() => Instructions::Avx2,
         vectors => vectors,
     }
-}
-
-/// Whether products in this format are computed with vector instructions.
-pub(crate) fn is_vectorized(format: Format) -> bool {
-    instructions(format) != Instructions::Portable
 }
 
 /// Largest magnitude of a weight in 8 bits. AVX2 sums two products in 16 bits, and 2 · 255 · 64 is what they hold.
@@ -135,18 +133,12 @@ pub(crate) fn transpose(square: &mut [Lane; 16]) {
     }
 }
 
-/// Tiles of about equal size that `rows` fall into: a tile of one row takes nearly as long as one of three.
-fn tiles(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let count = rows.div_ceil(TILE_ROWS);
-    (0..count).map(move |number| rows * number / count..rows * (number + 1) / count)
-}
-
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable;
 
     use super::*;
-    use crate::panels::PANEL;
+    use crate::lane::{PANEL, STRIP};
 
     #[test]
     fn a_square_is_transposed() {
@@ -157,18 +149,6 @@ mod tests {
             for (row, lane) in square.iter().enumerate() {
                 assert_eq!(lane.0, std::array::from_fn(|column| (100 * column + row) as u32));
             }
-        }
-    }
-
-    #[test]
-    fn tiles_cover_all_rows_and_none_is_too_large() {
-        for rows in 0..100 {
-            let mut end = 0;
-            for tile in tiles(rows) {
-                assert!(tile.start == end && (1..=TILE_ROWS).contains(&tile.len()), "{rows}: {tile:?}");
-                end = tile.end;
-            }
-            assert_eq!(end, rows);
         }
     }
 

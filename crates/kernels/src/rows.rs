@@ -4,15 +4,11 @@ use bytemuck::Zeroable;
 use rayon::prelude::*;
 
 use crate::{
-    format::Format,
-    panels::{Lane, PANEL},
+    format::{Format, INT8_HAS_SCALES},
+    lane::{BANK, LINE, Lane, PANEL},
     raw::{transpose, vectorize},
     vector::{is_finite, pair, range, to_bf16},
 };
-
-/// Groups in a cache line, and in what two rows are apart within it.
-const LINE: usize = 16;
-pub(crate) const BANK: usize = 2;
 
 /// (tokens, width) in a product's number format. In [`Format::Int8`] a number is `scale · q + offset` with q of 0..=255
 /// and a scale and an offset for each token.
@@ -75,6 +71,9 @@ impl Rows {
 
     /// Takes up the transpose of (tokens, width') as (width', tokens), in f32 or bf16: what [`Rows::new`] was told is of no
     /// matter.
+    ///
+    /// # Panics
+    /// Of int8, whose scales belong to tokens.
     pub fn encode_transposed(&mut self, matrix: &[f32], columns: usize) {
         let (format, width) = (self.format, columns);
         let per_group = format.per_group();
@@ -96,7 +95,8 @@ impl Rows {
                             let a = &a[columns.clone()];
                             match format {
                                 Format::F32 => lane.0.iter_mut().zip(a).for_each(|(group, x)| *group = x.to_bits()),
-                                _ => {
+                                Format::Int8 => panic!("{INT8_HAS_SCALES}"),
+                                Format::Bf16 => {
                                     // An odd last row is paired with nothing.
                                     let b = if b.is_empty() { &[0.0; PANEL][..a.len()] } else { &b[columns.clone()] };
                                     lane.0
@@ -118,12 +118,16 @@ impl Rows {
     }
 
     /// A token's numbers as f32; f32 and bf16.
+    ///
+    /// # Panics
+    /// Of int8, which only [`Linear`](crate::Linear) reads.
     #[inline(always)]
     pub fn decode(&self, token: usize, row: &mut [f32]) {
         let data = &self.data[token * self.stride..][..self.groups];
         match self.format {
             Format::F32 => row.copy_from_slice(bytemuck::cast_slice(data)),
-            _ => {
+            Format::Int8 => panic!("{INT8_HAS_SCALES}"),
+            Format::Bf16 => {
                 let data: &[u16] = bytemuck::cast_slice(data);
                 row.iter_mut().zip(data).for_each(|(x, bits)| *x = f32::from_bits(u32::from(*bits) << 16));
             }
@@ -131,12 +135,16 @@ impl Rows {
     }
 
     /// Multiplies a row with a function of a token's numbers; f32 and bf16.
+    ///
+    /// # Panics
+    /// Of int8.
     #[inline(always)]
     pub fn scale_by(&self, token: usize, row: &mut [f32], function: impl Fn(f32) -> f32) {
         let data = &self.data[token * self.stride..][..self.groups];
         match self.format {
             Format::F32 => row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(f32::from_bits(*bits))),
-            _ => {
+            Format::Int8 => panic!("{INT8_HAS_SCALES}"),
+            Format::Bf16 => {
                 let data: &[u16] = bytemuck::cast_slice(data);
                 row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(f32::from_bits(u32::from(*bits) << 16)));
             }

@@ -4,7 +4,7 @@
 pub(crate) mod training;
 
 use kernels::{Format, Linear, Rows, Sentences, attention, layer_norm};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::{
     config::{Activation, EncoderConfig},
@@ -54,8 +54,7 @@ struct Weights<'a>(&'a Read<'a>);
 impl Weights<'_> {
     fn get(&self, name: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
         let variable = (self.0)(name, shape)?;
-        let variable = variable.detach().to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous();
-        Ok(slices::values(&variable).to_vec())
+        Ok(slices::to_vec(&variable)?)
     }
 
     fn layer_norm(&self, path: &str, config: &EncoderConfig) -> Result<LayerNorm, Error> {

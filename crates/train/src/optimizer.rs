@@ -137,7 +137,9 @@ impl AdamW {
     /// Norm of the gradients of all variables.
     pub fn grad_norm(&self) -> f64 {
         match self.grads.device() {
-            Device::Cpu => square_sum(slices::values(&self.grads)).sqrt(),
+            // SAFETY: nothing changes a gradient while the optimizer looks at it; the two methods above and below likewise.
+            #[allow(unsafe_code)]
+            Device::Cpu => square_sum(unsafe { slices::values(&self.grads) }).sqrt(),
             _ => self.grads.linalg_norm(2.0, None::<i64>, false, Kind::Double).double_value(&[]),
         }
     }
@@ -164,9 +166,12 @@ impl AdamW {
             grad_scale: grad_scale as f32,
         };
         let range = range.start as usize..range.end as usize;
+        // SAFETY: four tensors of the optimizer's own, each with memory of its own. The model's variables are views of
+        // `values`, and no pass over the model is under way during a step.
+        #[allow(unsafe_code)]
         let [value, grad, exp_avg, exp_avg_sq] =
             [&mut self.values, &mut self.grads, &mut self.exp_avg, &mut self.exp_avg_sq]
-                .map(|tensor| &mut slices::values_mut(tensor)[range.clone()]);
+                .map(|tensor| unsafe { &mut slices::values_mut(tensor)[range.clone()] });
         adamw(&step, value, grad, exp_avg, exp_avg_sq);
     }
 
@@ -250,11 +255,13 @@ fn layers_above(name: &str, layers: i32) -> i32 {
 /// Lets `work` change a tensor's numbers, wherever they are.
 fn through_memory(tensor: &mut Tensor, work: impl FnOnce(&mut [f32])) {
     if tensor.device() == Device::Cpu {
-        return work(slices::values_mut(tensor));
+        // SAFETY: one of the optimizer's tensors, as in a step; `work` sends and receives, and knows no tensor.
+        #[allow(unsafe_code)]
+        return work(unsafe { slices::values_mut(tensor) });
     }
-    let mut here = tensor.to_device(Device::Cpu).contiguous();
-    work(slices::values_mut(&mut here));
-    tch::no_grad(|| tensor.copy_(&here));
+    let mut here = slices::to_vec(tensor).expect("memory for a copy of a tensor");
+    work(&mut here);
+    tch::no_grad(|| tensor.copy_(&Tensor::from_slice(&here).view_as(tensor)));
 }
 
 fn decays(name: &str) -> bool {

@@ -157,7 +157,7 @@ impl Ranks {
         if self.count() == 1 {
             return own.shallow_clone();
         }
-        let values = own.detach().to_device(Device::Cpu).contiguous();
+        let values = slices::to_vec(own).expect("a tensor that was just computed");
         let row_shape = own.size().split_off(1);
         let row = row_shape.iter().product::<i64>();
         let rows = |(rank, values): (usize, Vec<f32>)| match rank == self.index() {
@@ -167,7 +167,7 @@ impl Ranks {
                 Tensor::from_slice(&values).view(&shape[..]).to_device(own.device())
             }
         };
-        let all: Vec<Tensor> = self.gather_f32(slices::values(&values)).into_iter().enumerate().map(rows).collect();
+        let all: Vec<Tensor> = self.gather_f32(&values).into_iter().enumerate().map(rows).collect();
         Tensor::cat(&all, 0)
     }
 

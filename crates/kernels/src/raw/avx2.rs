@@ -8,11 +8,10 @@ use std::arch::x86_64::*;
 
 use bytemuck::Zeroable;
 
-use super::{Sums, TILE_ROWS, tiles};
+use super::tile::{Sums, TILE_ROWS, tiles};
 use crate::{
     format::Format,
-    panels::{Lane, Strip},
-    rows::BANK,
+    lane::{BANK, Lane, Strip},
 };
 
 /// Groups of a panel that are gone through at once: 16 KiB, half of a core's first cache, for all rows of a block.
@@ -119,8 +118,9 @@ unsafe fn multiply_part(format: Format, a: &[u32], stride: usize, part: &[Lane],
             };
         }
         match format {
+            Format::F32 => by_rows!(tile_f32),
+            Format::Bf16 => unreachable!("bf16 is widened to f32 before"),
             Format::Int8 => by_rows!(tile_int8),
-            _ => by_rows!(tile_f32),
         }
     }
 }

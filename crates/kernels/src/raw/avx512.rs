@@ -2,10 +2,10 @@
 
 use std::arch::x86_64::*;
 
-use super::{Sums, TILE_ROWS, tiles};
+use super::tile::{Sums, TILE_ROWS, tiles};
 use crate::{
     format::Format,
-    panels::{Lane, STRIP, Strip},
+    lane::{Lane, STRIP, Strip},
 };
 
 /// The loop of a product in one format: rows of `a`, `stride` groups apart, times a strip. Of each group, one vector of

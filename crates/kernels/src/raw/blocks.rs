@@ -8,12 +8,22 @@ use rayon::prelude::*;
 pub(crate) struct Block<'a> {
     start: *mut f32, // of the matrix
     width: usize,
-    pub(crate) rows: Range<usize>,
-    pub(crate) columns: Range<usize>,
+    rows: Range<usize>,    // within the matrix, and so are
+    columns: Range<usize>, // which is why both are private
     matrix: PhantomData<&'a mut [f32]>,
 }
 
 impl Block<'_> {
+    /// Its rows, counted in the matrix.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// Its columns, likewise.
+    pub(crate) fn columns(&self) -> Range<usize> {
+        self.columns.clone()
+    }
+
     /// The block's part of a row, which is counted in the matrix.
     pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
         assert!(self.rows.contains(&row));

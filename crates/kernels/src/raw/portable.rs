@@ -1,9 +1,9 @@
 //! Products and transposition without vector instructions.
 
-use super::Sums;
+use super::tile::Sums;
 use crate::{
     format::Format,
-    panels::{Lane, Strip},
+    lane::{Lane, Strip},
 };
 
 /// See [`super::multiply`].

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use super::{SentenceEncoder, Weights, is_native};
 use crate::{error::Error, native::NativeEncoder, similarity::normalize, slices};
@@ -71,13 +71,12 @@ impl SentenceEncoder {
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|&index| Reverse(sentences[index].len()));
         let (width, kept) = (self.config.hidden_size as usize, self.dimensions());
-        let mut embeddings = Tensor::empty([sentences.len() as i64, kept as i64], (Kind::Float, Device::Cpu));
         // Rows are written one by one: the threads that an operator of libtorch leaves waiting take time from the kernels'.
-        let rows = slices::values_mut(&mut embeddings);
+        let mut embeddings = vec![0.0f32; sentences.len() * kept];
         let mut embedded = |batch: &[usize], pooled: &[f32]| {
             for (&sentence, pooled) in batch.iter().zip(pooled.chunks_exact(width)) {
                 // After it was divided by its norm. Source: sentence-transformers, `encode`.
-                rows[sentence * kept..][..kept].copy_from_slice(&pooled[..kept]);
+                embeddings[sentence * kept..][..kept].copy_from_slice(&pooled[..kept]);
             }
             told(batch);
         };
@@ -108,11 +107,11 @@ impl SentenceEncoder {
                     let (batch, others) = rest.split_at(count);
                     let ids: Vec<Vec<i64>> = batch.iter().map(|&index| sentences[index].clone()).collect();
                     let pooled = tch::no_grad(|| self.forward(&ids, self.precision, false));
-                    embedded(batch, slices::values(&pooled.to_device(Device::Cpu).contiguous()));
+                    embedded(batch, &slices::to_vec(&pooled)?);
                     rest = others;
                 }
             }
         }
-        Ok(embeddings)
+        Ok(Tensor::from_slice(&embeddings).view((sentences.len() as i64, kept as i64)))
     }
 }

@@ -55,8 +55,8 @@ impl SentenceEncoder {
             let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);
             let loss = loss(&if self.normalize { normalized(&pooled) } else { pooled.shallow_clone() });
             loss.backward();
-            let grad_pooled = pooled.grad().contiguous();
-            (tape.pool_backward(&self.config, self.pooling, slices::values(&grad_pooled)), loss.double_value(&[]))
+            let grad_pooled = copied(&pooled.grad());
+            (tape.pool_backward(&self.config, self.pooling, &grad_pooled), loss.double_value(&[]))
         })
     }
 
@@ -87,7 +87,7 @@ impl SentenceEncoder {
             let hidden = Tensor::from_slice(tape.tokens()).view((-1, self.config.hidden_size)).set_requires_grad(true);
             let loss = loss(&hidden);
             loss.backward();
-            (slices::values(&hidden.grad().contiguous()).to_vec(), loss.double_value(&[]))
+            (copied(&hidden.grad()), loss.double_value(&[]))
         })
     }
 
@@ -108,9 +108,18 @@ impl SentenceEncoder {
             Some(tape) if tape.format() == format => tape,
             other => other.insert(Box::new(Tape::new(&self.config, format))),
         };
-        tape.forward(&Parameters::new(&variables, &mut grads, &self.config), &self.config, sentences, dropout);
-        let (grad, loss) = differentiate(tape);
-        tape.backward(&mut Parameters::new(&variables, &mut grads, &self.config), &self.config, dropout, grad);
+        {
+            // SAFETY: `variables` and `grads` are handles of this function, and the tape has none; whoever has others (the
+            // optimizer) runs before or after.
+            #[allow(unsafe_code)]
+            let parameters = unsafe { Parameters::new(&variables, &mut grads, &self.config) };
+            tape.forward(&parameters, &self.config, sentences, dropout);
+        }
+        let (grad, loss) = differentiate(tape); // may read and write them
+        // SAFETY: as above.
+        #[allow(unsafe_code)]
+        let mut parameters = unsafe { Parameters::new(&variables, &mut grads, &self.config) };
+        tape.backward(&mut parameters, &self.config, dropout, grad);
         loss
     }
 
@@ -123,6 +132,10 @@ impl SentenceEncoder {
         let batch = PackedBatch::new(sentences, &self.config, self.device);
         batch.restore_tokens(tch::no_grad(|| encoder.forward(&batch, Precision::F32, false)))
     }
+}
+
+fn copied(grad: &Tensor) -> Vec<f32> {
+    slices::to_vec(grad).expect("a gradient on the processor")
 }
 
 /// A variable's gradient, zero where nothing was added to it yet.

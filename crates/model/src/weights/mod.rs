@@ -78,10 +78,9 @@ impl Entry {
             Some(_) => vec![self.reach().and_then(|reach| i64::try_from(reach).ok()).ok_or_else(beyond)?],
             None => self.shape.clone(),
         };
-        let mut tensor = Tensor::f_empty(&in_file, (kind, Device::Cpu))?;
         let mut file = File::open(&self.file).map_err(Error::io(&self.file))?;
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io(&self.file))?;
-        file.read_exact(slices::bytes_mut(&mut tensor)).map_err(Error::io(&self.file))?;
+        let tensor = slices::read(&mut file, &in_file, kind).map_err(Error::io(&self.file))?;
         match &self.strides {
             Some(strides) => Ok(tensor.f_as_strided(&self.shape, strides, None)?.f_contiguous()?),
             None => Ok(tensor),

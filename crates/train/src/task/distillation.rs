@@ -162,8 +162,12 @@ impl Taught {
         let width = ranks.of_first(|| Ok(found.iter().map(|embeddings| embeddings.size()[1] as f64).collect()))?;
         progress.finish();
         let width = *width.first().expect("the first rank gives the width") as i64;
-        let mut embeddings = found.unwrap_or_else(|| Tensor::zeros([count, width], (Kind::Float, Device::Cpu)));
-        ranks.broadcast(slices::values_mut(&mut embeddings));
+        let mut embeddings = match &found {
+            Some(embeddings) => slices::to_vec(embeddings)?,
+            None => vec![0.0; (count * width) as usize],
+        };
+        ranks.broadcast(&mut embeddings);
+        let embeddings = Tensor::from_slice(&embeddings).view((count, width));
         let places: Vec<i64> = places.into_iter().map(|place| place as i64).collect();
         Ok(Self { embeddings, neighbours: Tensor::from_slice(&places).view((count, -1)) })
     }
@@ -189,7 +193,10 @@ impl Taught {
     }
 
     fn digest(&self, neighbours: &[Vec<usize>], hash: &mut Sha256) {
-        slices::values(&self.embeddings).iter().for_each(|value| hash.update(value.to_le_bytes()));
+        for row in 0..self.embeddings.size()[0] {
+            let row = slices::to_vec(&self.embeddings.get(row)).expect("a row on the processor");
+            row.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        }
         neighbours.iter().flatten().for_each(|&place| hash.update((place as u64).to_le_bytes()));
     }
 

@@ -43,7 +43,12 @@ pub(crate) struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     /// Of variables by name, and gradients by the same names.
-    pub(crate) fn new(
+    ///
+    /// # Safety
+    /// While the parameters live, nothing writes the variables or reads or writes the gradients through another handle, and
+    /// none is given other memory; see [`values`] and [`values_mut`].
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn new(
         variables: &'a BTreeMap<String, Tensor>,
         grads: &'a mut BTreeMap<String, Tensor>,
         config: &EncoderConfig,
@@ -51,8 +56,9 @@ impl<'a> Parameters<'a> {
         let mut grads: BTreeMap<&str, &mut Tensor> =
             grads.iter_mut().map(|(name, grad)| (name.as_str(), grad)).collect();
         let mut parameter = |name: String| Parameter {
-            value: values(&variables[&name]),
-            grad: values_mut(grads.remove(name.as_str()).expect("a gradient for each variable")),
+            // SAFETY: the caller's, of this and the next.
+            value: unsafe { values(&variables[&name]) },
+            grad: unsafe { values_mut(grads.remove(name.as_str()).expect("a gradient for each variable")) },
         };
         let mut affine = |path: String| Affine {
             weight: parameter(format!("{path}.weight")),
