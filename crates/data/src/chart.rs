@@ -7,7 +7,7 @@ use picture::{Area, Axis, Failure};
 
 use crate::error::Error;
 use crate::histogram::Histogram;
-use crate::pair::MAX_SCORE;
+use crate::scale::MAX_SCORE;
 
 /// The height of one dataset's panel.
 const HEIGHT: u32 = 400;

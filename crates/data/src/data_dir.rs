@@ -4,8 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::reading::{Reading, Scale};
-use crate::spec;
+use crate::catalogue;
+use crate::reading::Reading;
+use crate::scale::Scale;
 
 /// The folder that holds the named datasets, and what is known of the files of others.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +35,7 @@ impl DataDir {
 
     /// How the dataset `spec` is read.
     pub(crate) fn reading(&self, spec: &str) -> &Reading {
-        if spec::is_named(spec) { &OF_NAMED } else { &self.reading }
+        if catalogue::is_pairs(spec) { &OF_NAMED } else { &self.reading }
     }
 
     /// Whether the scores of files that have no name go from elsewhere than 0 to elsewhere than 5.

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::reading::Scale;
-use crate::spec::KNOWN_NAMES;
-use crate::triplets::KNOWN_TRIPLETS;
+use crate::catalogue::{KNOWN_NAMES, KNOWN_TRIPLETS};
+use crate::scale::Scale;
 
 /// Everything that this crate can refuse.
 ///

@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 use ground::hex;
 use sha2::{Digest, Sha256};
 
-use crate::{data_dir::DataDir, dataset::Dataset, error::Error};
+use crate::{data_dir::DataDir, dataset::Dataset, error::Error, pair::SentencePair};
 
 /// The sentences of some datasets, compared without regard to white space at their ends and to how much of it is within.
 #[derive(Debug)]
@@ -85,6 +85,13 @@ fn sorted(sentences: &HashSet<String>) -> Vec<&String> {
 /// A text with its white space brought to single spaces, by which sentences are told apart.
 pub fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl SentencePair {
+    /// Whether one of its sentences is excluded.
+    pub fn holds(&self, exclusion: &Exclusion) -> bool {
+        exclusion.is_sentence(&self.sentence1) || exclusion.is_sentence(&self.sentence2)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::pair::MAX_SCORE;
+use crate::scale::MAX_SCORE;
 
 /// How many scores fall into each bin; a bin holds its lower bound, the last one 5.0 too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

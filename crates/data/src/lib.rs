@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
+mod catalogue;
 mod chart;
 mod csv_writer;
 mod data_dir;
@@ -25,6 +26,7 @@ mod pair;
 mod pair_file;
 mod reader;
 mod reading;
+mod scale;
 mod sentences;
 mod sources;
 mod spec;
@@ -41,9 +43,10 @@ pub use error::{Error, Problem, is_wrong_use};
 pub use exclusion::{Exclusion, plain};
 pub use fetch::{Fetcher, Outcome};
 pub use histogram::Histogram;
-pub use pair::{MAX_SCORE, SentencePair, doubt_of_scale, score_of};
+pub use pair::{SentencePair, doubt_of_scale, score_of};
 pub use pair_file::PairFile;
-pub use reading::{PairColumns, Reading, ReadingArguments, Scale};
+pub use reading::{PairColumns, Reading, ReadingArguments};
+pub use scale::{MAX_SCORE, Scale};
 pub use sentences::{locate, sentences};
 pub use sources::{SOURCES, Source, UPSTREAM};
 pub use split::{Split, stratified_split};

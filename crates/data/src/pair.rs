@@ -1,11 +1,7 @@
 //! The sentence pair: two sentences with the score that says how alike they are.
 
 use crate::error::Problem;
-use crate::exclusion::Exclusion;
-use crate::reading::Scale;
-
-/// The highest score; the lowest is 0.
-pub const MAX_SCORE: f64 = 5.0;
+use crate::scale::{MAX_SCORE, Scale};
 
 /// The score that a cosine stands for, on the labels' scale: 5 · cosine. Rounding may carry a cosine a little beyond ±1; the
 /// score stays within ±5.
@@ -39,11 +35,6 @@ impl SentencePair {
     pub fn unordered(&self) -> (&str, &str) {
         let (a, b) = (self.sentence1.as_str(), self.sentence2.as_str());
         if a <= b { (a, b) } else { (b, a) }
-    }
-
-    /// Whether one of its sentences is excluded.
-    pub fn holds(&self, exclusion: &Exclusion) -> bool {
-        exclusion.is_sentence(&self.sentence1) || exclusion.is_sentence(&self.sentence2)
     }
 
     /// A pair from a file, refused where a sentence is blank.

@@ -2,36 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::catalogue::{Format, PAIRS, is_examples, is_text};
 use crate::data_dir::{DEFAULT, DataDir};
 use crate::error::Error;
-use crate::reader::Format;
-use crate::text::TextFile;
-use crate::triplets::TripletSet;
-
-/// The names that messages offer.
-pub(crate) const KNOWN_NAMES: &str = "klue-sts:{train,dev}, kor-sts:{train,dev,test}, sample:{train,dev,test}";
-
-/// The files of each named dataset, as upstream calls them; the first that exists is read.
-const NAMED: &[(&str, &[&str])] = &[
-    // Upstream's own train file is JSON; the one that `fetch` can get is its conversion to CSV.
-    ("klue-sts:train", &["klue-sts/klue-sts-v1.1_train.json", "klue-sts/klue-sts-v1.1_train.csv"]),
-    ("klue-sts:dev", &["klue-sts/klue-sts-v1.1_dev.json"]),
-    ("kor-sts:train", &["kor-sts/sts-train.tsv"]),
-    ("kor-sts:dev", &["kor-sts/sts-dev.tsv"]),
-    ("kor-sts:test", &["kor-sts/sts-test.tsv"]),
-    ("sample:train", &["sample/sample-train.json"]),
-    ("sample:dev", &["sample/sample-dev.json"]),
-    ("sample:test", &["sample/sample-test.json"]),
-];
-
-/// Whether a spec is the name of scored pairs.
-pub(crate) fn is_named(spec: &str) -> bool {
-    NAMED.iter().any(|(name, _)| *name == spec)
-}
 
 /// Finds the file of `spec`: a known name, or the path of a file.
 pub(crate) fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
-    let Some((_, files)) = NAMED.iter().find(|(name, _)| *name == spec) else {
+    let Some((_, files)) = PAIRS.iter().find(|(name, _)| *name == spec) else {
         return locate_path(spec, dir);
     };
     let mut roots = vec![dir.path().to_owned()];
@@ -50,9 +27,9 @@ fn locate_path(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
     let path = dir.resolve(spec);
     if path.exists() {
         Ok(path)
-    } else if TripletSet::is_named(spec) {
+    } else if is_examples(spec) {
         Err(Error::OtherKind { spec: spec.to_owned(), kind: "examples without scores", objective: "contrastive" })
-    } else if TextFile::is_text(&path) {
+    } else if is_text(&path) {
         Err(Error::OtherKind { spec: spec.to_owned(), kind: "running text", objective: "mlm" })
     } else if Format::of(&path).is_some() {
         let remedy = "check the path".to_owned();
@@ -79,6 +56,7 @@ fn remedy(spec: &str, dir: &DataDir) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::KNOWN_NAMES;
     use std::fs;
 
     fn dir_with(files: &[&str]) -> (tempfile::TempDir, DataDir) {

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Located, newlines};
+use super::failure::{Located, newlines};
 use crate::error::Problem;
 use crate::pair::{SentencePair, check_score};
-use crate::reading::Scale;
+use crate::scale::Scale;
 
 /// A record of either form; other fields are ignored.
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! Reading a file of sentence pairs: KLUE's JSON, or a table of any form.
 
+mod failure;
 mod json;
 mod pairs;
 
@@ -12,57 +13,13 @@ use std::{
 use tables::{Layout, Source};
 
 use crate::{
+    catalogue::Format,
     error::{Error, Problem},
     pair::SentencePair,
     reading::Reading,
 };
-use pairs::PairTable;
-
-/// What the extension of a file's name says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Json,
-    Tsv,
-    /// Any other table.
-    Table,
-}
-
-impl Format {
-    /// The format that the extension of `path` names.
-    pub(crate) fn of(path: &Path) -> Option<Format> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "json" => Some(Format::Json),
-            "tsv" => Some(Format::Tsv),
-            extension => tables::EXTENSIONS.contains(&extension).then_some(Format::Table),
-        }
-    }
-}
-
-/// A problem with the line it was found on; `None` where it concerns the whole file.
-type Located = (Option<usize>, Problem);
-
-/// A failure that does not know its file's path yet.
-enum Failure {
-    Io(std::io::Error),
-    At(Located),
-}
-
-impl Failure {
-    fn of(self, path: &Path) -> Error {
-        let path = path.to_owned();
-        match self {
-            Failure::Io(cause) => Error::Io { path, action: "read the file", cause },
-            Failure::At((Some(line), problem)) => Error::Record { path, line, problem },
-            Failure::At((None, problem)) => Error::File { path, problem },
-        }
-    }
-}
-
-impl From<Located> for Failure {
-    fn from(located: Located) -> Failure {
-        Failure::At(located)
-    }
-}
+use failure::{Failure, Located, newlines};
+use pairs::{PairTable, PartIterator};
 
 /// A file of pairs whose form is known.
 #[derive(Debug, Clone)]
@@ -134,8 +91,6 @@ impl Reader {
     }
 }
 
-type PartIterator = Box<dyn Iterator<Item = Result<Vec<SentencePair>, Failure>>>;
-
 /// Whether a file's first character, but for white space and a byte order mark, is `[` or nothing else is there.
 fn begins_an_array(path: &Path) -> std::io::Result<bool> {
     let mut bytes = Vec::new();
@@ -160,8 +115,4 @@ fn utf8(bytes: &[u8]) -> Result<&str, Located> {
         let line = 1 + newlines(valid);
         (Some(line), Problem::InvalidUtf8 { byte: rest.first().copied().unwrap_or_default() })
     })
-}
-
-fn newlines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte == b'\n').count()
 }

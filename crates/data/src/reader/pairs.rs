@@ -3,12 +3,15 @@
 use arrow_array::{Array, ArrayRef, LargeStringArray, cast::AsArray};
 use tables::{Batch, Column, Layout, Options, Source, Table};
 
-use super::{Failure, Located, PartIterator};
+use super::failure::{Failure, Located};
 use crate::{
     error::Problem,
     pair::{SentencePair, parse_score},
-    reading::{Reading, Scale},
+    reading::Reading,
+    scale::Scale,
 };
+
+pub(super) type PartIterator = Box<dyn Iterator<Item = Result<Vec<SentencePair>, Failure>>>;
 
 /// Names of a column of scores.
 const SCORES: [&str; 2] = ["score", "label"];

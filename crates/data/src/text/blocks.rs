@@ -6,7 +6,7 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::TextFile;
+use super::file::TextFile;
 use crate::{
     error::{Error, Problem},
     exclusion::Exclusion,

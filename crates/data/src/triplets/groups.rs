@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Parsed, Triplet};
+use super::example::{Parsed, Triplet};
 use crate::error::Problem;
 
 /// All sentences.

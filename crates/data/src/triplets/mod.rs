@@ -1,5 +1,6 @@
 //! Examples of contrastive training: an anchor, a sentence that means the same, and one that does not.
 
+mod example;
 mod groups;
 mod neighbours;
 mod nli;
@@ -10,56 +11,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use example::{Triplet, UnmatchedPair};
 pub use scored::POSITIVE_SCORE;
 
+use example::Parsed;
+
 use crate::{
+    catalogue::{self, EXAMPLES, Format},
     data_dir::DataDir,
     dataset::Dataset,
     error::{Error, Problem},
-    exclusion::Exclusion,
-    reader::Format,
     spec,
     text::TextFile,
 };
-
-/// An anchor with its positive, and with the hard negatives that its file gives or that are found for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Triplet {
-    /// The sentence that the others are compared with.
-    pub anchor: String,
-    /// A sentence that should be close to it.
-    pub positive: String,
-    /// Sentences that look alike and should be far.
-    pub negatives: Vec<String>,
-    /// Examples of one group are no negatives of each other; counted from 0 within a set.
-    pub group: usize,
-}
-
-impl Triplet {
-    /// Whether an excluded sentence stands in one of its sentences.
-    pub fn holds(&self, exclusion: &Exclusion) -> bool {
-        let sentences = [&self.anchor, &self.positive].into_iter().chain(&self.negatives);
-        sentences.into_iter().any(|sentence| exclusion.is_within(sentence))
-    }
-}
-
-/// Two sentences that are no example, since they do not mean the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnmatchedPair {
-    /// A sentence.
-    pub first: String,
-    /// Another.
-    pub second: String,
-    /// Whether they are too alike for one to be a hard negative of the other.
-    pub is_alike: bool,
-}
-
-impl UnmatchedPair {
-    /// Whether an excluded sentence stands in one of its sentences.
-    pub fn holds(&self, exclusion: &Exclusion) -> bool {
-        [&self.first, &self.second].into_iter().any(|sentence| exclusion.is_within(sentence))
-    }
-}
 
 /// All examples of a file.
 #[derive(Debug, Clone)]
@@ -72,30 +36,13 @@ pub struct TripletSet {
     pub unmatched: Vec<UnmatchedPair>,
 }
 
-/// What a file holds.
-#[derive(Debug, Default)]
-struct Parsed {
-    triplets: Vec<Triplet>,
-    unmatched: Vec<UnmatchedPair>,
-}
-
 /// Reads a text; a problem has the line that it was found on.
 type Parse = fn(&str) -> Result<Parsed, (usize, Problem)>;
-
-/// The names that messages offer.
-pub(crate) const KNOWN_TRIPLETS: &str = "klue-nli:{train,dev}, para-kqc:train";
-
-/// The file of each named set below the data directory.
-const NAMED: [(&str, &str); 3] = [
-    ("klue-nli:train", "klue-nli/klue-nli-v1.1_train.json"),
-    ("klue-nli:dev", "klue-nli/klue-nli-v1.1_dev.json"),
-    ("para-kqc:train", "para-kqc/paraKQC_v1.no_klue_dev_groups.tsv"),
-];
 
 impl TripletSet {
     /// Whether a spec is a name, not a path.
     pub fn is_named(spec: &str) -> bool {
-        NAMED.iter().any(|(name, _)| *name == spec)
+        catalogue::is_examples(spec)
     }
 
     /// The file that [`TripletSet::load`] would read.
@@ -103,14 +50,14 @@ impl TripletSet {
     /// # Errors
     /// Where there is none.
     pub fn locate(spec: &str, dir: &DataDir) -> Result<PathBuf, Error> {
-        let named = NAMED.iter().find(|(name, _)| *name == spec);
+        let named = EXAMPLES.iter().find(|(name, _)| *name == spec);
         let path = match named {
             Some((_, file)) => dir.path().join(file),
-            None if spec::is_named(spec) => spec::locate(spec, dir)?,
+            None if catalogue::is_pairs(spec) => spec::locate(spec, dir)?,
             None => dir.resolve(spec),
         };
         if !path.is_file() {
-            return Err(match named.is_some() || TextFile::is_text(&path) || Format::of(&path).is_some() {
+            return Err(match named.is_some() || catalogue::is_text(&path) || Format::of(&path).is_some() {
                 true => Error::MissingTriplets { spec: spec.to_owned(), path },
                 false => Error::UnknownTriplets { spec: spec.to_owned() },
             });
@@ -134,8 +81,8 @@ impl TripletSet {
             parse(&read_text(&path)?).map_err(|(line, problem)| Error::Record { path: path.clone(), line, problem })
         };
         let parsed = match Format::of(&path) {
-            _ if spec::is_named(spec) => scored::read(&Dataset::load(spec, dir)?)?,
-            _ if TextFile::is_text(&path) => {
+            _ if catalogue::is_pairs(spec) => scored::read(&Dataset::load(spec, dir)?)?,
+            _ if catalogue::is_text(&path) => {
                 let triplets = neighbours::read(&TextFile::locate(&path.to_string_lossy(), dir)?, text_pairs)?;
                 Parsed { triplets, ..Parsed::default() }
             }
@@ -153,7 +100,7 @@ impl TripletSet {
 
 /// Every sentence of a named set, in the order of its file.
 pub(crate) fn sentences(spec: &str, dir: &DataDir) -> Result<Vec<String>, Error> {
-    let (_, file) = NAMED.iter().find(|(name, _)| *name == spec).expect("the caller's spec is a name");
+    let (_, file) = EXAMPLES.iter().find(|(name, _)| *name == spec).expect("the caller's spec is a name");
     let path = dir.path().join(file);
     if !path.is_file() {
         return Err(Error::MissingTriplets { spec: spec.to_owned(), path });

@@ -1,6 +1,6 @@
 //! Neighbouring sentences of a text: what stands side by side is about the same.
 
-use super::Triplet;
+use super::example::Triplet;
 use crate::{
     error::Error,
     text::{self, TextFile},

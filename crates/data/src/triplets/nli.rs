@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{Parsed, Triplet, UnmatchedPair};
+use super::example::{Parsed, Triplet, UnmatchedPair};
 use crate::error::Problem;
 
 #[derive(Deserialize)]

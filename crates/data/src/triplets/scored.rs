@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Parsed, Triplet, UnmatchedPair};
+use super::example::{Parsed, Triplet, UnmatchedPair};
 use crate::{dataset::Dataset, error::Error};
 
 /// Score from which on two sentences mean the same, as KLUE-STS's binary label has it; the threshold of F1 too.
