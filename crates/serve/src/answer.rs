@@ -3,20 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody};
 use serde::Serialize;
 
-use crate::embedder::Cost;
-
-/// Header: how many sentences were cut at the model's number of tokens.
-pub(crate) const TRUNCATED: &str = "x-truncated";
-/// Header: milliseconds of tokenizing.
-pub(crate) const TOKENIZATION_TIME: &str = "x-tokenization-time";
-/// Header: milliseconds in the queue.
-pub(crate) const QUEUE_TIME: &str = "x-queue-time";
-/// Header: milliseconds of the batches that the request was part of.
-pub(crate) const INFERENCE_TIME: &str = "x-inference-time";
-/// Header: milliseconds from the request's head to the answer.
-pub(crate) const TOTAL_TIME: &str = "x-total-time";
-/// Header: tokens of the request's sentences.
-pub(crate) const TOKENS: &str = "x-compute-tokens";
+use crate::{
+    embedder::Cost,
+    headers::{INFERENCE_TIME, QUEUE_TIME, TOKENIZATION_TIME, TOKENS, TRUNCATED},
+};
 
 /// A JSON body and what it has cost.
 pub(crate) struct Answer<T> {

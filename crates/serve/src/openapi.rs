@@ -1,19 +1,15 @@
 //! The OpenAPI 3.1 description of every route, as the server really answers.
 
-use std::collections::BTreeMap;
-
 use utoipa::{
-    IntoResponses, Modify, OpenApi,
+    Modify, OpenApi,
     openapi::{
-        self, Ref, RefOr, Response, ResponseBuilder, Schema,
-        content::ContentBuilder,
-        header::HeaderBuilder,
-        schema::{ObjectBuilder, Type},
+        self, RefOr, Schema,
+        schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-use crate::{answer, error, middleware::REQUEST_ID, routes, state::State, types};
+use crate::{error, headers, responses::header, routes, state::State, types};
 
 /// The description of the server.
 pub(crate) fn describe(state: &State) -> openapi::OpenApi {
@@ -52,91 +48,6 @@ pub(crate) fn describe(state: &State) -> openapi::OpenApi {
 )]
 struct Api;
 
-/// Errors of routes that ask the engine for what a JSON body says.
-pub(crate) struct AskErrors;
-
-/// Errors of routes that ask the engine for what a query says.
-pub(crate) struct QueryErrors;
-
-/// Errors of `POST /predict`.
-pub(crate) struct UploadErrors;
-
-/// Errors of `POST /search`.
-pub(crate) struct SearchErrors;
-
-/// Errors of OpenAI's route.
-pub(crate) struct OpenAiErrors;
-
-/// Errors of routes that ask nothing.
-pub(crate) struct PlainErrors;
-
-const ASK: &[u16] = &[400, 401, 408, 413, 415, 422, 429, 500, 503];
-
-impl IntoResponses for AskErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(ASK, "ErrorBody")
-    }
-}
-
-impl IntoResponses for QueryErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[400, 401, 422, 429, 500, 503], "ErrorBody")
-    }
-}
-
-impl IntoResponses for UploadErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(ASK, "ErrorBody")
-    }
-}
-
-impl IntoResponses for SearchErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[ASK, &[404]].concat(), "ErrorBody")
-    }
-}
-
-impl IntoResponses for OpenAiErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[400, 401, 408, 413, 415, 429, 500, 503], "OpenAiErrorBody")
-    }
-}
-
-impl IntoResponses for PlainErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[401, 500], "ErrorBody")
-    }
-}
-
-fn errors(statuses: &[u16], body: &str) -> BTreeMap<String, RefOr<Response>> {
-    let description = |status| match status {
-        400 => "The request is not of its form, or something in it is missing or empty",
-        401 => "An API key is needed, and there is none or a wrong one",
-        404 => "The server has no corpus",
-        408 => "The body did not arrive in time",
-        413 => "The request is beyond a limit, which the error names",
-        415 => "The body is of another type",
-        422 => "A value does not serve",
-        429 => "Too much is in work: try again after the time in `Retry-After`",
-        500 => "The encoder failed on this request",
-        _ => "The server is shutting down, its engine has stopped, or the answer was not ready in time",
-    };
-    let response = |status| {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(body))).build();
-        let mut response = ResponseBuilder::new().description(description(status)).content("application/json", content);
-        if status == 429 {
-            response =
-                response.header("Retry-After", header("Seconds after which there should be room", Type::Integer));
-        }
-        RefOr::T(response.build())
-    };
-    statuses.iter().map(|&status| (status.to_string(), response(status))).collect()
-}
-
-fn header(description: &str, kind: Type) -> openapi::header::Header {
-    HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(kind))).description(Some(description)).build()
-}
-
 /// Adds the headers that answers have.
 struct Headers;
 
@@ -151,34 +62,34 @@ impl Modify for Headers {
                     let mut add = |name: &str, what: &str, kind| {
                         response.headers.insert(name.to_owned(), RefOr::T(header(what, kind)));
                     };
-                    add(REQUEST_ID, "The request's id, the client's own if it sent one", Type::String);
-                    add(answer::TOTAL_TIME, "Milliseconds from the request's head to the answer", Type::Number);
+                    add(headers::REQUEST_ID, "The request's id, the client's own if it sent one", Type::String);
+                    add(headers::TOTAL_TIME, "Milliseconds from the request's head to the answer", Type::Number);
                     if status != "200" || !asks {
                         continue;
                     }
-                    add(answer::TRUNCATED, "Sentences that were cut at the model's number of tokens", Type::Integer);
-                    add(answer::TOKENS, "Tokens of the request's sentences", Type::Integer);
-                    add(answer::TOKENIZATION_TIME, "Milliseconds of tokenizing", Type::Number);
-                    add(answer::QUEUE_TIME, "Milliseconds in the queue", Type::Number);
+                    add(headers::TRUNCATED, "Sentences that were cut at the model's number of tokens", Type::Integer);
+                    add(headers::TOKENS, "Tokens of the request's sentences", Type::Integer);
+                    add(headers::TOKENIZATION_TIME, "Milliseconds of tokenizing", Type::Number);
+                    add(headers::QUEUE_TIME, "Milliseconds in the queue", Type::Number);
                     add(
-                        answer::INFERENCE_TIME,
+                        headers::INFERENCE_TIME,
                         "Milliseconds of the batches that the request was part of",
                         Type::Number,
                     );
                     if is_file {
                         add(
-                            routes::rank::ENCODING,
+                            headers::CSV_ENCODING,
                             "The file's encoding: UTF-8, CP949, UTF-16LE or UTF-16BE",
                             Type::String,
                         );
-                        add(routes::rank::DELIMITER, "comma, tab, semicolon, pipe, other or none", Type::String);
-                        add(routes::rank::HEADER, "Whether the first row was read as a header", Type::Boolean);
+                        add(headers::CSV_DELIMITER, "comma, tab, semicolon, pipe, other or none", Type::String);
+                        add(headers::CSV_HEADER, "Whether the first row was read as a header", Type::Boolean);
                         add(
-                            routes::rank::COLUMN,
+                            headers::CSV_COLUMN,
                             "The column, by its name (percent-encoded) or its number",
                             Type::String,
                         );
-                        add(routes::rank::SHEET, "The sheet of a workbook (percent-encoded)", Type::String);
+                        add(headers::CSV_SHEET, "The sheet of a workbook (percent-encoded)", Type::String);
                     }
                 }
             }

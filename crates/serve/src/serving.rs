@@ -1,47 +1,17 @@
 //! A server's life: the model is loaded, requests are answered, a signal ends it gracefully.
 
 use std::{
-    io,
     net::{SocketAddr, TcpListener},
     time::{Duration, Instant},
 };
 
 use actix_web::{HttpServer, http::KeepAlive, rt, web};
-use model::BUNDLED_MODEL;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{app::app, engine::StartError, loading, settings::Settings, tls};
+use crate::{app::app, failure::Error, loading, settings::Settings, tls};
 
 const BACKLOG: i32 = 4096; // connections that wait to be accepted
-
-/// Why a server did not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The default model is not there.
-    #[error(
-        "{BUNDLED_MODEL}: no such directory: it comes with the project, so run from its root, or name a model by --model"
-    )]
-    NoModel,
-    /// The model does not load.
-    #[error(transparent)]
-    Model(#[from] model::Error),
-    /// The engine does not start.
-    #[error(transparent)]
-    Engine(#[from] StartError<model::Error>),
-    /// The corpus cannot be searched.
-    #[error("{0:#}")]
-    Corpus(anyhow::Error),
-    /// The address is not to be had.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, io::Error),
-    /// Certificate or key do not serve.
-    #[error(transparent)]
-    Tls(#[from] tls::Error),
-    /// The system refuses something.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 /// Serves until a signal comes; then finishes the work in hand within the grace time.
 pub fn run(settings: &Settings) -> Result<(), Error> {

@@ -6,22 +6,22 @@ mod observe;
 
 pub(crate) use access::access;
 pub(crate) use deadline::deadline;
-pub(crate) use observe::{REQUEST_ID, observe};
+pub(crate) use observe::observe;
 
 use actix_cors::Cors;
 use actix_web::http::{Method, header};
 
-use crate::{answer, routes::rank, state::State};
+use crate::{headers, state::State};
 
 /// Pages of the allowed origins may call, with an API key, and read the server's own headers.
 pub(crate) fn cors(state: &State) -> Cors {
     let mut cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
-        .allowed_header(REQUEST_ID)
-        .expose_headers([REQUEST_ID, answer::TRUNCATED, answer::TOKENS, answer::TOTAL_TIME])
-        .expose_headers([answer::TOKENIZATION_TIME, answer::QUEUE_TIME, answer::INFERENCE_TIME, "retry-after"])
-        .expose_headers([rank::ENCODING, rank::DELIMITER, rank::HEADER, rank::COLUMN])
+        .allowed_header(headers::REQUEST_ID)
+        .expose_headers([headers::REQUEST_ID, headers::TRUNCATED, headers::TOKENS, headers::TOTAL_TIME])
+        .expose_headers([headers::TOKENIZATION_TIME, headers::QUEUE_TIME, headers::INFERENCE_TIME, "retry-after"])
+        .expose_headers([headers::CSV_ENCODING, headers::CSV_DELIMITER, headers::CSV_HEADER, headers::CSV_COLUMN])
         .max_age(3600);
     for origin in &state.cors_origins {
         cors = if origin == "*" { cors.allow_any_origin().send_wildcard() } else { cors.allowed_origin(origin) };

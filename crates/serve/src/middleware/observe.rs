@@ -14,10 +14,12 @@ use actix_web::{
     web,
 };
 
-use crate::{answer::TOTAL_TIME, embedder::Cost, error::ApiError, state::State};
-
-/// Header: the request's id, the client's own if it sent one.
-pub(crate) const REQUEST_ID: &str = "x-request-id";
+use crate::{
+    embedder::Cost,
+    error::ApiError,
+    headers::{REQUEST_ID, TOTAL_TIME},
+    state::State,
+};
 
 const LONGEST_ID: usize = 64; // characters
 

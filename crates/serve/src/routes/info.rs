@@ -2,7 +2,7 @@
 
 use actix_web::web;
 
-use crate::{openapi::PlainErrors, state::State, types::Info};
+use crate::{responses::PlainErrors, state::State, types::Info};
 
 /// The model, and the server's limits
 #[utoipa::path(

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::{error::ApiError, openapi::PlainErrors, state::State};
+use crate::{error::ApiError, responses::PlainErrors, state::State};
 
 /// Counters and histograms in Prometheus's text format
 #[utoipa::path(

@@ -9,7 +9,7 @@ use crate::{
     body::Json,
     engine::Admission,
     error::ApiError,
-    openapi::OpenAiErrors,
+    responses::OpenAiErrors,
     state::State,
     types::{EncodingFormat, OpenAiEmbedding, OpenAiRequest, OpenAiResponse, Usage, Vector},
 };

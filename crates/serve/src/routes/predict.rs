@@ -10,7 +10,7 @@ use crate::{
     answer::Answer,
     engine::Admission,
     error::ApiError,
-    openapi::QueryErrors,
+    responses::QueryErrors,
     state::State,
     types::{PairQuery, Score},
 };

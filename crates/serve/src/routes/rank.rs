@@ -17,9 +17,10 @@ use super::check_sentence;
 use crate::{
     answer::Answer,
     error::ApiError,
+    headers,
     json::Sentence,
-    openapi::UploadErrors,
     ranking::{Checked, Ranked},
+    responses::AskErrors,
     rows::Rows,
     state::State,
     upload::Upload,
@@ -27,17 +28,6 @@ use crate::{
 
 /// All but RFC 3986's unreserved characters.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// Header: the file's encoding.
-pub(crate) const ENCODING: &str = "x-csv-encoding";
-/// Header: comma, tab, semicolon, pipe, other or none.
-pub(crate) const DELIMITER: &str = "x-csv-delimiter";
-/// Header: whether the first row was read as a header.
-pub(crate) const HEADER: &str = "x-csv-header";
-/// Header: the sheet of a workbook (percent-encoded).
-pub(crate) const SHEET: &str = "x-csv-sheet";
-/// Header: the column of the sentences, by its name (percent-encoded) or its number.
-pub(crate) const COLUMN: &str = "x-csv-column";
 
 /// Scores of a table's rows
 ///
@@ -48,7 +38,7 @@ pub(crate) const COLUMN: &str = "x-csv-column";
 #[utoipa::path(
     post, path = "/predict", tag = "ko-sts",
     request_body(content = RankForm, content_type = "multipart/form-data"),
-    responses((status = 200, description = "Scores, 5 · cosine", body = RankResponse), UploadErrors)
+    responses((status = 200, description = "Scores, 5 · cosine", body = RankResponse), AskErrors)
 )]
 pub(crate) async fn rank(
     state: web::Data<State>,
@@ -96,12 +86,12 @@ fn describe(layout: &Layout, column: &Column, sheet: Option<&str>, response: &mu
     let sheet = sheet.map(|sheet| utf8_percent_encode(sheet, NOT_UNRESERVED).to_string());
     let delimiter = layout.delimiter.to_string();
     let always = [
-        (ENCODING, layout.encoding),
-        (DELIMITER, delimiter.as_str()),
-        (HEADER, if layout.has_header { "true" } else { "false" }),
-        (COLUMN, column.as_str()),
+        (headers::CSV_ENCODING, layout.encoding),
+        (headers::CSV_DELIMITER, delimiter.as_str()),
+        (headers::CSV_HEADER, if layout.has_header { "true" } else { "false" }),
+        (headers::CSV_COLUMN, column.as_str()),
     ];
-    for (name, value) in always.into_iter().chain(sheet.as_deref().map(|sheet| (SHEET, sheet))) {
+    for (name, value) in always.into_iter().chain(sheet.as_deref().map(|sheet| (headers::CSV_SHEET, sheet))) {
         if let Ok(value) = HeaderValue::from_str(value) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }

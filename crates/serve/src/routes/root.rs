@@ -9,7 +9,7 @@ use utoipa::{
 };
 
 use super::{embed, similarity};
-use crate::{answer::Answer, body::Json, error::ApiError, json::Object, openapi::AskErrors, state::State};
+use crate::{answer::Answer, body::Json, error::ApiError, json::Object, responses::AskErrors, state::State};
 
 /// Embeddings or similarities, as `inputs` says
 ///

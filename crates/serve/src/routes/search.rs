@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::check_sentence;
 use crate::{
     answer::Answer, body::Json, engine::Admission, error::ApiError, filter::Filter, json::Sentence,
-    openapi::SearchErrors, state::State,
+    responses::SearchErrors, state::State,
 };
 
 const DEFAULT: usize = 10;

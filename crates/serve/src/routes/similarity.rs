@@ -4,7 +4,7 @@ use actix_web::web;
 
 use super::{check_prompt, check_sentence, check_sentences};
 use crate::{
-    answer::Answer, body::Json, engine::Admission, error::ApiError, openapi::AskErrors, state::State,
+    answer::Answer, body::Json, engine::Admission, error::ApiError, responses::AskErrors, state::State,
     types::SimilarityRequest,
 };
 
