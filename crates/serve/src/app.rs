@@ -34,7 +34,6 @@ pub fn app(
     let layers = cors(&state);
     let api = openapi::describe(&state);
     App::new()
-        .app_data(web::PayloadConfig::new(state.limits.max_body_bytes))
         .app_data(web::QueryConfig::default().error_handler(|error, _| ApiError::Malformed(error.to_string()).into()))
         .app_data(state)
         .configure(routes)

@@ -10,7 +10,7 @@ use actix_web::web;
 use model::{Tokenized, Tokenizer};
 
 use crate::{
-    cache::{EmbeddingCache, Known},
+    cache::{EmbeddingCache, Holder, Known},
     engine::{Admission, Embedding, Engine},
     error::ApiError,
     metrics::Metrics,
@@ -73,13 +73,14 @@ impl Embedder {
     /// One embedding for each sentence; without `truncate`, a sentence that is too long is an error.
     pub(crate) async fn embed(
         &self,
+        holder: Holder,
         sentences: Vec<String>,
         truncate: bool,
         admission: Admission,
     ) -> Result<(Vec<Embedding>, Cost), ApiError> {
         let mut known: HashMap<&str, Option<Known>> = HashMap::new();
         for sentence in &sentences {
-            known.entry(sentence).or_insert_with(|| self.cache.get(sentence));
+            known.entry(sentence).or_insert_with(|| self.cache.get(holder, sentence));
         }
         let missing: Vec<String> =
             known.iter().filter(|(_, known)| known.is_none()).map(|(sentence, _)| (*sentence).to_owned()).collect();
@@ -107,7 +108,7 @@ impl Embedder {
                 if let Some(place) = known.get_mut(sentence.as_str()) {
                     *place = Some(found.clone());
                 }
-                self.cache.insert(sentence, found);
+                self.cache.insert(holder, sentence, found);
             }
         }
         let mut embeddings = Vec::with_capacity(sentences.len());

@@ -7,7 +7,10 @@ use actix_web::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::engine::Failure;
+use crate::{
+    echo::{beginning, shortened},
+    engine::Failure,
+};
 
 /// What is answered instead of a result.
 #[derive(Debug, thiserror::Error)]
@@ -22,13 +25,13 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     Unauthorized(&'static str),
     /// There is no such route.
-    #[error("no route {0}; /docs has them all")]
+    #[error("no route {}; /docs has them all", beginning(.0))]
     NotFound(String),
     /// There is nothing to search.
     #[error("this server has no corpus to search: it is started with one by --corpus DIR")]
     NoCorpus,
     /// The route is there for other methods.
-    #[error("{method} is not for this route, which has {allow}")]
+    #[error("{} is not for this route, which has {allow}", beginning(method))]
     MethodNotAllowed {
         /// The method of the request.
         method: String,
@@ -59,6 +62,17 @@ pub(crate) enum ApiError {
         /// Seconds after which there should be room.
         retry_after: u64,
     },
+    /// There is no place for the request, or no memory for its body or its answer.
+    #[error("the server has as many requests in hand as it takes: try again in {retry_after} s")]
+    Busy {
+        /// Seconds after which there should be room.
+        retry_after: u64,
+    },
+    /// The request is for another host.
+    #[error(
+        "the request is for another host: this server has a corpus and no API keys, and answers for this machine's own names and those given by --allowed-host"
+    )]
+    Misdirected,
     /// The request was not answered in time.
     #[error("the answer was not ready within {0} s")]
     Late(f64),
@@ -149,6 +163,7 @@ impl ApiError {
             | Self::MethodNotAllowed { .. }
             | Self::TooLarge(_)
             | Self::MediaType(_)
+            | Self::Misdirected
             | Self::Invalid(_) => ErrorType::Validation,
             Self::Table(tables::Error::Io(_)) | Self::Backend(_) => ErrorType::Backend,
             Self::Table(_) => ErrorType::Validation,
@@ -157,8 +172,42 @@ impl ApiError {
             Self::NotFound(_) | Self::NoCorpus => ErrorType::NotFound,
             Self::TooSlow(..) | Self::Late(_) => ErrorType::Timeout,
             Self::Tokenizer(_) => ErrorType::Tokenizer,
-            Self::Overloaded { .. } => ErrorType::Overloaded,
+            Self::Overloaded { .. } | Self::Busy { .. } => ErrorType::Overloaded,
             Self::Unhealthy(_) => ErrorType::Unhealthy,
+        }
+    }
+
+    /// Its name in the log. The log has no text of clients, so it has no message of an error that may quote one.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Empty(_) => "empty",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::NotFound(_) => "no such route",
+            Self::NoCorpus => "no corpus",
+            Self::MethodNotAllowed { .. } => "method not allowed",
+            Self::TooSlow(..) => "too slow",
+            Self::TooLarge(_) => "too large",
+            Self::MediaType(_) => "media type",
+            Self::Invalid(_) => "invalid",
+            Self::Table(tables::Error::Io(_)) => "unreadable upload",
+            Self::Table(_) => "table",
+            Self::Tokenizer(_) => "tokenizer",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Busy { .. } => "busy",
+            Self::Misdirected => "misdirected",
+            Self::Late(_) => "late",
+            Self::Backend(_) => "backend",
+            Self::Unhealthy(_) => "unhealthy",
+        }
+    }
+
+    /// What the server itself has to say of it, for the log: of what is the server's fault, all.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Backend(what) => Some(what),
+            Self::Unhealthy(what) => Some(what),
+            _ => None,
         }
     }
 
@@ -174,19 +223,22 @@ impl ApiError {
             status if status.is_server_error() => "server_error",
             _ => "invalid_request_error",
         };
-        let error = OpenAiError { message: self.to_string(), kind, param: None, code: None };
+        let error = OpenAiError { message: shortened(&self.to_string()), kind, param: None, code: None };
         self.builder(status).json(OpenAiErrorBody { error })
     }
 
     fn builder(&self, status: StatusCode) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(status);
-        match self {
-            Self::Overloaded { retry_after } => drop(response.insert_header((header::RETRY_AFTER, *retry_after))),
-            Self::Late(_) | Self::Unhealthy(_) => drop(response.insert_header((header::RETRY_AFTER, 5))),
-            Self::MethodNotAllowed { allow, .. } => drop(response.insert_header((header::ALLOW, *allow))),
-            Self::Unauthorized(_) => drop(response.insert_header((header::WWW_AUTHENTICATE, "Bearer"))),
-            _ => {}
-        }
+        let header = match self {
+            Self::Overloaded { retry_after } | Self::Busy { retry_after } => {
+                (header::RETRY_AFTER, retry_after.to_string())
+            }
+            Self::Late(_) | Self::Unhealthy(_) => (header::RETRY_AFTER, "5".to_owned()),
+            Self::MethodNotAllowed { allow, .. } => (header::ALLOW, (*allow).to_owned()),
+            Self::Unauthorized(_) => (header::WWW_AUTHENTICATE, "Bearer".to_owned()),
+            _ => return response,
+        };
+        response.insert_header(header);
         response
     }
 }
@@ -203,7 +255,8 @@ impl ResponseError for ApiError {
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Table(tables::Error::Io(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Invalid(_) | Self::Table(_) | Self::Tokenizer(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded { .. } | Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Backend(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Late(_) | Self::Unhealthy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -220,7 +273,7 @@ impl ResponseError for ApiError {
             }
             _ => None,
         };
-        let (error, error_type) = (self.to_string(), self.error_type());
+        let (error, error_type) = (shortened(&self.to_string()), self.error_type());
         self.builder(self.status_code()).json(ErrorBody { error, error_type, columns })
     }
 }

@@ -29,6 +29,9 @@ pub enum Error {
     /// Certificate or key do not serve.
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    /// The engine ended while requests were answered; the log says why.
+    #[error("the engine has stopped")]
+    EngineEnded,
     /// The system refuses something.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -8,14 +8,17 @@
 mod answer;
 mod app;
 mod body;
+mod budget;
 mod cache;
 mod corpus;
+mod echo;
 mod embedder;
 mod engine;
 mod error;
 mod failure;
 mod filter;
 mod headers;
+mod host;
 mod json;
 mod loading;
 pub mod logging;

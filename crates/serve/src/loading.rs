@@ -76,7 +76,7 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         Info { corpus_rows: corpus.as_ref().map(Corpus::rows), ..info(settings, loaded, precision, max_batch_tokens) };
     let cache = EmbeddingCache::new(settings.cache_mib, metrics.clone());
     let embedder = Embedder::new(Arc::new(engine), loaded.tokenizer.clone(), cache, metrics.clone());
-    Ok(State::new(embedder, corpus, info, settings, metrics))
+    State::new(embedder, corpus, info, settings, metrics).map_err(|error| Error::Io(std::io::Error::other(error)))
 }
 
 /// What is known of a model once it is loaded.
@@ -119,7 +119,7 @@ pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, m
         similarity: Similarities::new(similarity),
         corpus_rows: None,
         max_concurrent_csv_files: settings.limits.max_csv_jobs,
-        max_concurrent_requests: settings.max_connections,
+        max_concurrent_requests: settings.limits.max_concurrent_requests,
         max_input_length: loaded.tokenizer.max_seq_length(),
         max_batch_tokens,
         max_batch_requests: None,

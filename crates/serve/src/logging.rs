@@ -22,9 +22,30 @@ pub fn init(format: LogFormat, level: LogLevel) {
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
     panic::set_hook(Box::new(|panic| {
-        // libtorch reports a failed operation with its own call stack.
-        let what = panic.payload_as_str().and_then(|text| text.lines().next()).unwrap_or("unknown cause");
+        let what = panic.payload_as_str().map_or("unknown cause", without_values);
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panic: {what}");
     }));
+}
+
+/// The first line of a panic's message up to what it quotes, which may be a client's text. libtorch reports a failed operation
+/// with its own call stack.
+fn without_values(message: &str) -> &str {
+    message.split(['\n', '"', '`']).next().unwrap_or_default().trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_values;
+
+    #[test]
+    fn a_panic_is_logged_without_the_text_that_it_is_about() {
+        let text = "비밀";
+        let panic = std::panic::catch_unwind(|| text[1..].to_owned()).unwrap_err();
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(message.contains(text), "{message}");
+        let logged = without_values(message);
+        assert!(!logged.contains(text) && logged.len() > 20, "{logged}");
+        assert_eq!(without_values("not enough memory\nframe #0: …"), "not enough memory");
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     pub(crate) queue_size: IntGauge,
     /// Tokens that wait.
     pub(crate) queue_tokens: IntGauge,
+    /// Those of requests that fit into a batch.
+    pub(crate) short_queue_tokens: IntGauge,
     /// Sentences of a batch.
     pub(crate) batch_size: Histogram,
     /// Tokens of a batch.
@@ -57,6 +59,10 @@ impl Metrics {
             inference: histogram("te_request_inference_duration", "Seconds of a request's batches", seconds()),
             queue_size: gauge("te_queue_size", "Requests that wait"),
             queue_tokens: gauge("te_queue_tokens", "Tokens that wait within the queue's limit"),
+            short_queue_tokens: gauge(
+                "te_short_queue_tokens",
+                "Tokens that wait, of requests that fit into a batch: what another replica would take over",
+            ),
             batch_size: histogram("te_batch_next_size", "Sentences of a batch", sizes(13)),
             batch_tokens: histogram("te_batch_next_tokens", "Tokens of a batch", sizes(16)),
             cache_hits: counter("te_cache_hits", "Embeddings found in the cache"),

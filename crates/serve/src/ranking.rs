@@ -1,18 +1,21 @@
-//! The rows of a file against one sentence: checked whole, read in pieces, equal sentences encoded once.
+//! The rows of a file against one sentence: checked whole, read in pieces, equal sentences encoded once, answered in pieces.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    io::{self, Read, Seek, SeekFrom, Write},
 };
 
 use actix_web::web;
 use data::score_of;
 use futures_util::{TryStreamExt, stream};
 use model::SimilarityFunction;
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
+use tempfile::SpooledTempFile;
 use utoipa::ToSchema;
 
 use crate::{
+    cache::Holder,
     embedder::{Cost, Embedder},
     engine::{Admission, Embedding},
     error::ApiError,
@@ -28,11 +31,36 @@ pub(crate) struct Checked {
     count: usize,
 }
 
+/// Bytes of an answer that are written at once.
+const WRITTEN: usize = 32 << 10;
+
+/// Bytes of the best rows' sentences that are kept in memory; more of them lie in a file until they are sent.
+const KEPT: usize = 1 << 20;
+
+/// Stands for the sentence of a row without one, and for the place of a row that is not among the best.
+const NONE: u32 = u32::MAX;
+
 /// Scores of rows by their index.
 #[derive(Debug)]
 pub(crate) struct Scores {
-    rows: Vec<Option<u32>>, // which distinct sentence each is; none where it is empty
-    scores: Vec<f32>,       // of the distinct sentences
+    rows: Vec<u32>,   // which distinct sentence each is, or `NONE`
+    scores: Vec<f32>, // of the distinct sentences
+}
+
+/// An answer that is written piece by piece, as the client takes it: it may have many times the memory of the scores.
+pub(crate) enum Written {
+    /// `{"0": 4.1, "1": null, …}`
+    Scores { scores: Scores, next: usize },
+    /// `{"results": […]}`
+    Best { best: Best, next: usize },
+}
+
+/// The best rows in their order, with their sentences.
+pub(crate) struct Best {
+    scores: Scores,
+    order: Vec<u32>,            // rows, best first
+    places: Vec<u64>,           // where the sentence of each begins in `sentences`
+    sentences: SpooledTempFile, // each with its length before it
 }
 
 /// A row among the best.
@@ -72,10 +100,11 @@ impl Checked {
     pub(crate) async fn score(
         self,
         embedder: &Embedder,
+        holder: Holder,
         base: String,
         truncate: bool,
     ) -> Result<(Self, Scores, Cost), ApiError> {
-        let (base, mut cost) = embedder.embed(vec![base], truncate, Admission::Bounded).await?;
+        let (base, mut cost) = embedder.embed(holder, vec![base], truncate, Admission::Bounded).await?;
         let base = &base[0];
         let reader = Reader::new(self.rows, self.count);
         let (finished, mut last) = tokio::sync::oneshot::channel();
@@ -92,7 +121,8 @@ impl Checked {
             }
             Ok(Some((piece, (reader, finished))))
         });
-        let embedded = pieces.map_ok(|piece| embedder.embed(piece, truncate, Admission::Part)).try_buffered(AHEAD);
+        let embedded =
+            pieces.map_ok(|piece| embedder.embed(holder, piece, truncate, Admission::Part)).try_buffered(AHEAD);
         let mut embedded = std::pin::pin!(embedded);
         let mut scores = Vec::new();
         while let Some((embeddings, part)) = embedded.try_next().await? {
@@ -106,45 +136,101 @@ impl Checked {
     }
 
     /// The best `count` rows with their sentences, best first; equal ones in the file's order, empty ones last.
-    pub(crate) fn best(mut self, scores: &Scores, count: usize) -> Result<Vec<Ranked>, ApiError> {
-        let mut order: Vec<usize> = (0..scores.rows.len()).collect();
-        let score = |index: usize| scores.get(index).unwrap_or(f32::NEG_INFINITY);
-        let better = |a: &usize, b: &usize| score(*b).total_cmp(&score(*a)).then(a.cmp(b));
+    pub(crate) fn best(mut self, scores: Scores, count: usize) -> Result<Best, ApiError> {
+        let mut order: Vec<u32> = (0..scores.rows.len() as u32).collect();
+        let score = |row: u32| scores.get(row as usize).unwrap_or(f32::NEG_INFINITY);
+        let better = |a: &u32, b: &u32| score(*b).total_cmp(&score(*a)).then(a.cmp(b));
         if count < order.len() {
             order.select_nth_unstable_by(count, better);
             order.truncate(count);
         }
         order.sort_unstable_by(better);
-        let mut places: HashMap<usize, usize> =
-            order.iter().enumerate().map(|(place, &index)| (index, place)).collect();
-        let mut best: Vec<Option<Ranked>> = order.iter().map(|_| None).collect();
-        let mut index = 0;
-        while !places.is_empty() {
+        let mut place_of = vec![NONE; scores.rows.len()];
+        (0..).zip(&order).for_each(|(place, &row)| place_of[row as usize] = place);
+        let kept = |error: io::Error| ApiError::Backend(format!("cannot keep the best rows: {error}"));
+        let (mut sentences, mut end) = (SpooledTempFile::new(KEPT), 0);
+        let mut places = vec![0; order.len()];
+        for &place in &place_of {
             let Some(row) = self.rows.next() else { break };
             let sentence = row?;
-            if let Some(place) = places.remove(&index) {
-                best[place] = Some(Ranked { index, sentence, score: scores.get(index) });
+            if place != NONE {
+                places[place as usize] = end;
+                let length = sentence.len() as u32; // within a body's bytes
+                sentences.write_all(&length.to_le_bytes()).map_err(kept)?;
+                sentences.write_all(sentence.as_bytes()).map_err(kept)?;
+                end += 4 + u64::from(length);
             }
-            index += 1;
         }
-        Ok(best.into_iter().flatten().collect())
+        Ok(Best { scores, order, places, sentences })
     }
 }
 
 impl Scores {
-    fn get(&self, index: usize) -> Option<f32> {
-        self.rows[index].map(|id| self.scores[id as usize])
+    fn get(&self, row: usize) -> Option<f32> {
+        let id = self.rows[row];
+        (id != NONE).then(|| self.scores[id as usize])
     }
 }
 
-impl Serialize for Scores {
-    /// `{"0": 4.1, "1": null, …}`
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.rows.len()))?;
-        for index in 0..self.rows.len() {
-            map.serialize_entry(&index, &self.get(index))?;
+impl Best {
+    fn row(&mut self, place: usize) -> io::Result<Ranked> {
+        self.sentences.seek(SeekFrom::Start(self.places[place]))?;
+        let mut length = [0; 4];
+        self.sentences.read_exact(&mut length)?;
+        let mut sentence = vec![0; u32::from_le_bytes(length) as usize];
+        self.sentences.read_exact(&mut sentence)?;
+        let index = self.order[place] as usize;
+        let sentence = String::from_utf8(sentence).map_err(io::Error::other)?;
+        Ok(Ranked { index, sentence, score: self.scores.get(index) })
+    }
+}
+
+impl Written {
+    /// Every row's score.
+    pub(crate) fn scores(scores: Scores) -> Self {
+        Self::Scores { scores, next: 0 }
+    }
+
+    /// The best rows.
+    pub(crate) fn best(best: Best) -> Self {
+        Self::Best { best, next: 0 }
+    }
+
+    /// The next piece, and whether it is the last.
+    pub(crate) fn piece(&mut self) -> io::Result<(Vec<u8>, bool)> {
+        let mut piece = Vec::with_capacity(WRITTEN + (WRITTEN >> 3));
+        let (next, rows) = match self {
+            Self::Scores { scores, next } => (next, scores.rows.len()),
+            Self::Best { best, next } => (next, best.order.len()),
+        };
+        let (mut index, is_first) = (*next, *next == 0);
+        while index < rows && piece.len() < WRITTEN {
+            if index > 0 {
+                piece.push(b',');
+            }
+            match self {
+                Self::Scores { scores, .. } => {
+                    write!(piece, "\"{index}\":")?;
+                    serde_json::to_writer(&mut piece, &scores.get(index))?;
+                }
+                Self::Best { best, .. } => serde_json::to_writer(&mut piece, &best.row(index)?)?,
+            }
+            index += 1;
         }
-        map.end()
+        let (head, tail) = match self {
+            Self::Scores { .. } => ("{", "}"),
+            Self::Best { .. } => ("{\"results\":[", "]}"),
+        };
+        if is_first {
+            piece.splice(0..0, head.bytes());
+        }
+        if index == rows {
+            piece.extend_from_slice(tail.as_bytes());
+        }
+        match self {
+            Self::Scores { next, .. } | Self::Best { next, .. } => *next = index,
+        }
+        Ok((piece, index == rows))
     }
 }
 
@@ -154,7 +240,7 @@ struct Reader {
     rows: Rows,
     hashes: [RandomState; 2],
     seen: HashMap<[u64; 2], u32>,
-    ids: Vec<Option<u32>>,
+    ids: Vec<u32>,
 }
 
 impl Reader {
@@ -169,13 +255,13 @@ impl Reader {
             let Some(row) = self.rows.next() else { break };
             let sentence = row?;
             if sentence.is_empty() {
-                self.ids.push(None);
+                self.ids.push(NONE);
                 continue;
             }
             let digest = [0, 1].map(|index: usize| self.hashes[index].hash_one(&sentence));
             let next = self.seen.len() as u32;
             let id = *self.seen.entry(digest).or_insert(next);
-            self.ids.push(Some(id));
+            self.ids.push(id);
             if id == next {
                 piece.push(sentence);
             }

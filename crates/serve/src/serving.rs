@@ -2,14 +2,22 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    pin::pin,
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpServer, http::KeepAlive, rt, web};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use actix_web::{HttpServer, dev::Server, http::KeepAlive, rt, web};
+use rustix::{
+    net::sockopt::set_tcp_user_timeout,
+    process::{Resource, getrlimit, setrlimit},
+};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    low_level::emulate_default_handler,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{app::app, failure::Error, loading, settings::Settings, tls};
+use crate::{app::app, failure::Error, loading, settings::Settings, state::State, tls};
 
 const BACKLOG: i32 = 4096; // connections that wait to be accepted
 
@@ -17,7 +25,7 @@ const BACKLOG: i32 = 4096; // connections that wait to be accepted
 pub fn run(settings: &Settings) -> Result<(), Error> {
     raise_file_limit();
     let tls = settings.tls.as_ref().map(|(certificate, key)| tls::configuration(certificate, key)).transpose()?;
-    let listener = listen(settings.listen)?; // before the weights are read: a port in use is told at once
+    let listener = listen(settings.listen, settings.timeouts.write)?; // before the weights are read: a port in use is told at once
     let state = web::Data::new(loading::state(settings)?);
     let address = listener.local_addr()?;
     rt::System::new().block_on(async {
@@ -39,9 +47,19 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         let server = server.run();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         tracing::info!("listening on {scheme}://{address}");
+        if settings.keys.is_empty() && !address.ip().to_canonical().is_loopback() {
+            tracing::warn!("no API key is needed: everybody who reaches {address} is let in (--allow-anonymous)");
+        }
         let handle = server.handle();
+        let end_of_engine = state.clone();
+        let served = server_until_engine_ends(server, end_of_engine);
         rt::spawn(async move {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            let ended_by = tokio::select! { _ = terminate.recv() => SIGTERM, _ = interrupt.recv() => SIGINT };
+            // Whoever asks twice does not want to wait.
+            rt::spawn(async move {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+                let _ = emulate_default_handler(ended_by);
+            });
             state.drain();
             tracing::info!(in_hand = state.in_hand(), "shutting down");
             let end = Instant::now() + timeouts.grace;
@@ -54,17 +72,46 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
             state.embedder.engine().stop();
             handle.stop(true).await;
         });
-        server.await?;
+        served.await?;
         tracing::info!("good-bye");
         Ok(())
     })
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+/// How often it is looked whether the engine still runs.
+const ENGINE_CHECK: Duration = Duration::from_millis(100);
+
+/// For how long requests that an engine left behind get their answer, which is an error.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Serves until the server ends; fails where its engine ends before, for an orchestrator to start both anew.
+async fn server_until_engine_ends(server: Server, state: web::Data<State>) -> Result<(), Error> {
+    let handle = server.handle();
+    let ended = async {
+        while state.embedder.engine().is_running() || state.is_draining() {
+            rt::time::sleep(ENGINE_CHECK).await;
+        }
+    };
+    let mut server = pin!(server);
+    tokio::select! {
+        end = &mut server => return Ok(end?),
+        () = ended => {}
+    }
+    tracing::error!("the engine has stopped, and so does the server");
+    rt::time::sleep(LAST_WORDS).await;
+    rt::spawn(handle.stop(false));
+    let _ = rt::time::timeout(LAST_WORDS, server).await;
+    Err(Error::EngineEnded)
+}
+
+fn listen(address: SocketAddr, write_timeout: Duration) -> Result<TcpListener, Error> {
     let failed = |error| Error::Listen(address, error);
     let listener = TcpListener::bind(address).map_err(failed)?;
     // Once more, with room for a burst.
     rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;
+    // Inherited by every connection: the system closes one whose client takes nothing of what waits for it for so long.
+    let timeout = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
+    set_tcp_user_timeout(&listener, timeout).map_err(|error| failed(error.into()))?;
     Ok(listener)
 }
 

@@ -68,6 +68,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Keys of which one is needed; none lets everybody in.
     pub keys: ApiKeys,
+    /// Host names that requests may be for where a corpus is open to everybody, beside this machine's own.
+    pub allowed_hosts: Vec<String>,
     /// Origins whose pages may call.
     pub cors_origins: Vec<String>,
     /// Certificate and key, both PEM.
@@ -105,8 +107,10 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     pub body: Duration,
     pub upload: Duration,
+    pub write: Duration,
     pub request: Duration,
     pub csv: Duration,
+    pub stuck_after: Duration,
     pub grace: Duration,
 }
 
@@ -114,6 +118,8 @@ pub struct Timeouts {
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)] // Named and described as the flags.
 pub struct Limits {
+    pub max_concurrent_requests: usize,
+    pub max_memory_bytes: usize,
     pub max_body_bytes: usize,
     pub max_client_batch_size: usize,
     pub max_csv_bytes: u64,
@@ -169,6 +175,13 @@ impl Settings {
             (None, Some(_)) => return Err(Error::Value("tls.key is set, and tls.certificate is not".to_owned())),
         };
         let address = raw.http.address.unwrap_or([127, 0, 0, 1].into());
+        let keys = ApiKeys::load(raw.access.api_key_file.as_deref())?;
+        if keys.is_empty() && !address.to_canonical().is_loopback() && raw.access.allow_anonymous != Some(true) {
+            return Err(Error::Value(format!(
+                "{address} can be reached from other machines, and there are no API keys: name some (--api-key-file, \
+                 {KEYS_VARIABLE}), or let everybody in by --allow-anonymous"
+            )));
+        }
         Ok(Self {
             model: raw.model.unwrap_or_else(|| BUNDLED_MODEL.into()),
             precision: raw.precision,
@@ -182,7 +195,8 @@ impl Settings {
             workers: positive("http.workers", raw.http.workers.map(usize::from))?.unwrap_or(cores.min(4)),
             max_connections: positive("http.max_connections", raw.http.max_connections.map(|most| most as usize))?
                 .unwrap_or(20_000),
-            keys: ApiKeys::load(raw.access.api_key_file.as_deref())?,
+            keys,
+            allowed_hosts: hosts(raw.access.allowed_hosts.unwrap_or_default())?,
             cors_origins: origins(raw.access.cors_origins.unwrap_or_default())?,
             tls,
             timeouts: Timeouts {
@@ -190,19 +204,27 @@ impl Settings {
                 keep_alive: seconds("keep_alive", raw.timeouts.keep_alive, 30.0)?,
                 body: seconds("body_timeout", raw.timeouts.body_timeout, 30.0)?,
                 upload: seconds("upload_timeout", raw.timeouts.upload_timeout, 300.0)?,
+                write: seconds("write_timeout", raw.timeouts.write_timeout, 30.0)?,
                 request: seconds("request_timeout", raw.timeouts.request_timeout, 60.0)?,
                 csv: seconds("csv_timeout", raw.timeouts.csv_timeout, 3600.0)?,
+                stuck_after: seconds("stuck_after", raw.timeouts.stuck_after, 120.0)?,
                 grace: seconds("grace", raw.timeouts.grace, 30.0)?,
             },
             max_batch_tokens: positive("engine.max_batch_tokens", raw.engine.max_batch_tokens)?,
             max_queue_tokens: positive("engine.max_queue_tokens", raw.engine.max_queue_tokens)?,
             cache_mib: raw.engine.cache_mib.unwrap_or(64),
             limits: Limits {
+                max_concurrent_requests: positive(
+                    "limits.max_concurrent_requests",
+                    raw.limits.max_concurrent_requests,
+                )?
+                .unwrap_or(512),
+                max_memory_bytes: positive("limits.max_memory_mib", raw.limits.max_memory_mib)?.unwrap_or(256) << 20,
                 max_body_bytes: positive("limits.max_body_bytes", raw.limits.max_body_bytes)?.unwrap_or(4 << 20),
                 max_client_batch_size: positive("limits.max_client_batch_size", raw.limits.max_client_batch_size)?
                     .unwrap_or(1024),
-                max_csv_bytes: raw.limits.max_csv_bytes.unwrap_or(64 << 20),
-                max_csv_rows: raw.limits.max_csv_rows.unwrap_or(1_000_000),
+                max_csv_bytes: positive("limits.max_csv_bytes", raw.limits.max_csv_bytes)?.unwrap_or(64 << 20) as u64,
+                max_csv_rows: positive("limits.max_csv_rows", raw.limits.max_csv_rows)?.unwrap_or(1_000_000),
                 max_csv_jobs: positive("limits.max_csv_jobs", raw.limits.max_csv_jobs)?.unwrap_or(8),
             },
             log_format: raw.log.format.unwrap_or(LogFormat::Text),
@@ -266,6 +288,15 @@ fn seconds(key: &str, value: Option<f64>, default: f64) -> Result<Duration, Erro
     let within = (0.001..=1e7).contains(&value);
     let wrong = || Error::Value(format!("timeouts.{key} is {value}, expected seconds from 0.001 to 10000000"));
     within.then(|| Duration::from_secs_f64(value)).ok_or_else(wrong)
+}
+
+/// Names of hosts, without scheme and port; as requests are compared with them.
+fn hosts(hosts: Vec<String>) -> Result<Vec<String>, Error> {
+    let check = |host: String| match crate::host::name_of(&host) {
+        Some(name) if name.len() == host.trim_end_matches('.').len() => Ok(name),
+        _ => Err(Error::Value(format!("access.allowed_hosts has {host:?}, expected one like sts.example.org"))),
+    };
+    hosts.into_iter().map(check).collect()
 }
 
 /// An origin as browsers send it, which is compared letter by letter.

@@ -9,6 +9,7 @@ use embed::Corpus;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    budget::Budget,
     embedder::Embedder,
     error::ApiError,
     metrics::Metrics,
@@ -20,6 +21,12 @@ const CSV_RETRY: u64 = 30; // seconds after which a client that found every plac
 
 /// Searches that may be under way: each holds a number for every row, and all of them share the memory's bandwidth.
 const SEARCHES: usize = 32;
+
+/// Of the requests at a time, one in so many may have a large body: pairs find a place whatever is uploaded.
+const LARGE_PART: usize = 2;
+
+/// Seconds after which a client that found every place taken may try again.
+const PLACE_RETRY: u64 = 1;
 
 /// Uploads that may be under way for each file that may be in work: a slow client keeps nobody's place there.
 const UPLOADS_PER_JOB: usize = 8;
@@ -42,6 +49,14 @@ pub struct State {
     pub(crate) cors_origins: Vec<String>,
     /// Counters and histograms.
     pub(crate) metrics: Arc<Metrics>,
+    /// Host names that requests may be for, beside this machine's own.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Memory of bodies and answers.
+    pub(crate) budget: Budget,
+    /// The threads that search: those that tokenize are others, lest a sentence waits for a scan.
+    pub(crate) search_pool: Arc<rayon::ThreadPool>,
+    request_places: Arc<Semaphore>,
+    large_places: Arc<Semaphore>,
     csv_places: Arc<Semaphore>,
     upload_places: Arc<Semaphore>,
     search_places: Arc<Semaphore>,
@@ -57,8 +72,10 @@ impl State {
         info: Info,
         settings: &Settings,
         metrics: Arc<Metrics>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let most = settings.limits.max_concurrent_requests;
+        let search_pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("search-{index}")).build()?;
+        Ok(Self {
             embedder,
             corpus: corpus.map(Arc::new),
             info,
@@ -67,12 +84,25 @@ impl State {
             keys: settings.keys.clone(),
             cors_origins: settings.cors_origins.clone(),
             metrics,
+            allowed_hosts: settings.allowed_hosts.clone(),
+            budget: Budget::new(settings.limits.max_memory_bytes),
+            search_pool: Arc::new(search_pool),
+            request_places: Arc::new(Semaphore::new(most)),
+            large_places: Arc::new(Semaphore::new(most.div_ceil(LARGE_PART))),
             csv_places: Arc::new(Semaphore::new(settings.limits.max_csv_jobs)),
             upload_places: Arc::new(Semaphore::new(settings.limits.max_csv_jobs * UPLOADS_PER_JOB)),
             search_places: Arc::new(Semaphore::new(SEARCHES)),
             is_draining: AtomicBool::new(false),
             in_hand: AtomicUsize::new(0),
-        }
+        })
+    }
+
+    /// A place for a request, kept until its answer is taken.
+    pub(crate) fn request_place(&self, is_large: bool) -> Result<Place, ApiError> {
+        let full = |_| ApiError::Busy { retry_after: PLACE_RETRY };
+        let large = is_large.then(|| self.large_places.clone().try_acquire_owned()).transpose().map_err(full)?;
+        let any = self.request_places.clone().try_acquire_owned().map_err(full)?;
+        Ok(Place { _any: any, _large: large })
     }
 
     /// A place for a CSV file in work, kept until it is dropped.
@@ -94,11 +124,15 @@ impl State {
 
     /// Fails if the server does not take requests.
     pub(crate) fn check_health(&self) -> Result<(), ApiError> {
-        if self.is_draining.load(Ordering::SeqCst) {
+        if self.is_draining() {
             return Err(ApiError::Unhealthy("the server is shutting down"));
         }
-        if !self.embedder.engine().is_running() {
+        let engine = self.embedder.engine();
+        if !engine.is_running() {
             return Err(ApiError::Unhealthy("the engine has stopped"));
+        }
+        if engine.in_work().is_some_and(|time| time > self.timeouts.stuck_after) {
+            return Err(ApiError::Unhealthy("the engine is stuck: a batch takes longer than stuck_after"));
         }
         Ok(())
     }
@@ -106,6 +140,11 @@ impl State {
     /// From here on new work is refused.
     pub(crate) fn drain(&self) {
         self.is_draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether new work is refused.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Requests in hand.
@@ -122,6 +161,12 @@ impl State {
 
 fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
     places.clone().try_acquire_owned().map_err(|_| ApiError::Overloaded { retry_after: CSV_RETRY })
+}
+
+/// A request's place among those that are answered at a time.
+pub(crate) struct Place {
+    _any: OwnedSemaphorePermit,
+    _large: Option<OwnedSemaphorePermit>,
 }
 
 /// A request in hand.

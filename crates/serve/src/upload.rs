@@ -2,7 +2,7 @@
 
 use std::{
     io::{Seek, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_multipart::{Field, Multipart, MultipartError};
@@ -36,10 +36,11 @@ impl Upload {
     async fn read(mut multipart: Multipart, limits: &Limits) -> Result<Self, ApiError> {
         let (mut file, mut base_sentence, mut top_k) = (None, None, None);
         let mut options = FileOptions::default();
+        let pace = Pace::new();
         while let Some(mut field) = multipart.try_next().await.map_err(malformed)? {
             let name = field.name().unwrap_or_default().to_owned();
             let is_repeated = match name.as_str() {
-                "file" => file.replace(spool(&mut field, limits.max_csv_bytes).await?).is_some(),
+                "file" => file.replace(spool(&mut field, limits.max_csv_bytes, &pace).await?).is_some(),
                 "base_sentence" => base_sentence.replace(text(&mut field, &name, limits).await?).is_some(),
                 "column" => options.column.replace(text(&mut field, &name, limits).await?).is_some(),
                 "sheet" => options.sheet.replace(text(&mut field, &name, limits).await?).is_some(),
@@ -73,11 +74,11 @@ impl Upload {
 }
 
 /// Receives a file into memory, or onto disk where it is large.
-async fn spool(field: &mut Field, limit: u64) -> Result<SpooledTempFile, ApiError> {
+async fn spool(field: &mut Field, limit: u64, pace: &Pace) -> Result<SpooledTempFile, ApiError> {
     let failed = |error: std::io::Error| ApiError::Backend(format!("cannot keep the upload: {error}"));
     let mut file = SpooledTempFile::new(IN_MEMORY);
     let mut length = 0;
-    while let Some(chunk) = field.try_next().await.map_err(malformed)? {
+    while let Some(chunk) = pace.next(field, length).await? {
         length += chunk.len() as u64;
         if length > limit {
             return Err(ApiError::TooLarge(format!(
@@ -91,6 +92,32 @@ async fn spool(field: &mut Field, limit: u64) -> Result<SpooledTempFile, ApiErro
     }
     file.rewind().map_err(failed)?;
     Ok(file)
+}
+
+/// Whether a file comes at a pace at which it will be there: a client that sends a byte now and then keeps another's place.
+struct Pace {
+    started: Instant,
+}
+
+impl Pace {
+    /// How long a client may take to come to its pace.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// Bytes a second, far below what any line carries.
+    const LEAST: u64 = 4 << 10;
+
+    fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// The next part of a file of which so many bytes are there.
+    async fn next(&self, field: &mut Field, length: u64) -> Result<Option<web::Bytes>, ApiError> {
+        let chunk = in_time("a part of the file", Self::PATIENCE, field.try_next()).await?.map_err(malformed)?;
+        let time = self.started.elapsed();
+        if chunk.is_some() && time > Self::PATIENCE && length < Self::LEAST * time.as_secs() {
+            return Err(ApiError::TooSlow("4 KiB of the file a second", time.as_secs_f64().round()));
+        }
+        Ok(chunk)
+    }
 }
 
 async fn text(field: &mut Field, name: &str, limits: &Limits) -> Result<String, ApiError> {

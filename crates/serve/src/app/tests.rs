@@ -64,7 +64,7 @@ fn state(patience: Duration) -> web::Data<State> {
     };
     let info = loading::info(&settings, &loaded, Precision::F32, 100);
     let embedder = Embedder::new(Arc::new(engine), tokenizer, EmbeddingCache::new(0, metrics.clone()), metrics.clone());
-    web::Data::new(State::new(embedder, None, info, &settings, metrics))
+    web::Data::new(State::new(embedder, None, info, &settings, metrics).unwrap())
 }
 
 /// Status and body of requests, one after the other; a number is a pair of sentences with that many tokens.

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Admission, Computed, Embedding, Failure};
+use super::{Admission, Computed, Embedding, Failure, load::Load};
 
 /// A request in the queue.
 pub(super) struct Job {
@@ -18,7 +18,8 @@ pub(super) struct Job {
     submitted: Instant,
     queue: Option<Duration>, // once the first batch has begun
     inference: Duration,
-    tokens: usize, // of the sentences not yet taken
+    tokens: usize,      // of the sentences not yet taken
+    load: Option<Load>, // of a request that counts against the queue's limit
     taken: usize,
 }
 
@@ -31,7 +32,23 @@ impl Job {
         let tokens = sentences.iter().map(Vec::len).sum();
         let embeddings = Vec::with_capacity(sentences.len());
         let (submitted, inference) = (Instant::now(), Duration::ZERO);
-        Self { sentences, admission, embeddings, reply, submitted, queue: None, inference, tokens, taken: 0 }
+        Self {
+            sentences,
+            admission,
+            embeddings,
+            reply,
+            submitted,
+            queue: None,
+            inference,
+            tokens,
+            load: None,
+            taken: 0,
+        }
+    }
+
+    /// Counts it among what waits.
+    pub(super) fn wait(&mut self, load: Load) {
+        self.load = Some(load);
     }
 
     /// Tokens that are still to be taken.
@@ -61,6 +78,9 @@ impl Job {
             left = left.saturating_sub(tokens);
             self.tokens -= tokens;
             self.taken += 1;
+            if let Some(load) = &self.load {
+                load.take(tokens);
+            }
         }
         start..self.taken
     }
@@ -72,6 +92,13 @@ impl Job {
 
     pub(super) fn begin(&mut self) {
         self.queue.get_or_insert_with(|| self.submitted.elapsed());
+    }
+
+    /// Whoever waits for it gives up: nothing of it is waited for any more.
+    pub(super) fn give_up(&self) {
+        if let Some(load) = &self.load {
+            load.clear();
+        }
     }
 
     /// Adds the embeddings of the sentences that were taken; returns the job if some are left.

@@ -7,6 +7,7 @@
 
 mod encoder;
 mod job;
+mod load;
 mod queue;
 mod worker;
 
@@ -22,6 +23,7 @@ pub(crate) use encoder::Encode;
 
 use crate::metrics::Metrics;
 use job::Job;
+use load::Load;
 use queue::Queue;
 
 /// An embedding as the encoder gives it: (hidden).
@@ -113,15 +115,25 @@ impl Engine {
         if sentences.is_empty() {
             let nothing = Computed { embeddings: Vec::new(), queue: Duration::ZERO, inference: Duration::ZERO };
             let _ = reply.send(Ok(nothing));
-        } else {
-            self.queue.push(Job::new(sentences, admission, reply))?;
+            return Ok(Pending { outcome, load: None });
         }
-        Ok(Pending(outcome))
+        let load = self.queue.push(Job::new(sentences, admission, reply))?;
+        Ok(Pending { outcome, load })
     }
 
     /// Fails if a request of at least this many tokens would be refused now.
     pub(crate) fn check_room(&self, least: usize) -> Result<(), Failure> {
         self.queue.check_room(least)
+    }
+
+    /// How long the batch in work has been computed; nothing where none is in work.
+    pub(crate) fn in_work(&self) -> Option<Duration> {
+        self.queue.in_work()
+    }
+
+    /// Brings the queue's metrics to what waits now.
+    pub(crate) fn tell_waiting(&self) {
+        self.queue.tell_tokens();
     }
 
     /// Whether the engine computes what is submitted.
@@ -156,12 +168,23 @@ impl Drop for Engine {
 
 /// A request that waits; dropped, it leaves the queue.
 #[derive(Debug)]
-pub(crate) struct Pending(oneshot::Receiver<Result<Computed, Failure>>);
+pub(crate) struct Pending {
+    outcome: oneshot::Receiver<Result<Computed, Failure>>,
+    load: Option<Load>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(load) = &self.load {
+            load.clear();
+        }
+    }
+}
 
 impl Pending {
     /// Waits for the outcome.
-    pub(crate) async fn outcome(self) -> Result<Computed, Failure> {
-        self.0.await.unwrap_or(Err(Failure::Stopped))
+    pub(crate) async fn outcome(mut self) -> Result<Computed, Failure> {
+        (&mut self.outcome).await.unwrap_or(Err(Failure::Stopped))
     }
 }
 

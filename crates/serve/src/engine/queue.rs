@@ -4,10 +4,14 @@ use std::{
     collections::VecDeque,
     ops::Range,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::{Failure, Options, job::Job};
+use super::{
+    Failure, Options,
+    job::Job,
+    load::{Load, Waiting},
+};
 use crate::metrics::Metrics;
 
 const LONGEST_WAIT: u64 = 60; // seconds that a client is asked to wait
@@ -23,6 +27,7 @@ pub(super) struct Queue {
     options: Options,
     state: Mutex<State>,
     news: Condvar,
+    waiting: [Waiting; 2], // in the short lane and in the long one; of a long job in work, what is still to be taken
     metrics: Arc<Metrics>,
 }
 
@@ -30,7 +35,7 @@ pub(super) struct Queue {
 struct State {
     short: VecDeque<Job>, // each fits into a batch
     long: VecDeque<Job>,
-    unfinished: usize, // tokens still to be taken of the long jobs that are in the batch in work
+    since: Option<Instant>, // when the batch in work was taken
     last_was_short: bool,
     tokens_per_second: f64, // of late; 0 before the first batch
     is_closed: bool,
@@ -38,63 +43,81 @@ struct State {
 
 impl Queue {
     pub(super) fn new(options: Options, metrics: Arc<Metrics>) -> Self {
-        Self { options, state: Mutex::default(), news: Condvar::new(), metrics }
+        Self { options, state: Mutex::default(), news: Condvar::new(), waiting: Default::default(), metrics }
     }
 
-    pub(super) fn push(&self, job: Job) -> Result<(), Failure> {
+    /// Puts a job into its lane; a bounded one is counted until it is taken, or the load that is returned is cleared.
+    pub(super) fn push(&self, mut job: Job) -> Result<Option<Load>, Failure> {
         let mut state = self.state();
-        if job.is_bounded() {
-            let is_short = job.tokens() <= self.options.max_batch_tokens;
-            state.check_room(job.tokens(), is_short, &self.options)?;
-        } else if state.is_closed {
+        if state.is_closed {
             return Err(Failure::Stopped);
         }
         let is_short = job.is_bounded() && job.tokens() <= self.options.max_batch_tokens;
-        if is_short {
-            state.short.push_back(job)
-        } else {
-            state.long.push_back(job)
+        let mut load = None;
+        if job.is_bounded() {
+            self.check_lane(&state, job.tokens(), is_short)?;
+            let own = self.waiting(is_short).add(job.tokens());
+            job.wait(own.clone());
+            load = Some(own);
         }
+        state.lane(is_short).push_back(job);
         self.tell(&state);
         self.news.notify_one();
-        Ok(())
+        Ok(load)
     }
 
     /// Fails if a bounded job of at least so many tokens would be refused, whichever lane it is for.
     pub(super) fn check_room(&self, least: usize) -> Result<(), Failure> {
-        let mut state = self.state();
-        if least <= self.options.max_batch_tokens && state.check_room(least, true, &self.options).is_ok() {
+        let state = self.state();
+        if state.is_closed {
+            return Err(Failure::Stopped);
+        }
+        if least <= self.options.max_batch_tokens && self.check_lane(&state, least, true).is_ok() {
             return Ok(());
         }
-        state.check_room(least, false, &self.options)
+        self.check_lane(&state, least, false)
+    }
+
+    /// A request that finds its lane empty is taken, however long it is.
+    fn check_lane(&self, state: &State, tokens: usize, is_short: bool) -> Result<(), Failure> {
+        // Each lane has the limit for itself, so that no long list keeps pairs out.
+        let waiting = self.waiting(is_short).tokens();
+        if waiting == 0 || waiting + tokens <= self.options.max_queue_tokens {
+            return Ok(());
+        }
+        let seconds = waiting as f64 / state.tokens_per_second.max(1.0);
+        Err(Failure::Overloaded { retry_after: (seconds.ceil() as u64).clamp(1, LONGEST_WAIT) })
     }
 
     /// Waits for work and takes a batch of it; `None` once the queue is closed.
     pub(super) fn next_batch(&self) -> Option<Vec<Piece>> {
         let mut state = self.state();
+        state.since = None;
         loop {
             if state.is_closed {
                 return None;
             }
             let batch = state.take_batch(self.options.max_batch_tokens);
-            let bounded = batch.iter().filter(|piece| piece.job.is_bounded());
-            state.unfinished = bounded.map(|piece| piece.job.tokens()).sum();
             self.tell(&state);
             if !batch.is_empty() {
+                state.since = Some(Instant::now());
                 return Some(batch);
             }
             state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
+    /// How long the batch in work has been so; nothing where none is.
+    pub(super) fn in_work(&self) -> Option<Duration> {
+        self.state().since.map(|since| since.elapsed())
+    }
+
     /// Puts a job that is not finished behind the others of its lane.
     pub(super) fn put_back(&self, job: Job) {
         let mut state = self.state();
-        if job.is_bounded() {
-            state.unfinished = state.unfinished.saturating_sub(job.tokens());
-        }
-        if !state.is_closed {
-            state.long.push_back(job);
+        match state.is_closed {
+            true => job.give_up(),
+            false => state.long.push_back(job),
         }
         self.tell(&state);
     }
@@ -111,8 +134,8 @@ impl Queue {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
-        state.short.clear();
-        state.long.clear();
+        let State { short, long, .. } = &mut *state;
+        short.drain(..).chain(long.drain(..)).for_each(|job| job.give_up());
         self.tell(&state);
         self.news.notify_all();
     }
@@ -125,30 +148,26 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn waiting(&self, is_short: bool) -> &Waiting {
+        &self.waiting[usize::from(!is_short)]
+    }
+
     fn tell(&self, state: &State) {
         self.metrics.queue_size.set((state.short.len() + state.long.len()) as i64);
-        let tokens = waiting_tokens(&state.short) + waiting_tokens(&state.long) + state.unfinished;
-        self.metrics.queue_tokens.set(tokens as i64);
+        self.tell_tokens();
+    }
+
+    /// Brings the metrics to what waits now, after clients may have gone.
+    pub(super) fn tell_tokens(&self) {
+        let [short, long] = [true, false].map(|is_short| self.waiting(is_short).tokens() as i64);
+        self.metrics.queue_tokens.set(short + long);
+        self.metrics.short_queue_tokens.set(short);
     }
 }
 
 impl State {
     fn lane(&mut self, is_short: bool) -> &mut VecDeque<Job> {
         if is_short { &mut self.short } else { &mut self.long }
-    }
-
-    /// A request that finds its lane empty is taken, however long it is.
-    fn check_room(&mut self, tokens: usize, is_short: bool, options: &Options) -> Result<(), Failure> {
-        if self.is_closed {
-            return Err(Failure::Stopped);
-        }
-        // Each lane has the limit for itself, so that no long list keeps pairs out.
-        let waiting = waiting_tokens(self.lane(is_short)) + if is_short { 0 } else { self.unfinished };
-        if waiting == 0 || waiting + tokens <= options.max_queue_tokens {
-            return Ok(());
-        }
-        let seconds = waiting as f64 / self.tokens_per_second.max(1.0);
-        Err(Failure::Overloaded { retry_after: (seconds.ceil() as u64).clamp(1, LONGEST_WAIT) })
     }
 
     fn take_batch(&mut self, budget: usize) -> Vec<Piece> {
@@ -166,16 +185,12 @@ impl State {
     }
 }
 
-/// Tokens that wait in a lane and count against the limit.
-fn waiting_tokens(lane: &VecDeque<Job>) -> usize {
-    lane.iter().filter(|job| job.is_bounded() && !job.is_abandoned()).map(Job::tokens).sum()
-}
-
 /// Takes from the front of a lane what fits into the budget; drops jobs that nobody waits for.
 fn take(lane: &mut VecDeque<Job>, budget: usize) -> Vec<Piece> {
     let (mut batch, mut left) = (Vec::new(), budget);
     while let Some(mut job) = lane.pop_front() {
         if job.is_abandoned() {
+            job.give_up();
             continue;
         }
         let before = job.tokens();

@@ -86,7 +86,7 @@ impl Stage {
 }
 
 fn outcome(pending: Pending) -> Result<Vec<f32>, Failure> {
-    let computed = pending.0.blocking_recv().unwrap_or(Err(Failure::Stopped))?;
+    let computed = actix_web::rt::System::new().block_on(pending.outcome())?;
     Ok(computed.embeddings.iter().map(|embedding| embedding[0]).collect())
 }
 

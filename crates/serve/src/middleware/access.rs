@@ -1,15 +1,15 @@
-//! API keys: `Authorization: Bearer KEY`.
+//! Who may ask: API keys, as `Authorization: Bearer KEY`, and the host that a request is for.
 
 use actix_web::{
-    Error,
+    Error, HttpMessage,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::AUTHORIZATION,
+    http::header::{AUTHORIZATION, HOST},
     middleware::Next,
     web,
 };
 
-use crate::{error::ApiError, routes::page, state::State};
+use crate::{cache::Holder, error::ApiError, host, routes::page, state::State};
 
 /// Lets a request pass that has a key or needs none, while the server takes requests.
 pub(crate) async fn access(
@@ -18,26 +18,53 @@ pub(crate) async fn access(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
     match check(&state, &request) {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+        Ok(holder) => {
+            request.extensions_mut().insert(holder);
+            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+        }
         Err(error) => Ok(request.error_response(error)),
     }
 }
 
-fn check(state: &State, request: &ServiceRequest) -> Result<(), ApiError> {
+fn check(state: &State, request: &ServiceRequest) -> Result<Holder, ApiError> {
     let path = request.path();
-    if path == "/health" || is_public(path) && request.method().is_safe() {
-        return Ok(());
+    let mut holder = Holder::default();
+    if path == "/health" {
+        return Ok(holder);
+    }
+    check_host(state, request)?;
+    if is_public(path) && request.method().is_safe() {
+        return Ok(holder);
     }
     if !state.keys.is_empty() {
         let header = request.headers().get(AUTHORIZATION);
         let header = header.ok_or(ApiError::Unauthorized("an API key is needed: `Authorization: Bearer KEY`"))?;
         let key = header.to_str().ok().and_then(bearer);
         let key = key.ok_or(ApiError::Unauthorized("expected `Authorization: Bearer KEY`"))?;
-        if !state.keys.contains(key) {
-            return Err(ApiError::Unauthorized("the API key is not one of the server's"));
-        }
+        let known = state.keys.find(key);
+        holder = Holder(known.ok_or(ApiError::Unauthorized("the API key is not one of the server's"))?);
     }
-    if path == "/metrics" || path == "/info" { Ok(()) } else { state.check_health() }
+    if path != "/metrics" && path != "/info" {
+        state.check_health()?;
+    }
+    Ok(holder)
+}
+
+/// A corpus that needs no key must not be read by a page of a stranger's, whose name was made to lead here: the browser then
+/// says that name.
+fn check_host(state: &State, request: &ServiceRequest) -> Result<(), ApiError> {
+    if state.corpus.is_none() || !state.keys.is_empty() || request.path() == "/metrics" {
+        return Ok(());
+    }
+    let mut hosts = request.headers().get_all(HOST);
+    let header = hosts.next().and_then(|host| host.to_str().ok());
+    // A target that names a host itself (`GET http://host/ …`) counts more than the header.
+    let name = request.uri().authority().map(|authority| authority.as_str()).or(header).and_then(host::name_of);
+    let is_ours = |name: &str| host::is_loopback(name) || state.allowed_hosts.iter().any(|own| own == name);
+    match name {
+        Some(name) if is_ours(&name) && hosts.next().is_none() => Ok(()),
+        _ => Err(ApiError::Misdirected),
+    }
 }
 
 /// The page and the documentation tell nothing that the source does not.

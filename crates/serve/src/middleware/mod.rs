@@ -3,13 +3,14 @@
 mod access;
 mod deadline;
 mod observe;
+mod payload;
 
 pub(crate) use access::access;
 pub(crate) use deadline::deadline;
 pub(crate) use observe::observe;
 
 use actix_cors::Cors;
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
 
 use crate::{headers, state::State};
 
@@ -17,8 +18,7 @@ use crate::{headers, state::State};
 pub(crate) fn cors(state: &State) -> Cors {
     let mut cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
-        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
-        .allowed_header(headers::REQUEST_ID)
+        .allow_any_header() // clients of OpenAI's send a dozen of their own, and others with each version
         .expose_headers([headers::REQUEST_ID, headers::TRUNCATED, headers::TOKENS, headers::TOTAL_TIME])
         .expose_headers([headers::TOKENIZATION_TIME, headers::QUEUE_TIME, headers::INFERENCE_TIME, "retry-after"])
         .expose_headers([headers::CSV_ENCODING, headers::CSV_DELIMITER, headers::CSV_HEADER, headers::CSV_COLUMN])

@@ -1,10 +1,11 @@
 //! `POST /embed`: embeddings, as text-embeddings-inference gives them.
 
 use actix_web::web;
+use serde_json::value::RawValue;
 
 use super::{check_dimensions, check_prompt, check_sentences};
 use crate::{
-    answer::Answer, body::Json, engine::Admission, error::ApiError, responses::AskErrors, state::State,
+    answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, responses::AskErrors, state::State,
     types::EmbedRequest,
 };
 
@@ -15,22 +16,28 @@ use crate::{
 )]
 pub(crate) async fn embed(
     state: web::Data<State>,
+    holder: Holder,
     Json(request): Json<EmbedRequest>,
-) -> Result<Answer<Vec<Vec<f32>>>, ApiError> {
-    answer(&state, request).await
+) -> Result<Answer<Box<RawValue>>, ApiError> {
+    answer(&state, holder, request).await
 }
 
 /// What `POST /embed` answers.
-pub(super) async fn answer(state: &State, request: EmbedRequest) -> Result<Answer<Vec<Vec<f32>>>, ApiError> {
+pub(super) async fn answer(
+    state: &State,
+    holder: Holder,
+    request: EmbedRequest,
+) -> Result<Answer<Box<RawValue>>, ApiError> {
     let EmbedRequest { inputs, normalize, truncate, prompt_name, dimensions, .. } = request;
     check_sentences("inputs", &inputs.0, state)?;
     check_prompt(prompt_name.as_deref())?;
     check_dimensions(dimensions, state)?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
-    let (embeddings, cost) = state.embedder.embed(inputs.0, truncate, Admission::Bounded).await?;
+    let (embeddings, cost) = state.embedder.embed(holder, inputs.0, truncate, Admission::Bounded).await?;
     let mut embeddings: Vec<Vec<f32>> = embeddings.iter().map(|embedding| embedding.to_vec()).collect();
     if normalize.unwrap_or(true) {
         embeddings.iter_mut().for_each(|embedding| model::normalize(embedding));
     }
-    Ok(Answer::new(embeddings, cost))
+    let numbers = embeddings.len() * state.info.hidden_size;
+    Answer::new(embeddings, cost).written(numbers).await
 }

@@ -2,11 +2,13 @@
 
 use actix_web::web;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::value::RawValue;
 
 use super::{check_dimensions, check_sentences};
 use crate::{
     answer::Answer,
     body::Json,
+    cache::Holder,
     engine::Admission,
     error::ApiError,
     responses::OpenAiErrors,
@@ -21,12 +23,14 @@ use crate::{
 )]
 pub(crate) async fn embeddings(
     state: web::Data<State>,
+    holder: Holder,
     Json(request): Json<OpenAiRequest>,
-) -> Result<Answer<OpenAiResponse>, ApiError> {
+) -> Result<Answer<Box<RawValue>>, ApiError> {
     let OpenAiRequest { input, encoding_format, dimensions, .. } = request;
     check_sentences("input", &input.0, &state)?;
     check_dimensions(dimensions, &state)?;
-    let (embeddings, cost) = state.embedder.embed(input.0, state.info.auto_truncate, Admission::Bounded).await?;
+    let (embeddings, cost) =
+        state.embedder.embed(holder, input.0, state.info.auto_truncate, Admission::Bounded).await?;
     let format = encoding_format.unwrap_or_default();
     let entry = |(index, embedding): (usize, &crate::engine::Embedding)| {
         let mut embedding = embedding.to_vec();
@@ -39,7 +43,7 @@ pub(crate) async fn embeddings(
         model: state.info.model_id.clone(),
         usage: Usage { prompt_tokens: cost.tokens, total_tokens: cost.tokens },
     };
-    Ok(Answer::new(response, cost))
+    Answer::new(response, cost).written(embeddings.len() * state.info.hidden_size).await
 }
 
 fn written(embedding: Vec<f32>, format: EncodingFormat) -> Vector {

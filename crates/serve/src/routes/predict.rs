@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::check_sentence;
 use crate::{
     answer::Answer,
+    cache::Holder,
     engine::Admission,
     error::ApiError,
     responses::QueryErrors,
@@ -22,6 +23,7 @@ use crate::{
 )]
 pub(crate) async fn predict(
     state: web::Data<State>,
+    holder: Holder,
     request: HttpRequest,
     pair: web::Query<PairQuery>,
 ) -> Result<Answer<Score>, ApiError> {
@@ -33,7 +35,7 @@ pub(crate) async fn predict(
     check_sentence("sentence1", &sentence1)?;
     check_sentence("sentence2", &sentence2)?;
     let (pair, cost) =
-        state.embedder.embed(vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded).await?;
+        state.embedder.embed(holder, vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded).await?;
     let cosine = SimilarityFunction::Cosine.of(&pair[0], &pair[1]);
     Ok(Answer::new(Score { score: score_of(cosine) as f32, cosine: cosine as f32 }, cost))
 }

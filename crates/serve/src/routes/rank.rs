@@ -1,25 +1,28 @@
 //! `POST /predict`: the rows of a table against one sentence.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, future::ready, sync::Arc};
 
 use actix_multipart::Multipart;
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse, Responder,
+    HttpMessage, HttpRequest, HttpResponse,
     http::header::{HeaderName, HeaderValue},
-    web,
+    web::{self, Bytes},
 };
+use futures_util::{Stream, StreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use tables::{Column, Layout, Source};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::check_sentence;
 use crate::{
-    answer::Answer,
+    answer::respond,
+    cache::Holder,
     error::ApiError,
     headers,
     json::Sentence,
-    ranking::{Checked, Ranked},
+    ranking::{Checked, Ranked, Written},
     responses::AskErrors,
     rows::Rows,
     state::State,
@@ -42,6 +45,7 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').re
 )]
 pub(crate) async fn rank(
     state: web::Data<State>,
+    holder: Holder,
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
@@ -51,33 +55,58 @@ pub(crate) async fn rank(
     let uploading = state.upload_place()?;
     let multipart = Multipart::new(request.headers(), body);
     let upload = Upload::receive(multipart, &state.limits, state.timeouts.upload).await?;
-    let _place = state.csv_place()?;
+    let place = Arc::new(state.csv_place()?);
     drop(uploading);
     check_sentence("base_sentence", &upload.base_sentence)?;
     let Upload { base_sentence, file, options, top_k } = upload;
     let max_rows = state.limits.max_csv_rows;
     let max_bytes = state.limits.max_csv_bytes;
+    let kept = place.clone(); // while the file is read, even if nobody waits for it
     let open = move || {
+        let _place = kept;
         let kept = |error: std::io::Error| ApiError::Backend(format!("cannot keep the upload: {error}"));
         Checked::new(Rows::open(Source::spooled(file).map_err(kept)?, &options, max_bytes)?, max_rows)
     };
     let checked = web::block(open).await??;
     let (layout, column) = (*checked.rows().layout(), checked.rows().column().clone());
     let sheet = checked.rows().sheet().map(str::to_owned);
-    let (checked, scores, cost) = checked.score(&state.embedder, base_sentence, state.info.auto_truncate).await?;
-    let body = web::block(move || match top_k {
-        Some(count) => json(&Best { results: checked.best(&scores, count)? }),
-        None => json(&scores),
-    })
-    .await??;
-    let mut response = Answer::new(body, cost).respond_to(&request);
+    let truncate = state.info.auto_truncate;
+    let (checked, scores, cost) = checked.score(&state.embedder, holder, base_sentence, truncate).await?;
+    let answer = web::block(move || -> Result<_, ApiError> {
+        let mut written = match top_k {
+            Some(count) => Written::best(checked.best(scores, count)?),
+            None => Written::scores(scores),
+        };
+        let first = written.piece().map_err(|error| ApiError::Backend(format!("cannot write the answer: {error}")))?;
+        Ok((written, first, place))
+    });
+    let (written, (first, is_all), place) = answer.await??;
+    let mut response = respond(cost);
+    let mut response = match is_all {
+        true => response.content_type("application/json").body(first),
+        false => response.content_type("application/json").streaming(pieces(written, first, place)),
+    };
     describe(&layout, &column, sheet.as_deref(), &mut response);
     Ok(response)
 }
 
-/// Written on the thread that calls, which is not to be one of the connections' where there are many rows.
-fn json(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, ApiError> {
-    serde_json::value::to_raw_value(body).map_err(|error| ApiError::Backend(error.to_string()))
+/// The rest of an answer, written as the client takes it; the file's place is taken until then.
+fn pieces(
+    written: Written,
+    first: Vec<u8>,
+    place: Arc<OwnedSemaphorePermit>,
+) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
+    let rest = stream::try_unfold(Some((written, place)), |rest| async move {
+        let Some((mut written, place)) = rest else { return Ok(None) };
+        let (written, place, piece) = web::block(move || {
+            let piece = written.piece();
+            (written, place, piece)
+        })
+        .await?;
+        let (piece, is_last) = piece?;
+        Ok(Some((Bytes::from(piece), (!is_last).then_some((written, place)))))
+    });
+    stream::once(ready(Ok(Bytes::from(first)))).chain(rest)
 }
 
 /// Says in headers how the file was read; a header holds ASCII alone, so names are percent-encoded.

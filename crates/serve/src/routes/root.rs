@@ -2,14 +2,16 @@
 
 use actix_web::{Either, web};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{Ref, RefOr, Schema, schema::OneOfBuilder},
 };
 
 use super::{embed, similarity};
-use crate::{answer::Answer, body::Json, error::ApiError, json::Object, responses::AskErrors, state::State};
+use crate::{
+    answer::Answer, body::Json, cache::Holder, error::ApiError, json::Object, responses::AskErrors, state::State,
+};
 
 /// Embeddings or similarities, as `inputs` says
 ///
@@ -20,11 +22,12 @@ use crate::{answer::Answer, body::Json, error::ApiError, json::Object, responses
 )]
 pub(crate) async fn root(
     state: web::Data<State>,
+    holder: Holder,
     Json(request): Json<Value>,
-) -> Result<Either<Answer<Vec<Vec<f32>>>, Answer<Vec<f32>>>, ApiError> {
+) -> Result<Either<Answer<Box<RawValue>>, Answer<Vec<f32>>>, ApiError> {
     match request.get("inputs").is_some_and(Value::is_object) {
-        true => similarity::answer(&state, typed(request)?).await.map(Either::Right),
-        false => embed::answer(&state, typed(request)?).await.map(Either::Left),
+        true => similarity::answer(&state, holder, typed(request)?).await.map(Either::Right),
+        false => embed::answer(&state, holder, typed(request)?).await.map(Either::Left),
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::check_sentence;
 use crate::{
-    answer::Answer, body::Json, engine::Admission, error::ApiError, filter::Filter, json::Sentence,
+    answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, filter::Filter, json::Sentence,
     responses::SearchErrors, state::State,
 };
 
@@ -68,6 +68,7 @@ pub(crate) struct Found {
 )]
 pub(crate) async fn search(
     state: web::Data<State>,
+    holder: Holder,
     Json(request): Json<SearchRequest>,
 ) -> Result<Answer<SearchResponse>, ApiError> {
     let SearchRequest { query, top_k, filter, truncate } = request;
@@ -80,11 +81,11 @@ pub(crate) async fn search(
     let filter = corpus.filter(&filter.unwrap_or_default());
     let filter = filter.map_err(|error| ApiError::Invalid(format!("`filter`: {error}")))?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
-    let (embeddings, cost) = state.embedder.embed(vec![query], truncate, Admission::Bounded).await?;
-    let place = state.search_place()?;
+    let (embeddings, cost) = state.embedder.embed(holder, vec![query], truncate, Admission::Bounded).await?;
+    let (place, pool) = (state.search_place()?, state.search_pool.clone());
     let results = web::block(move || {
         let _place = place; // until the scan ends, even if nobody waits for it
-        let hits = corpus.search(&embeddings[0], top_k, &filter);
+        let hits = pool.install(|| corpus.search(&embeddings[0], top_k, &filter));
         let found = |hit: &Hit| -> anyhow::Result<Found> {
             let Row { index, text, columns } = corpus.row(hit)?;
             Ok(Found { index, sentence: text, score: score_of(hit.cosine.into()) as f32, row: columns })

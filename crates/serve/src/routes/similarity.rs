@@ -4,7 +4,7 @@ use actix_web::web;
 
 use super::{check_prompt, check_sentence, check_sentences};
 use crate::{
-    answer::Answer, body::Json, engine::Admission, error::ApiError, responses::AskErrors, state::State,
+    answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, responses::AskErrors, state::State,
     types::SimilarityRequest,
 };
 
@@ -17,13 +17,18 @@ use crate::{
 )]
 pub(crate) async fn similarity(
     state: web::Data<State>,
+    holder: Holder,
     Json(request): Json<SimilarityRequest>,
 ) -> Result<Answer<Vec<f32>>, ApiError> {
-    answer(&state, request).await
+    answer(&state, holder, request).await
 }
 
 /// What `POST /similarity` answers.
-pub(super) async fn answer(state: &State, request: SimilarityRequest) -> Result<Answer<Vec<f32>>, ApiError> {
+pub(super) async fn answer(
+    state: &State,
+    holder: Holder,
+    request: SimilarityRequest,
+) -> Result<Answer<Vec<f32>>, ApiError> {
     let SimilarityRequest { inputs, parameters } = request;
     let (inputs, parameters) = (inputs.0, parameters.map(|parameters| parameters.0).unwrap_or_default());
     check_sentence("source_sentence", &inputs.source_sentence)?;
@@ -31,7 +36,7 @@ pub(super) async fn answer(state: &State, request: SimilarityRequest) -> Result<
     check_prompt(parameters.prompt_name.as_deref())?;
     let truncate = parameters.truncate.unwrap_or(state.info.auto_truncate);
     let sentences = std::iter::once(inputs.source_sentence).chain(inputs.sentences).collect();
-    let (embeddings, cost) = state.embedder.embed(sentences, truncate, Admission::Bounded).await?;
+    let (embeddings, cost) = state.embedder.embed(holder, sentences, truncate, Admission::Bounded).await?;
     let (source, others) = embeddings.split_first().expect("one embedding for each sentence");
     let function = state.info.similarity.model;
     Ok(Answer::new(others.iter().map(|other| function.of(source, other) as f32).collect(), cost))

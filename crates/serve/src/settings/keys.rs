@@ -3,7 +3,7 @@
 use std::{env, fmt, fs, path::Path};
 
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::Error;
 
@@ -34,9 +34,17 @@ impl ApiKeys {
         }
         if let Some(text) = env::var_os(KEYS_VARIABLE) {
             let text = text.into_string().map_err(|_| Error::Value(format!("{KEYS_VARIABLE} is not UTF-8")))?;
-            for key in text.split(',').map(str::trim).filter(|key| !key.is_empty()) {
+            let given = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+            let before = keys.len();
+            for key in given {
                 check(key).map_err(|what| Error::Value(format!("{KEYS_VARIABLE}: {what}")))?;
                 keys.push(digest(key));
+            }
+            // A secret that came out empty must not open the doors.
+            if keys.len() == before {
+                return Err(Error::Value(format!(
+                    "{KEYS_VARIABLE} is set and holds no API key: give it some, separated by commas, or unset it"
+                )));
             }
         }
         Ok(Self(keys))
@@ -52,10 +60,18 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
-    /// Whether a key is one of these. How long that takes tells nothing of them: digests are compared, all of them.
-    pub fn contains(&self, key: &str) -> bool {
+    /// Which of these a key is, counted from 0. How long that takes tells nothing of them: digests are compared, all of
+    /// them.
+    pub fn find(&self, key: &str) -> Option<u32> {
         let key = digest(key);
-        self.0.iter().fold(Choice::from(0), |found, own| found | own.ct_eq(&key)).into()
+        let mut found = Choice::from(0);
+        let mut place = 0;
+        for (index, own) in (0..).zip(&self.0) {
+            let is_own = own.ct_eq(&key) & !found;
+            place.conditional_assign(&index, is_own);
+            found |= is_own;
+        }
+        bool::from(found).then_some(place)
     }
 }
 

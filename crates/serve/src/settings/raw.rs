@@ -94,9 +94,20 @@ pub(super) struct RawHttp {
 #[command(next_help_heading = "Access")]
 pub(super) struct RawAccess {
     /// File with API keys, one a line; those in $KO_STS_API_KEYS (separated by commas) count too. With a key in either,
-    /// every request but for /health, the page and the documentation needs `Authorization: Bearer KEY`.
+    /// every request but for /health, the page and the documentation needs `Authorization: Bearer KEY`. A file or a
+    /// variable that is there and holds no key ends the start.
     #[arg(long, value_name = "FILE")]
     pub(super) api_key_file: Option<PathBuf>,
+    /// Lets everybody in who reaches an address beyond this machine, where there are no API keys; without it, such an
+    /// address needs keys [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) allow_anonymous: Option<bool>,
+    /// Host name by which clients call a server that has a corpus and no API keys, beside those of this machine; may be
+    /// given several times. Requests that name another are answered 421, lest a page of a stranger's reads the corpus
+    /// through a browser [default: none].
+    #[arg(long = "allowed-host", value_name = "HOST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) allowed_hosts: Option<Vec<String>>,
     /// Origin whose pages may call the server, such as https://example.org; may be given several times, `*` is any
     /// [default: none but the server's own].
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
@@ -134,13 +145,20 @@ pub(super) struct RawTimeouts {
     /// For an uploaded file to arrive [default: 300].
     #[arg(long, value_name = "S")]
     pub(super) upload_timeout: Option<f64>,
+    /// For a client to take what it was sent; the connection of one that takes nothing for so long is closed [default:
+    /// 30].
+    #[arg(long, value_name = "S")]
+    pub(super) write_timeout: Option<f64>,
     /// For a request to be answered [default: 60].
     #[arg(long, value_name = "S")]
     pub(super) request_timeout: Option<f64>,
     /// For a CSV file to be scored [default: 3600].
     #[arg(long, value_name = "S")]
     pub(super) csv_timeout: Option<f64>,
-    /// For work in hand to end after SIGTERM [default: 30].
+    /// For a batch to be computed; beyond it /health is 503, and an orchestrator restarts the server [default: 120].
+    #[arg(long, value_name = "S")]
+    pub(super) stuck_after: Option<f64>,
+    /// For work in hand to end after SIGTERM or SIGINT; a second one ends it at once [default: 30].
     #[arg(long, value_name = "S")]
     pub(super) grace: Option<f64>,
 }
@@ -167,6 +185,14 @@ pub(super) struct RawEngine {
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct RawLimits {
+    /// Requests at a time, from the first byte of a body to the last of its answer; more are answered 429. /health, /info
+    /// and /metrics do not count [default: 512].
+    #[arg(long, value_name = "N")]
+    pub(super) max_concurrent_requests: Option<usize>,
+    /// Mebibytes of the bodies that are in work and of the answers that are not yet taken, all together; what comes beyond
+    /// is answered 429 [default: 256].
+    #[arg(long, value_name = "MIB")]
+    pub(super) max_memory_mib: Option<usize>,
     /// Bytes of a JSON body [default: 4194304].
     #[arg(long, value_name = "BYTES")]
     pub(super) max_body_bytes: Option<usize>,
@@ -175,7 +201,7 @@ pub(super) struct RawLimits {
     pub(super) max_client_batch_size: Option<usize>,
     /// Bytes of a CSV file [default: 67108864].
     #[arg(long, value_name = "BYTES")]
-    pub(super) max_csv_bytes: Option<u64>,
+    pub(super) max_csv_bytes: Option<usize>,
     /// Rows of a CSV file [default: 1000000].
     #[arg(long, value_name = "N")]
     pub(super) max_csv_rows: Option<usize>,
