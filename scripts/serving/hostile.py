@@ -28,6 +28,7 @@ PAIR = "/predict?" + urlencode({"sentence1": "비가 온다.", "sentence2": "비
 TIMEOUTS = {"header-timeout": 5, "keep-alive": 5, "body-timeout": 10, "upload-timeout": 10, "request-timeout": 20}
 LARGE = "가" * 350_000  # 1 MB of UTF-8
 
+PANIC = "panic: "  # what the log says of one
 JSON_ROUTES = ["/embed", "/similarity", "/v1/embeddings", "/"]
 REFUSED = range(400, 500)
 Case = tuple[str, object]
@@ -233,6 +234,10 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=10_000, help="that are opened and left idle")
     parser.add_argument("options", nargs="*", help="of serve, after --")
     arguments = parser.parse_args()
+    # A server that says it otherwise would pass whatever it does.
+    if PANIC.encode() not in (Path(os.environ["KO_STS_BIN"]) / "serve").read_bytes():
+        print(f"hostile: error: the server never writes {PANIC!r}: its panics would not be found", file=sys.stderr)
+        return 1
     folder, data = Path(os.environ["BENCH_ENVIRONMENTS"]), Path(os.environ["STS_DATA_DIR"])
     model = arguments.model or checkpoint("tiny", data, folder)
     abuse.allow_files(arguments.connections + 1_000)
@@ -252,7 +257,7 @@ def main() -> int:
     except (Failed, OSError) as error:
         print(f"hostile: error: {error}", file=sys.stderr)
         return 1
-    panics = LOG.read_text(encoding="utf-8", errors="replace").count("panicked")
+    panics = LOG.read_text(encoding="utf-8", errors="replace").count(PANIC)
     print(f"exit status on SIGTERM: {ended}; panics in the log: {panics}")
     print(f"{passed} passed, {len(cases) - passed} failed")
     return 0 if passed == len(cases) and ended == 0 and panics == 0 else 1

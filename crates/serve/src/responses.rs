@@ -27,7 +27,7 @@ pub(crate) struct OpenAiErrors;
 /// Errors of routes that ask nothing.
 pub(crate) struct PlainErrors;
 
-const ASK: &[u16] = &[400, 401, 408, 413, 415, 422, 429, 500, 503];
+const ASK: &[u16] = &[400, 401, 408, 413, 415, 421, 422, 429, 500, 503];
 
 impl IntoResponses for AskErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -37,7 +37,7 @@ impl IntoResponses for AskErrors {
 
 impl IntoResponses for QueryErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[400, 401, 422, 429, 500, 503], "ErrorBody")
+        errors(&[400, 401, 421, 422, 429, 500, 503], "ErrorBody")
     }
 }
 
@@ -49,13 +49,13 @@ impl IntoResponses for SearchErrors {
 
 impl IntoResponses for OpenAiErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[400, 401, 408, 413, 415, 429, 500, 503], "OpenAiErrorBody")
+        errors(&[400, 401, 408, 413, 415, 421, 429, 500, 503], "OpenAiErrorBody")
     }
 }
 
 impl IntoResponses for PlainErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[401, 500], "ErrorBody")
+        errors(&[401, 421, 500], "ErrorBody")
     }
 }
 
@@ -67,6 +67,7 @@ fn errors(statuses: &[u16], body: &str) -> BTreeMap<String, RefOr<Response>> {
         408 => "The body did not arrive in time",
         413 => "The request is beyond a limit, which the error names",
         415 => "The body is of another type",
+        421 => "The request is for another host than this machine's and those of `--allowed-host`",
         422 => "A value does not serve",
         429 => "Too much is in work: try again after the time in `Retry-After`",
         500 => "The encoder failed on this request",

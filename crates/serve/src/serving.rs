@@ -85,7 +85,7 @@ const ENGINE_CHECK: Duration = Duration::from_millis(100);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves until the server ends; fails where its engine ends before, for an orchestrator to start both anew.
-async fn server_until_engine_ends(server: Server, state: web::Data<State>) -> Result<(), Error> {
+pub(crate) async fn server_until_engine_ends(server: Server, state: web::Data<State>) -> Result<(), Error> {
     let handle = server.handle();
     let ended = async {
         while state.embedder.engine().is_running() || state.is_draining() {

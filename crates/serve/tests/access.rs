@@ -40,6 +40,69 @@ fn with_keys_only_those_who_have_one_are_answered() {
     assert!(!server.log().iter().any(|line| line.contains("key-one")), "a key is in the log");
 }
 
+/// What a server that does not start says, which is one line.
+fn refusal(command: &mut std::process::Command) -> String {
+    let output = command.args(["--model"]).arg(model()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn keys_that_came_out_empty_let_nobody_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("keys");
+    fs::write(&empty, "# none yet\n\n").unwrap();
+    for keys in ["", ",", " , ,"] {
+        let text = refusal(command(&["--port", "0"]).env("KO_STS_API_KEYS", keys));
+        assert!(text.contains("KO_STS_API_KEYS is set and holds no API key"), "{text}");
+        // Whatever else has a key.
+        let good = folder.path().join("good");
+        fs::write(&good, "a-key").unwrap();
+        let file = good.to_str().unwrap();
+        let text = refusal(command(&["--port", "0", "--api-key-file", file]).env("KO_STS_API_KEYS", keys));
+        assert!(text.contains("KO_STS_API_KEYS is set and holds no API key"), "{text}");
+    }
+    let text = refusal(&mut command(&["--port", "0", "--api-key-file", empty.to_str().unwrap()]));
+    assert!(text.contains("no API key in it"), "{text}");
+}
+
+#[test]
+fn an_address_that_others_reach_needs_keys_or_the_word_that_it_needs_none() {
+    for address in ["0.0.0.0", "::", "192.0.2.1", "::ffff:10.0.0.1"] {
+        let text = refusal(&mut command(&["--port", "0", "--address", address]));
+        assert!(text.contains("--allow-anonymous") && text.contains("--api-key-file"), "{text}");
+        let text = refusal(&mut command(&["--port", "0", "--address", address, "--allow-anonymous=false"]));
+        assert!(text.contains("--allow-anonymous"), "{text}");
+    }
+    let warned = |server: &Server| server.log().iter().any(|line| line.contains("no API key is needed"));
+    let open = Server::start(&["--address", "0.0.0.0", "--allow-anonymous"]);
+    assert_eq!(open.get("/info").status, 200);
+    common::wait_until("the log says so", || warned(&open));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("serve.toml");
+    fs::write(&file, "[http]\naddress = \"0.0.0.0\"\n[access]\nallow_anonymous = true\n").unwrap();
+    assert_eq!(Server::start(&["--config", file.to_str().unwrap()]).get("/info").status, 200);
+    let mut keyed = command(&["--port", "0", "--precision", "f32", "--address", "0.0.0.0"]);
+    let keyed = Server::spawn(keyed.env("KO_STS_API_KEYS", "a-key").arg("--model").arg(model()));
+    keyed.get("/info").error(401);
+    assert!(!warned(&keyed) && !warned(&Server::start(&[])));
+}
+
+#[test]
+fn the_time_of_an_answer_does_not_tell_what_the_holder_of_another_key_asked() {
+    let mut command = command(&["--port", "0", "--precision", "f32"]);
+    let server = Server::spawn(command.env("KO_STS_API_KEYS", "one,two").arg("--model").arg(model()));
+    let inference = |key: &str| {
+        let answer = with_key(&server, "/predict?sentence1=a&sentence2=b", &format!("Bearer {key}"));
+        answer.header("x-inference-time").parse::<f64>().unwrap()
+    };
+    assert!(inference("one") > 0.0);
+    assert_eq!(inference("one"), 0.0, "its holder's own are kept");
+    assert!(inference("two") > 0.0);
+}
+
 #[test]
 fn pages_of_allowed_origins_may_call_and_others_not() {
     let server = Server::start(&["--cors-origin", "https://a.example", "--cors-origin", "http://b.example:3000"]);
@@ -47,7 +110,7 @@ fn pages_of_allowed_origins_may_call_and_others_not() {
         server.raw(
             format!(
                 "OPTIONS /v1/embeddings HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: POST\r\n\
-                 Access-Control-Request-Headers: authorization,content-type\r\nConnection: close\r\n\r\n"
+                 Access-Control-Request-Headers: authorization,content-type,x-stainless-lang,x-stainless-retry-count,openai-beta\r\nConnection: close\r\n\r\n"
             )
             .as_bytes(),
         )
@@ -57,7 +120,9 @@ fn pages_of_allowed_origins_may_call_and_others_not() {
         let answer = preflight(origin);
         assert!(answer.starts_with("http/1.1 200"), "{answer}");
         assert!(answer.contains(&format!("access-control-allow-origin: {origin}\r\n")), "{answer}");
-        assert!(answer.contains("authorization"), "{answer}");
+        for header in ["authorization", "x-stainless-retry-count", "openai-beta"] {
+            assert!(answer.contains(header), "{header}: {answer}");
+        }
     }
     let answer = preflight("https://evil.example");
     assert!(!answer.contains("access-control-allow-origin"), "{answer}");

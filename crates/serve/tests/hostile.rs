@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
+
 use common::{Answer, FORM, Server, agent, form, sentences, wait_until};
 
 fn is_well(server: &Server) {
@@ -204,4 +206,49 @@ fn idle_connections_do_not_keep_others_out() {
         }
     }
     is_well(&server);
+}
+
+/// What must not be found in the log.
+const SECRET: &str = "비밀스러운문장SECRET";
+
+#[test]
+fn the_log_has_no_text_of_clients_and_errors_quote_little_of_it() {
+    let server = Server::start(&["--max-client-batch-size", "1", "--log-level", "debug"]);
+    let (secret, plain) = (SECRET.repeat(30), "SECRET".repeat(50));
+    let file = format!("열1,{secret}\n\"{secret}\",1,2\n");
+    let answers = [
+        server.predict(&secret, ""),
+        server.get(&format!("/{plain}")),
+        server.get(&format!("/predict?{plain}=1")),
+        server.get(&format!("/predict?sentence1={plain}&sentence1={plain}")),
+        server.post("/embed", &json!({"inputs": "가", "truncate": secret})),
+        server.post("/embed", &json!({"inputs": [secret, secret]})),
+        server.post("/embed", &json!({"inputs": "가", "prompt_name": secret})),
+        server.post("/embed", &json!({"inputs": secret.repeat(10), "truncate": false})),
+        server.post_bytes("/embed", "application/json", secret.as_bytes()),
+        server.post_bytes("/embed", &format!("text/{plain}"), secret.as_bytes()),
+        server.post("/v1/embeddings", &json!({"input": "가", "encoding_format": secret})),
+        server.rank(file.as_bytes(), &[("base_sentence", &secret)]),
+        server.rank("가\n".as_bytes(), &[("base_sentence", &secret), ("column", &secret)]),
+        server.rank("가\n".as_bytes(), &[("base_sentence", &secret), ("sheet", &secret)]),
+        server.rank("가\n".as_bytes(), &[("base_sentence", &secret), ("top_k", &secret)]),
+        server.rank("가\n".as_bytes(), &[("base_sentence", &secret), (&plain, "1")]),
+    ];
+    for (number, answer) in answers.iter().enumerate() {
+        assert!(answer.status >= 400, "{number}: {}", answer.status);
+        let body: Value = serde_json::from_str(&answer.text).unwrap();
+        let error = body["error"].as_str().or(body["error"]["message"].as_str()).unwrap();
+        let quoted = error.matches("SECRET").count();
+        // Two values of 40 characters.
+        assert!(quoted <= 14, "{number}: {quoted} times in {error}");
+    }
+    let raw =
+        format!("{plain} /{plain} HTTP/1.1\r\nHost: {plain}\r\nX-Request-Id: {SECRET}\r\nConnection: close\r\n\r\n");
+    server.raw(raw.as_bytes());
+    assert_eq!(server.predict(SECRET, "가").status, 200);
+    let log = server.log();
+    assert!(log.len() > answers.len(), "{log:?}");
+    let found: Vec<&String> = log.iter().filter(|line| line.contains("SECRET") || line.contains("비밀")).collect();
+    assert!(found.is_empty(), "{found:?}");
+    assert!(log.iter().any(|line| line.contains("error=\"invalid\"") && line.contains("status=422")), "{log:?}");
 }

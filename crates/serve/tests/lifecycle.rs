@@ -258,3 +258,45 @@ fn metrics_count_requests_by_route_and_status() {
     }
     assert!(server.get("/metrics").header("content-type").starts_with("text/plain; version=0.0.4"));
 }
+
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    for (name, number) in [("TERM", 15), ("INT", 2)] {
+        let mut server = Server::start(&["--grace", "60", "--body-timeout", "60"]);
+        let mut waiting = server.connect();
+        let head =
+            "POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+        waiting.write_all(head.as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        server.signal(name);
+        thread::sleep(Duration::from_millis(300));
+        assert!(server.child.try_wait().unwrap().is_none(), "it waits for what is in hand");
+        let asked = Instant::now();
+        server.signal(name);
+        wait_until("the server ends", || server.child.try_wait().unwrap().is_some());
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        let status = server.child.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(number));
+    }
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused() {
+    for (flag, key) in [
+        ("--max-csv-rows", "limits.max_csv_rows"),
+        ("--max-csv-bytes", "limits.max_csv_bytes"),
+        ("--max-csv-jobs", "limits.max_csv_jobs"),
+        ("--max-body-bytes", "limits.max_body_bytes"),
+        ("--max-client-batch-size", "limits.max_client_batch_size"),
+        ("--max-concurrent-requests", "limits.max_concurrent_requests"),
+        ("--max-memory-mib", "limits.max_memory_mib"),
+        ("--max-connections", "http.max_connections"),
+        ("--workers", "http.workers"),
+        ("--stuck-after", "timeouts.stuck_after"),
+        ("--write-timeout", "timeouts.write_timeout"),
+    ] {
+        let (text, status) = refusal(&[flag, "0"]);
+        assert!(text.contains(&format!("{key} is 0, expected")), "{flag}: {text}");
+        assert_eq!(status, Some(1), "{flag}");
+    }
+}

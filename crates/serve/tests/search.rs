@@ -200,3 +200,56 @@ fn a_corpus_of_another_model_is_refused() {
     let last = stderr.lines().last().unwrap();
     assert!(last.starts_with("error: ") && last.contains("was embedded by another model"), "{stderr}");
 }
+
+/// A request for a host, over its own connection; the answer's status.
+fn status_for(server: &Server, path: &str, hosts: &[&str]) -> u16 {
+    let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+    let body = r#"{"query": "가"}"#;
+    let request = match path {
+        "/search" => format!(
+            "POST {path} HTTP/1.1\r\n{hosts}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        ),
+        _ => format!("GET {path} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n"),
+    };
+    let answer = server.raw(request.as_bytes());
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap()
+}
+
+#[test]
+fn an_open_corpus_answers_for_no_strange_host() {
+    let folder = tempfile::tempdir().unwrap();
+    corpus(folder.path());
+    let server = start(folder.path(), &["--allowed-host", "STS.example.org", "--allowed-host", "10.1.2.3"]);
+    for host in
+        ["localhost", "localhost:1", "127.0.0.1:9", "[::1]", "sts.example.org:80", "sts.Example.org.", "10.1.2.3"]
+    {
+        assert_eq!(status_for(&server, "/search", &[host]), 200, "{host}");
+    }
+    for hosts in
+        [&["evil.example"][..], &["127.0.0.1.evil.example"], &["10.1.2.4"], &[], &["localhost", "evil.example"], &[""]]
+    {
+        let status = status_for(&server, "/search", hosts);
+        assert!(status == 421 || status == 400 && hosts.len() != 1, "{hosts:?}: {status}");
+        assert!([421, 400].contains(&status_for(&server, "/", hosts)), "{hosts:?}: the page too");
+        if hosts == ["evil.example"] {
+            assert_eq!(status_for(&server, "/health", hosts), 200);
+            assert_eq!(status_for(&server, "/metrics", hosts), 200);
+        }
+    }
+    let absolute = "GET http://evil.example/info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert!(server.raw(absolute.as_bytes()).contains("421"));
+    // Without a corpus, or with keys, there is nothing that a page could read.
+    assert_eq!(status_for(&Server::start(&[]), "/info", &["evil.example"]), 200);
+}
+
+#[test]
+fn a_host_that_is_none_is_refused_at_the_start() {
+    for host in ["http://a.example", "a.example:80", "a b", ""] {
+        let mut command = command(&["--allowed-host", host, "--model"]);
+        let output = command.arg(common::model()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{host}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("access.allowed_hosts has") && text.lines().count() == 1, "{host}: {text}");
+    }
+}

@@ -47,8 +47,12 @@ impl Encode for Moody {
 }
 
 fn state(patience: Duration) -> web::Data<State> {
+    state_with(|settings| settings.timeouts.request = patience)
+}
+
+fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
     let mut settings = Settings::load(&Raw::default(), None).unwrap();
-    settings.timeouts.request = patience;
+    change(&mut settings);
     let metrics = Arc::new(Metrics::new());
     let tokenizer = Tokenizer::train(&["가 나 다 라"], Alphabet::Syllables, 50, 20).unwrap();
     let probe = tokenizer.encode(&["가"]).unwrap().remove(0);
@@ -112,4 +116,48 @@ fn an_answer_that_is_late_is_given_up() {
     assert_eq!(answers[0].0, 503);
     assert_eq!(answers[0].1["error"], "the answer was not ready within 0.2 s");
     assert_eq!(answers[1].0, 200);
+}
+
+#[test]
+fn a_batch_that_takes_too_long_is_told_by_health() {
+    System::new().block_on(async {
+        let app = test::init_service(app(state_with(|settings| {
+            settings.timeouts.stuck_after = Duration::from_millis(100);
+        })))
+        .await;
+        let health = || async {
+            test::call_service(&app, TestRequest::get().uri("/health").to_request()).await.status().as_u16()
+        };
+        assert_eq!(health().await, 200);
+        let path = format!("/predict?sentence1=x&sentence2={}", "a+".repeat(SLEEPS - 2));
+        let slow = test::call_service(&app, TestRequest::get().uri(&path).to_request());
+        let watch = async {
+            actix_web::rt::time::sleep(Duration::from_millis(50)).await;
+            let early = health().await;
+            actix_web::rt::time::sleep(Duration::from_millis(200)).await;
+            (early, health().await)
+        };
+        let (slow, (early, late)) = futures_util::future::join(slow, watch).await;
+        assert_eq!((slow.status().as_u16(), early, late), (200, 200, 503));
+        assert_eq!(health().await, 200, "it is over");
+    });
+}
+
+#[test]
+fn a_server_ends_with_its_engine() {
+    System::new().block_on(async {
+        let state = state(Duration::from_secs(30));
+        let shared = state.clone();
+        let server = actix_web::HttpServer::new(move || app(shared.clone())).workers(1).disable_signals();
+        let server = server.bind("127.0.0.1:0").unwrap();
+        let address = server.addrs()[0];
+        let running = actix_web::rt::spawn(crate::serving::server_until_engine_ends(server.run(), state));
+        let asked = actix_web::rt::task::spawn_blocking(move || {
+            let path = format!("http://{address}/predict?sentence1=x&sentence2={}", "a+".repeat(BREAKS - 2));
+            ureq::get(path).config().http_status_as_error(false).build().call().unwrap().status().as_u16()
+        });
+        assert_eq!(asked.await.unwrap(), 500, "whoever waited for it is answered");
+        let end = actix_web::rt::time::timeout(Duration::from_secs(10), running).await.unwrap().unwrap();
+        assert!(matches!(end, Err(crate::Error::EngineEnded)), "{end:?}");
+    });
 }
