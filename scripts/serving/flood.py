@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import abuse
 from server import HOST, Failed, Server, get, post, serve
-from traffic import BOUNDARY, form
+from traffic import form
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = ROOT / "target" / "serving" / "flood.log"

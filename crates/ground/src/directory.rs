@@ -11,7 +11,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    lock::{is_at, try_lock},
+};
 
 /// Fills a new directory by `write`, brings all of it to the disk and puts it in the place of `target`. On any error
 /// `target` stays as it was, and nothing else is left behind.
@@ -25,15 +28,15 @@ pub fn replace_dir<E: From<Error>>(target: &Path, write: impl FnOnce(&Path) -> R
     };
     fs::create_dir_all(parent).map_err(Error::io(parent, "make the directory"))?;
     let temporary = Temporary::new(target)?;
-    write(&temporary.0)?;
-    sync_tree(&temporary.0)?;
+    write(&temporary.path)?;
+    sync_tree(&temporary.path)?;
     if target.exists() {
         if !target.is_dir() {
             return Err(Error::NotADirectory { path: target.to_owned() }.into());
         }
-        exchange(&temporary.0, target)?;
+        exchange(&temporary.path, target)?;
     } else {
-        fs::rename(&temporary.0, target).map_err(in_place(target))?;
+        fs::rename(&temporary.path, target).map_err(in_place(target))?;
     }
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(in_place(parent))?;
     Ok(())
@@ -46,8 +49,8 @@ fn exchange(new: &Path, target: &Path) -> Result<(), Error> {
         Ok(()) => Ok(()),
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             let old = Temporary::new(new)?;
-            let two_steps = fs::remove_dir(&old.0).and_then(|()| fs::rename(target, &old.0)).and_then(|()| {
-                fs::rename(new, target).inspect_err(|_| drop(fs::rename(&old.0, target))) // back to what was
+            let two_steps = fs::remove_dir(&old.path).and_then(|()| fs::rename(target, &old.path)).and_then(|()| {
+                fs::rename(new, target).inspect_err(|_| drop(fs::rename(&old.path, target))) // back to what was
             });
             two_steps.map_err(in_place(target))
         }
@@ -67,37 +70,63 @@ pub fn recover(target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what a process may have left beside `target` that was killed while it replaced it.
-fn discard_rest(target: &Path) -> Result<(), Error> {
-    let path = temporary_path(target);
-    match fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove the directory")(error)),
-        _ => Ok(()),
-    }
-}
-
 fn temporary_path(target: &Path) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     target.with_file_name(name)
 }
 
-/// A directory that is removed when dropped, unless it was renamed.
-struct Temporary(PathBuf);
+/// An empty directory of this process's own, which is removed when dropped, unless it was renamed.
+struct Temporary {
+    path: PathBuf,
+    handle: File, // locked
+}
 
 impl Temporary {
+    /// A directory beside `target`, in the place of what a process left there that was killed.
     fn new(target: &Path) -> Result<Self, Error> {
         let path = temporary_path(target);
-        // What a process left that was killed.
-        discard_rest(target)?;
-        fs::create_dir(&path).map_err(Error::io(&path, "make the directory"))?;
-        Ok(Self(path))
+        loop {
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Error::io(&path, "make the directory")(error));
+                }
+                _ => {}
+            }
+            let handle = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // its writer was faster
+                handle => handle.map_err(Error::io(&path, "open the directory"))?,
+            };
+            if !try_lock(&handle) {
+                return Err(Error::Busy { path: target.to_owned(), owner: String::new() });
+            }
+            if is_at(&handle, &path) {
+                empty(&path)?;
+                return Ok(Self { path, handle });
+            }
+        }
     }
+}
+
+/// Removes what is in a directory.
+fn empty(dir: &Path) -> Result<(), Error> {
+    let failed = || Error::io(dir, "empty the directory");
+    for entry in fs::read_dir(dir).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let is_dir = entry.file_type().map_err(failed())?.is_dir();
+        let removed = if is_dir { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+        removed.map_err(failed())?;
+    }
+    Ok(())
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        // Another directory stands there once this one was exchanged for it: it goes if nobody has taken it meanwhile.
+        let Ok(there) = File::open(&self.path) else { return };
+        if (is_at(&self.handle, &self.path) || try_lock(&there)) && is_at(&there, &self.path) {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 
@@ -146,6 +175,22 @@ mod tests {
         replace_dir(&target, second).unwrap_err();
         assert_eq!(fs::read_to_string(target.join("a")).unwrap(), "1");
         assert_eq!(names(folder.path()), ["best"]);
+    }
+
+    #[test]
+    fn a_living_writers_directory_is_left_alone_and_a_dead_ones_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("best");
+        replace_dir(&target, |dir| {
+            let second = replace_dir(&target, |_: &Path| Ok::<_, Error>(()));
+            assert!(matches!(second, Err(Error::Busy { .. })), "{second:?}");
+            fs::write(dir.join("a"), "1").map_err(Error::io(dir, "write"))
+        })
+        .unwrap();
+        assert_eq!(names(&target), ["a"]);
+        fs::create_dir_all(folder.path().join("best.tmp/deep")).unwrap();
+        replace_dir(&target, |dir| fs::write(dir.join("b"), "2").map_err(Error::io(dir, "write"))).unwrap();
+        assert_eq!((names(&target), names(folder.path())), (vec!["b".to_owned()], vec!["best".to_owned()]));
     }
 
     #[test]

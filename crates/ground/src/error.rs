@@ -24,6 +24,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Another process works on the folder.
+    #[error("{}: another process works on it{}: wait for it, or stop it", path.display(), if owner.is_empty() { String::new() } else { format!(" ({owner})") })]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+        /// Which one, as it says.
+        owner: String,
+    },
     /// A file stands where a directory is to be.
     #[error("{}: is a file, expected a directory or nothing", path.display())]
     NotADirectory {

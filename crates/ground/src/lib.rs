@@ -7,11 +7,13 @@ pub mod command_line;
 mod digest;
 mod directory;
 mod error;
+mod lock;
 mod number;
 mod staged;
 
 pub use digest::{hex, sha256_of};
 pub use directory::{recover, replace_dir};
 pub use error::Error;
+pub use lock::Lock;
 pub use number::thousands;
 pub use staged::Staged;
