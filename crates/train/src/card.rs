@@ -4,7 +4,7 @@ use crate::{figures::shown, objective::Objective, report::Report};
 
 /// Describes the best epoch of a run so far, with the front matter that the Hugging Face hub reads.
 pub(crate) fn model_card(report: &Report) -> String {
-    let (output, epoch) = (&report.output, report.epochs.len());
+    let (output, epoch) = (&report.output, report.epochs.iter().filter(|epoch| epoch.epoch > 0).count());
     let mut figures = String::new();
     if let Some(dev) = report.best_dev().first() {
         let headers: String = dev.figures().iter().map(|figure| format!(" {} |", figure.header)).collect();

@@ -204,7 +204,7 @@ mod tests {
             loss: 1.0,
         };
         let dev = sets.iter().map(dev).collect();
-        Epoch { epoch, step: 20 * u64::from(epoch), train_loss: 1.0, speed: Speed::Pairs(100.0), dev }
+        Epoch { epoch, step: 20 * u64::from(epoch), train_loss: Some(1.0), speed: Some(Speed::Pairs(100.0)), dev }
     }
 
     fn best(epoch: u32) -> Best {

@@ -1,7 +1,9 @@
 //! What a run needs beside its configuration.
 
+use std::path::Path;
+
 use data::DataDir;
-use ground::command_line::Interrupted;
+use ground::{Lock, command_line::Interrupted};
 use tch::Device;
 
 use crate::{interrupt::Interrupt, ranks::Ranks};
@@ -34,6 +36,14 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Takes a directory for this process, or for all of its ranks, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// Where another process works there, or nothing can be written.
+    pub(crate) fn lock(&self, dir: &Path) -> anyhow::Result<Option<Lock>> {
+        self.ranks.in_turn(|| Ok(if self.ranks.is_first() { Some(Lock::take(dir)?) } else { None }))
+    }
+
     /// Fails if any rank got a signal; `what` says what was saved and how to go on.
     pub(crate) fn check(&self, what: &str) -> anyhow::Result<()> {
         match self.ranks.signal(self.interrupt.signal()) {

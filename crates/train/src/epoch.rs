@@ -12,15 +12,16 @@ use crate::{
 /// What one epoch gave.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Counted from 1.
+    /// Counted from 1; 0 is before the first step.
     pub epoch: u32,
     /// Optimizer steps so far.
     pub step: u64,
-    /// Mean training loss of the epoch.
-    pub train_loss: f64,
-    /// Speed of training.
+    /// Mean training loss of the epoch; none before the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_loss: Option<f64>,
+    /// Speed of training; likewise.
     #[serde(flatten)]
-    pub speed: Speed,
+    pub speed: Option<Speed>,
     /// Figures of every dev set; with several, the last is of all of them merged.
     pub dev: Vec<DevFigures>,
 }
@@ -38,7 +39,10 @@ pub struct Best {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch {} · train loss {:.4} · {}", self.epoch, self.train_loss, self.speed)?;
+        match (self.train_loss, self.speed) {
+            (Some(loss), Some(speed)) => write!(f, "epoch {} · train loss {loss:.4} · {speed}", self.epoch)?,
+            _ => write!(f, "before the first step")?,
+        }
         for dev in &self.dev {
             write!(f, " · {}:", dev.data)?;
             for figure in dev.figures() {

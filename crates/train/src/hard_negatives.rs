@@ -15,11 +15,11 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use crate::{
-    config::{Config, HardNegatives},
+    config::HardNegatives,
     datasets::ExampleSet,
-    environment::Environment,
     named_model::NamedModel,
-    nearest::{nearest, scores, unit_embeddings},
+    nearest::{nearest, scores},
+    prepared::{Prepared, weights_origin},
     progress::Progress,
 };
 
@@ -40,21 +40,32 @@ pub(crate) fn hard_negatives(
     exclusion: &Exclusion,
     asked: &HardNegatives,
     own: &SentenceEncoder,
-    config: &Config,
-    environment: &Environment,
+    prepared: &Prepared<'_>,
 ) -> anyhow::Result<Dataset> {
     let dev = dev.iter().flat_map(|dev| &dev.pairs).flat_map(|pair| [&pair.sentence1, &pair.sentence2]);
     let pool = Pool::new(sets, exclusion, &dev.map(|sentence| plain(sentence)).collect());
+    let &Prepared { config, environment, .. } = prepared;
     // The first rank's are those of all: another machine may round otherwise.
     let numbers = environment.ranks.of_first(|| {
-        let embeddings = match &asked.model {
+        let progress = Progress::preparing();
+        let task = "encoding, to find hard negatives";
+        let (origin, embeddings) = match &asked.model {
             Some(model) => {
                 let model = NamedModel::find("data.hard_negatives.model", model)?;
-                pool.embeddings(&model.load(environment)?).with_context(|| model.place())?
+                let (origin, load) = (model.origin()?, || model.load(environment));
+                let embeddings = prepared.unit_embeddings(&origin, load, &pool.sentences, task, &progress);
+                (origin, embeddings.with_context(|| model.place())?)
             }
-            None => pool.embeddings(own).context(KEY)?,
+            None => {
+                let origin = weights_origin(own)?;
+                let embeddings = prepared.unit_embeddings(&origin, || Ok(own), &pool.sentences, task, &progress);
+                (origin, embeddings.context(KEY)?)
+            }
         };
-        let found = pool.mine(&embeddings, config.seed, environment).context(KEY)?;
+        let neighbours =
+            prepared.neighbours(&[origin], &pool.sentences, || nearest(&embeddings, environment.device, &progress));
+        progress.finish();
+        let found = neighbours.and_then(|neighbours| pool.mine(&embeddings, &neighbours, config.seed)).context(KEY)?;
         Ok(found.into_iter().flat_map(|(negative, score)| [negative as f64, score]).collect())
     })?;
     let pair = |(example, number): (&Example, &[f64])| SentencePair {
@@ -127,20 +138,9 @@ impl<'a> Pool<'a> {
         place
     }
 
-    /// (sentences, hidden), each row of length 1.
-    fn embeddings(&self, encoder: &SentenceEncoder) -> anyhow::Result<Tensor> {
-        let progress = Progress::preparing();
-        let embeddings = unit_embeddings(encoder, &self.sentences, "encoding, to find hard negatives", &progress)?;
-        progress.finish();
-        Ok(embeddings)
-    }
-
     /// The place of each example's hard negative, and its score beside the anchor.
-    fn mine(&self, embeddings: &Tensor, seed: u64, environment: &Environment) -> anyhow::Result<Vec<(usize, f64)>> {
-        let progress = Progress::preparing();
-        let neighbours = nearest(embeddings, environment.device, &progress)?;
-        progress.finish();
-        let negatives = self.draw(&neighbours, seed)?;
+    fn mine(&self, embeddings: &Tensor, neighbours: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<(usize, f64)>> {
+        let negatives = self.draw(neighbours, seed)?;
         let pairs: Vec<_> = self.examples.iter().map(|example| example.anchor).zip(negatives.iter().copied()).collect();
         Ok(negatives.into_iter().zip(scores(embeddings, &pairs)?).collect())
     }

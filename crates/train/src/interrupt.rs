@@ -23,8 +23,8 @@ use signal_hook::{
 /// Whether a signal came, and what it does.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
-    signal: Arc<AtomicUsize>,                  // 0: none
-    at_once: Arc<Mutex<Option<&'static str>>>, // `None` while there is something to save
+    signal: Arc<AtomicUsize>,            // 0: none
+    at_once: Arc<Mutex<Option<String>>>, // `None` while there is something to save
 }
 
 impl Interrupt {
@@ -67,10 +67,10 @@ impl Interrupt {
     }
 
     /// From here on a signal ends the program at once, with these words; fails if one came before.
-    pub(crate) fn end_at_once(&self, what: &'static str) -> anyhow::Result<()> {
+    pub(crate) fn end_at_once(&self, what: &str) -> anyhow::Result<()> {
         let mut at_once = self.at_once();
         self.check(what)?;
-        *at_once = Some(what);
+        *at_once = Some(what.to_owned());
         Ok(())
     }
 
@@ -81,13 +81,13 @@ impl Interrupt {
 
     fn received(&self) {
         let at_once = self.at_once(); // held to the end, so that nothing is begun meanwhile that has to be saved
-        if let (Some(what), Some(signal)) = (*at_once, self.signal()) {
-            ground::say!("{}", Interrupted { signal, what: what.to_owned() });
+        if let (Some(what), Some(signal)) = (&*at_once, self.signal()) {
+            ground::say!("{}", Interrupted { signal, what: what.clone() });
             exit(128 + i32::from(signal));
         }
     }
 
-    fn at_once(&self) -> MutexGuard<'_, Option<&'static str>> {
+    fn at_once(&self) -> MutexGuard<'_, Option<String>> {
         self.at_once.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

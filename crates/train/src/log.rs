@@ -76,7 +76,8 @@ mod tests {
             grad_norm: 1.5,
             speed: Speed::Pairs(200.25),
         };
-        let epoch = Epoch { epoch: 1, step: 10, train_loss: 0.1, speed: Speed::Pairs(200.0), dev: Vec::new() };
+        let epoch =
+            Epoch { epoch: 1, step: 10, train_loss: Some(0.1), speed: Some(Speed::Pairs(200.0)), dev: Vec::new() };
         let lines =
             [Entry::Step(point.clone()), Entry::Epoch(epoch)].map(|entry| serde_json::to_string(&entry).unwrap());
         fs::write(&path, lines.join("\n") + "\n").unwrap();

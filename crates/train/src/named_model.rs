@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use model::{
-    Options, SentenceEncoder,
+    Options, SentenceEncoder, fingerprint,
     hub::{self, Hub},
 };
 
@@ -23,6 +23,11 @@ impl<'a> NamedModel<'a> {
         let mut named = Self { key, model, dir: PathBuf::new() };
         named.dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).with_context(|| named.place())?;
         Ok(named)
+    }
+
+    /// What tells it from others.
+    pub(crate) fn origin(&self) -> anyhow::Result<String> {
+        fingerprint(&self.dir).with_context(|| self.place())
     }
 
     pub(crate) fn load(&self, environment: &Environment) -> anyhow::Result<SentenceEncoder> {

@@ -1,9 +1,7 @@
 //! Which sentences are most alike, by their embeddings.
 
-use anyhow::ensure;
 use data::MAX_SCORE;
 use eval::LABEL_SCALE;
-use model::{SentenceEncoder, normalized};
 use tch::{Device, Kind, Tensor};
 
 use crate::progress::Progress;
@@ -13,19 +11,6 @@ pub(crate) const NEIGHBOURS: usize = 64;
 
 /// Sentences whose neighbours are looked for at once.
 const QUERIES: usize = 512;
-
-/// The embeddings of some sentences, (sentences, hidden), each of length 1; `task` is what the progress calls it.
-pub(crate) fn unit_embeddings(
-    encoder: &SentenceEncoder,
-    sentences: &[impl AsRef<str>],
-    task: &str,
-    progress: &Progress,
-) -> anyhow::Result<Tensor> {
-    let mut told = progress.counting(task, sentences.len(), "sentences");
-    let embeddings = encoder.encode_with_progress(sentences, &mut told)?;
-    ensure!(embeddings.isfinite().all().int64_value(&[]) == 1, "its embeddings are not all finite");
-    Ok(normalized(&embeddings))
-}
 
 /// The sentences most alike to each, best first, itself left out.
 pub(crate) fn nearest(embeddings: &Tensor, device: Device, progress: &Progress) -> anyhow::Result<Vec<Vec<usize>>> {

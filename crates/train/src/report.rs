@@ -64,7 +64,9 @@ impl Report {
     pub(crate) fn add(&mut self, epoch: Epoch) -> bool {
         let select_by = self.best.select_by;
         let value = epoch.dev.last().and_then(|figures| figures.figure(select_by));
-        let is_best = self.epochs.is_empty() || select_by.is_better(value, self.best.value);
+        // What the model was before the first step is no epoch of the run's.
+        let is_trained = epoch.epoch > 0;
+        let is_best = is_trained && (self.best.epoch == 0 || select_by.is_better(value, self.best.value));
         if is_best {
             self.best = Best { epoch: epoch.epoch, select_by, value };
         }
@@ -142,6 +144,21 @@ impl Report {
         self.epochs.iter().find(|epoch| epoch.epoch == self.best.epoch).map_or(&[], |epoch| epoch.dev.as_slice())
     }
 
+    /// What to say where training did no good, by the figure that chooses.
+    pub(crate) fn no_gain(&self) -> Option<String> {
+        let before = self.epochs.first().filter(|first| first.epoch == 0)?;
+        let select_by = self.best.select_by;
+        let before = before.dev.last()?.figure(select_by)?;
+        let name = format!("{select_by:?}").to_lowercase();
+        (!select_by.is_better(self.best.value, Some(before))).then(|| {
+            format!(
+                "no epoch is better than the model was before the first step: {name} on dev was {before:.4}, and the best epoch has \
+                 {}",
+                shown(self.best.value)
+            )
+        })
+    }
+
     pub(crate) fn to_json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
@@ -153,12 +170,12 @@ impl Report {
         let headers = figures.iter().map(|figure| figure.header);
         table.load_style(ASCII_MARKDOWN).set_header(["epoch", "step", "train loss", "dev"].into_iter().chain(headers));
         for epoch in &self.epochs {
-            let mark = if epoch.epoch == self.best.epoch { " *" } else { "" };
+            let mark = if epoch.epoch > 0 && epoch.epoch == self.best.epoch { " *" } else { "" };
             for dev in &epoch.dev {
                 let place = [
                     format!("{}{mark}", epoch.epoch),
                     epoch.step.to_string(),
-                    format!("{:.4}", epoch.train_loss),
+                    shown(epoch.train_loss),
                     dev.data.clone(),
                 ];
                 table.add_row(place.into_iter().chain(figures.iter().map(|figure| shown((figure.value)(dev)))));
@@ -184,6 +201,9 @@ impl fmt::Display for Report {
             )?;
         }
         writeln!(f, "best epoch: {}", self.best.epoch)?;
+        if let Some(warning) = self.no_gain() {
+            writeln!(f, "warning: {warning}")?;
+        }
         write!(f, "run: {0}/ · checkpoint: {0}/best · report: {0}/report.md", self.output)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
-use ground::{Staged, recover};
+use ground::{Lock, recover};
 use model::{
     replace_dir,
     weights::{read_safetensors, write_safetensors},
@@ -17,10 +17,11 @@ use toml::{Table, Value};
 use crate::{
     config::RawConfig,
     curves,
+    entries::{CHECKPOINTS, EVENTS, FILES, PREPARED, STATE, is_owned, is_rest},
     environment::Existing,
     epoch::Epoch,
+    files::write,
     log::{self, Entry, StepPoint},
-    made::{HARD_NEGATIVES, SILVER, TEACHERS},
     optimizer::AdamW,
     report::Report,
     state::TrainerState,
@@ -42,12 +43,6 @@ struct Records {
     events: EventWriter,
 }
 
-/// What a run owns in its directory; other files there are never touched.
-const FILES: [&str; 8] =
-    ["config.toml", "metrics.jsonl", "report.json", "report.md", "curves.svg", SILVER, HARD_NEGATIVES, TEACHERS];
-const CHECKPOINTS: [&str; 2] = ["best", "last"];
-const EVENTS: &str = "tensorboard";
-
 /// Keys that may differ between a run and its continuation, since they change nothing that is computed.
 const FREE_KEYS: [&str; 3] = ["output", "train.log_every_steps", "train.save_every_steps"];
 
@@ -59,14 +54,17 @@ impl RunDir {
             return Ok(());
         }
         ensure!(path.is_dir(), "{name}: exists and is no directory; choose another output");
-        if fs::read_dir(path).with_context(|| name.to_string())?.next().is_some() {
+        // A lock is no content: it is this process's, or a dead one's.
+        let is_content = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != Lock::NAME);
+        if fs::read_dir(path).with_context(|| name.to_string())?.any(is_content) {
             // A run that ended while it was begun may have left any part of what it owns.
             let holds_run = path.join("config.toml").exists() || holds_nothing_else(path)?;
             ensure!(holds_run, "{name}: is not empty and holds no run; choose another output");
             ensure!(
                 existing != Existing::Refuse,
-                "{name}: holds another run; choose another --output, go on with that run by --resume, or replace it by \
-                 --overwrite"
+                "{name}: holds a run already{}: --resume goes on with it, --overwrite begins anew, and another --output leaves it \
+                 alone",
+                progress_of(path)
             );
         }
         Ok(())
@@ -100,7 +98,7 @@ impl RunDir {
         for name in CHECKPOINTS {
             recover(&path.join(name))?;
         }
-        let state_path = path.join("last/trainer_state.json");
+        let state_path = path.join("last").join(STATE);
         if !state_path.exists() {
             return Ok(None); // ended before its first state was saved
         }
@@ -109,11 +107,19 @@ impl RunDir {
         Ok(Some(serde_json::from_str(&text).with_context(|| state_path.display().to_string())?))
     }
 
+    /// Whether the directory holds a run with this configuration that has taken no step yet: one that ended while its data
+    /// were made. Going on with it loses nothing.
+    pub(crate) fn is_prepared_alone(path: &Path, config: &RawConfig) -> bool {
+        let has_begun = CHECKPOINTS.iter().any(|name| path.join(name).exists());
+        let has_log = fs::metadata(path.join("metrics.jsonl")).is_ok_and(|log| log.len() > 0);
+        !has_begun && !has_log && Self::holds(path, config).unwrap_or(false)
+    }
+
     /// Removes a run, if the directory holds one.
     pub(crate) fn discard(path: &Path) -> anyhow::Result<()> {
         if path.exists() {
             Self::check(path, Existing::Overwrite)?;
-            remove_run(path)?;
+            remove_run(path, false)?;
         }
         Ok(())
     }
@@ -123,10 +129,11 @@ impl RunDir {
         Self { path: path.to_owned(), records: None }
     }
 
-    /// Makes the directory for a new run, in the place of a run that stood there.
-    pub(crate) fn create(path: &Path, config: &RawConfig) -> anyhow::Result<Self> {
+    /// Makes the directory for a new run, in the place of a run that stood there; what was made for a run of the same
+    /// configuration before its first step stays.
+    pub(crate) fn create(path: &Path, config: &RawConfig, keep_prepared: bool) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("{}: the run directory cannot be made", path.display()))?;
-        remove_run(path)?;
+        remove_run(path, keep_prepared)?;
         // First the configuration: a directory that has it is known as a run's.
         let text = toml::to_string(config).context("the configuration cannot be written as TOML")?;
         write(&path.join("config.toml"), &text)?;
@@ -141,8 +148,22 @@ impl RunDir {
         discard_rests(path)?;
         let log_path = path.join("metrics.jsonl");
         let open = || -> io::Result<File> {
-            let mut log = OpenOptions::new().write(true).open(&log_path)?;
-            log.set_len(state.log_bytes)?;
+            let mut log = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&log_path)?;
+            let length = log.metadata()?.len();
+            if length < state.log_bytes {
+                // Somebody has cut it, and what it said is lost; the run needs none of it.
+                ground::say!(
+                    "warning: {}: {length} bytes, where the run had written {}: its curves lack what is gone",
+                    log_path.display(),
+                    state.log_bytes
+                );
+                let mut text = Vec::new();
+                log.read_to_end(&mut text)?;
+                let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+                log.set_len(whole as u64)?;
+            } else {
+                log.set_len(state.log_bytes)?;
+            }
             log.seek(SeekFrom::End(0))?;
             Ok(log)
         };
@@ -196,6 +217,22 @@ impl RunDir {
         length.with_context(|| self.path.join("metrics.jsonl").display().to_string())
     }
 
+    /// Fails where the checkpoint of the best epoch is not there as it was written: nothing else holds those weights.
+    pub(crate) fn check_best(&self, report: &Report) -> anyhow::Result<()> {
+        let (best, is_trained) = (self.best(), report.best.epoch > 0);
+        if self.records.is_none() || !is_trained {
+            return Ok(());
+        }
+        ensure!(
+            best.join("manifest.json").exists(),
+            "{}: the checkpoint of the best epoch, {}, is not there, and the last state has other weights: put it back, or begin the \
+             run anew by --overwrite",
+            best.display(),
+            report.best.epoch
+        );
+        Ok(model::verify(&best)?)
+    }
+
     /// Saves the checkpoint of the best epoch.
     pub(crate) fn save_best(&self, task: &dyn Task, card: &str) -> anyhow::Result<()> {
         if self.records.is_none() {
@@ -218,7 +255,24 @@ impl RunDir {
         replace_dir(&self.last(), |dir| {
             task.write(dir, card)?;
             write_safetensors(&dir.join("optimizer.safetensors"), &optimizer.state())?;
-            write(&dir.join("trainer_state.json"), &(serde_json::to_string_pretty(state)? + "\n"))
+            write(&dir.join(STATE), &(serde_json::to_string_pretty(state)? + "\n"))
+        })?;
+        remove(&self.path.join(PREPARED)) // a run that goes on from here has no need of it
+    }
+
+    /// Saves where the run stands, with the weights and moments that the last state has already.
+    pub(crate) fn save_state(&self, card: &str, state: &TrainerState) -> anyhow::Result<()> {
+        if self.records.is_none() {
+            return Ok(());
+        }
+        let last = self.last();
+        replace_dir(&last, |dir| {
+            link_all(&last, dir)?;
+            for (name, text) in [("README.md", card.to_owned()), (STATE, serde_json::to_string_pretty(state)? + "\n")] {
+                remove(&dir.join(name))?; // the link, not what it leads to
+                write(&dir.join(name), &text)?;
+            }
+            remove(&dir.join("manifest.json")) // is made anew
         })
     }
 
@@ -239,6 +293,21 @@ impl RunDir {
         write(&self.path.join("report.md"), &report.to_markdown())?;
         write(&self.path.join("report.json"), &report.to_json()?) // last: a run that has it is finished
     }
+}
+
+/// Puts every file below a directory under the same name below another, without copying it where the file system can.
+fn link_all(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry.with_context(|| from.display().to_string())?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            fs::create_dir(&target).with_context(|| target.display().to_string())?;
+            link_all(&source, &target)?;
+        } else if fs::hard_link(&source, &target).is_err() {
+            fs::copy(&source, &target).with_context(|| target.display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// The first key whose value differs, with both values.
@@ -262,22 +331,10 @@ fn difference(path: &str, old: &Value, new: &Value) -> Option<String> {
 
 /// Whether every entry of a directory is a run's own.
 fn holds_nothing_else(path: &Path) -> anyhow::Result<bool> {
-    let owned = |name: &str| {
-        let kept = FILES.into_iter().chain(CHECKPOINTS).chain([EVENTS]).any(|owned| owned == name);
-        kept || is_rest(name)
-    };
     let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
     let mut names = entries.map(|entry| entry.map(|entry| entry.file_name()));
-    let all = names.try_fold(true, |all, name| name.map(|name| all && owned(&name.to_string_lossy())));
+    let all = names.try_fold(true, |all, name| name.map(|name| all && is_owned(&name.to_string_lossy())));
     all.with_context(|| path.display().to_string())
-}
-
-/// Whether a name is that of something that a killed process did not finish.
-fn is_rest(name: &str) -> bool {
-    let temporary = CHECKPOINTS
-        .into_iter()
-        .any(|checkpoint| name.strip_prefix(checkpoint).is_some_and(|rest| rest.starts_with(".tmp")));
-    temporary || name.starts_with(".incomplete-")
 }
 
 fn discard_rests(path: &Path) -> anyhow::Result<()> {
@@ -291,13 +348,26 @@ fn discard_rests(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Removes what a run owns, its configuration last: as long as that is there, the directory is known as a run's.
-fn remove_run(path: &Path) -> anyhow::Result<()> {
+fn remove_run(path: &Path, keep_prepared: bool) -> anyhow::Result<()> {
     discard_rests(path)?;
     let (config, others) = FILES.split_first().expect("a run owns files");
-    for name in others.iter().chain(&CHECKPOINTS).chain(&[EVENTS, config]) {
-        remove(&path.join(name))?;
+    for name in others.iter().chain(&CHECKPOINTS).chain(&[EVENTS, PREPARED, config]) {
+        if *name != PREPARED || !keep_prepared {
+            remove(&path.join(name))?;
+        }
     }
     Ok(())
+}
+
+/// How far the run in a directory has come, in brackets.
+fn progress_of(path: &Path) -> String {
+    let state = fs::read_to_string(path.join("last").join(STATE)).ok();
+    let state = state.and_then(|text| serde_json::from_str::<TrainerState>(&text).ok());
+    match state {
+        _ if path.join("report.json").exists() => " (finished)".to_owned(),
+        Some(state) => format!(" (step {})", state.step),
+        None => String::new(),
+    }
 }
 
 /// Removes a file or a directory, if it is there.
@@ -307,11 +377,4 @@ fn remove(path: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).with_context(|| path.display().to_string()),
         _ => Ok(()),
     }
-}
-
-/// Writes a file whole or not at all.
-pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut staged = Staged::create(path)?;
-    staged.file().write_all(text.as_bytes()).map_err(|cause| staged.failed(cause))?;
-    Ok(staged.commit(true)?)
 }

@@ -11,10 +11,10 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    config::{Config, Silver},
+    config::Silver,
     datasets::{Datasets, distinct_sentences},
-    environment::Environment,
     nearest::{NEIGHBOURS, nearest, scores},
+    prepared::Prepared,
     progress::Progress,
     teachers::Teachers,
 };
@@ -31,12 +31,8 @@ const ANY: f64 = 0.1;
 
 /// Pairs the sentences of the named sets and scores them: a function of the sentences, the teachers and the seed. No
 /// sentence of a dev set is among them, and no pair of `gold`.
-pub(crate) fn silver_pairs(
-    silver: &Silver,
-    gold: &Datasets,
-    config: &Config,
-    environment: &Environment,
-) -> anyhow::Result<Dataset> {
+pub(crate) fn silver_pairs(silver: &Silver, gold: &Datasets, prepared: &Prepared<'_>) -> anyhow::Result<Dataset> {
+    let &Prepared { config, environment, .. } = prepared;
     let dir = &config.data_dir(environment);
     let distinct = distinct_sentences("data.silver.sentences", &silver.sentences, &gold.dev, config, dir)?;
     let distinct: Vec<String> = distinct.into_iter().map(|sentence| sentence.text).collect();
@@ -47,7 +43,7 @@ pub(crate) fn silver_pairs(
     });
     // The first rank's pairs are those of all: another machine may round otherwise.
     let numbers = environment.ranks.of_first(|| {
-        let pairs = scored_pairs(silver, &distinct, &known.collect(), config.seed, environment)?;
+        let pairs = scored_pairs(silver, &distinct, &known.collect(), prepared)?;
         Ok(pairs.into_iter().flat_map(|(first, second, score)| [first as f64, second as f64, score]).collect())
     })?;
     let pair = |number: &[f64]| SentencePair {
@@ -67,15 +63,16 @@ fn scored_pairs(
     silver: &Silver,
     distinct: &[String],
     known: &HashSet<(usize, usize)>,
-    seed: u64,
-    environment: &Environment,
+    prepared: &Prepared<'_>,
 ) -> anyhow::Result<Vec<(usize, usize, f64)>> {
+    let &Prepared { config, environment, .. } = prepared;
     let progress = Progress::preparing();
     let teachers = Teachers::find(KEY, &silver.teachers)?;
-    let embeddings = teachers.embeddings(distinct, environment, &progress)?;
-    let neighbours = nearest(&embeddings, environment.device, &progress)?;
+    let embeddings = teachers.embeddings(distinct, prepared, &progress)?;
+    let neighbours =
+        prepared.neighbours(&teachers.origins()?, distinct, || nearest(&embeddings, environment.device, &progress))?;
     progress.finish();
-    let pairs = draw(&neighbours, known, silver.pairs, seed);
+    let pairs = draw(&neighbours, known, silver.pairs, config.seed);
     let scores = scores(&embeddings, &pairs)?;
     Ok(pairs.into_iter().zip(scores).map(|((first, second), score)| (first, second, score)).collect())
 }

@@ -65,6 +65,7 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
     };
     environment.interrupt.end_at_once("nothing was changed; run the same command again")?;
     stages.find_sources(environment)?;
+    let _lock = environment.lock(&stages.output)?;
     environment.interrupt.wait_for_check();
     for (index, Trial { name, config, .. }) in stages.stages.iter().enumerate() {
         environment.check("the stages so far are kept; the same command goes on")?;
@@ -160,21 +161,37 @@ fn run_stage(config: &Config, later: &[Trial], environment: &Environment) -> any
         ground::say!("{} is finished", config.output.display());
         return Ok(());
     }
-    // What came of this stage before is another model's.
+    // Later runs that began from this stage's old checkpoint are stale.
+    let stale = stale(config, later)?;
+    let kept: Vec<&str> =
+        stale.iter().filter(|stage| stage.config.output.exists()).map(|stage| stage.name.as_str()).collect();
+    ensure!(
+        kept.is_empty() || existing == Existing::Overwrite,
+        "{} holds no finished run, and {} began from what it held: put it back, or remove those too to train them anew (--overwrite \
+         trains all stages anew)",
+        config.output.display(),
+        kept.join(", ")
+    );
     environment.ranks.wait(); // until all have seen it
     if environment.ranks.is_first() {
-        let mut anew = vec![path::absolute(&config.output)?];
-        for Trial { config, .. } in later {
-            let mut models = config.models().filter_map(|model| path::absolute(model).ok());
-            if models.any(|model| anew.iter().any(|output| model.starts_with(output))) {
-                RunDir::discard(&config.output)?;
-                anew.push(path::absolute(&config.output)?);
-            }
-        }
+        stale.iter().try_for_each(|stage| RunDir::discard(&stage.config.output))?;
     }
     let report = train(config, &Environment { existing, ..environment.clone() })?;
     ground::say!("{report}\n");
     Ok(())
+}
+
+/// The later stages that go on from one, through however many between.
+fn stale<'a>(config: &Config, later: &'a [Trial]) -> anyhow::Result<Vec<&'a Trial>> {
+    let (mut outputs, mut stale) = (vec![path::absolute(&config.output)?], Vec::new());
+    for stage in later {
+        let mut models = stage.config.models().filter_map(|model| path::absolute(model).ok());
+        if models.any(|model| outputs.iter().any(|output| model.starts_with(output))) {
+            outputs.push(path::absolute(&stage.config.output)?);
+            stale.push(stage);
+        }
+    }
+    Ok(stale)
 }
 
 impl fmt::Display for Finished {

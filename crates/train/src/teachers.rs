@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use tch::Tensor;
 
-use crate::{environment::Environment, named_model::NamedModel, nearest::unit_embeddings, progress::Progress};
+use crate::{named_model::NamedModel, prepared::Prepared, progress::Progress};
 
 /// Models whose mean cosine is learned from.
 pub(crate) struct Teachers<'a>(Vec<NamedModel<'a>>);
@@ -21,16 +21,22 @@ impl<'a> Teachers<'a> {
     pub(crate) fn embeddings(
         &self,
         sentences: &[impl AsRef<str>],
-        environment: &Environment,
+        prepared: &Prepared<'_>,
         progress: &Progress,
     ) -> anyhow::Result<Tensor> {
         let (mut embeddings, share) = (Vec::new(), (self.0.len() as f64).sqrt());
         for teacher in &self.0 {
-            let encoder = teacher.load(environment)?;
             let task = format!("encoding by {}", teacher.model.display());
-            let encoded = unit_embeddings(&encoder, sentences, &task, progress).with_context(|| teacher.place())?;
+            let load = || teacher.load(prepared.environment);
+            let encoded = prepared.unit_embeddings(&teacher.origin()?, load, sentences, &task, progress);
+            let encoded = encoded.with_context(|| teacher.place())?;
             embeddings.push(encoded / share);
         }
         Ok(Tensor::cat(&embeddings, 1))
+    }
+
+    /// What tells them from others.
+    pub(crate) fn origins(&self) -> anyhow::Result<Vec<String>> {
+        self.0.iter().map(NamedModel::origin).collect()
     }
 }

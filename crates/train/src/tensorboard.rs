@@ -234,7 +234,7 @@ mod tests {
             accuracy: None,
             loss: 1.5,
         };
-        let epoch = Epoch { epoch: 1, step: 70_001, train_loss: 0.5, speed, dev: vec![dev] };
+        let epoch = Epoch { epoch: 1, step: 70_001, train_loss: Some(0.5), speed: Some(speed), dev: vec![dev] };
         writer.epoch(&epoch).unwrap();
         let expected = [
             ("train/loss", 0.5, 70_000),

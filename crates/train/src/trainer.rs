@@ -10,39 +10,42 @@ use crate::{
     config::Config,
     environment::{Environment, Existing},
     epoch::Epoch,
+    figures::DevFigures,
     initial::saved_encoder,
     log::StepPoint,
     meter::Meter,
     optimizer::{AdamW, AdamWConfig},
+    prepared::Prepared,
     progress::Progress,
     report::Report,
     run_dir::RunDir,
     schedule::LinearSchedule,
     step::StepOutcome,
-    task::{self, Step, StepPlace},
+    task::{self, Step, StepPlace, Task},
     validation::score_together,
 };
 
 /// Trains as the configuration says, and leaves a run directory behind.
 pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Report> {
     environment.interrupt.end_at_once("nothing was changed; run the same command again")?;
-    RunDir::check(&config.output, environment.existing)?;
-    let saved = match environment.existing {
+    // A run that was ended before its first step has nothing to lose.
+    let existing = match environment.existing {
+        Existing::Refuse if RunDir::is_prepared_alone(&config.output, &config.raw) => Existing::Resume,
+        existing => existing,
+    };
+    RunDir::check(&config.output, existing)?;
+    let is_locked = config.output.exists();
+    let _lock = if is_locked { environment.lock(&config.output)? } else { None };
+    let saved = match existing {
         Existing::Resume => environment.ranks.in_turn(|| RunDir::saved_state(&config.output, &config.raw))?,
         _ => None,
     };
     runtime::manual_seed(config.seed);
-    let mut task = task::load(config, environment, saved.as_ref())?;
+    let prepared = Prepared::new(config, environment, saved.is_some(), is_locked);
+    let mut task = task::load(config, environment, saved.as_ref(), &prepared)?;
 
     let steps_per_epoch = task.steps_per_epoch();
-    let total_steps = (steps_per_epoch * u64::from(config.epochs)).min(config.max_steps.unwrap_or(u64::MAX));
-    let decay_steps = config.decay_steps.unwrap_or(total_steps);
-    ensure!(
-        decay_steps >= total_steps,
-        "train.decay_steps is {decay_steps}, expected the {total_steps} steps of the run or more: beyond, nothing is learned"
-    );
-    let warmup_steps = config.warmup.steps(steps_per_epoch, decay_steps)?;
-    let schedule = LinearSchedule { warmup_steps, total_steps: decay_steps };
+    let (total_steps, schedule) = LinearSchedule::of(config, steps_per_epoch)?;
     let optimizer_config = AdamWConfig {
         weight_decay: config.weight_decay,
         layerwise_decay: config.layerwise_lr_decay,
@@ -54,14 +57,19 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     environment.interrupt.wait_for_check();
     let step = saved.as_ref().map_or(0, |state| state.step);
     environment.ranks.check_alike(&format!("{step} {total_steps} {} {:?}", report.data_sha256(), config.raw))?;
+    let created = prepared.finish()?;
+    environment.interrupt.wait_for_check();
     let is_first = environment.ranks.is_first();
+    let mut _own_lock = None;
     let (mut run, mut step) = match saved {
-        None if is_first => {
-            let run = RunDir::create(&config.output, &config.raw)?;
-            task.write_data(&config.output)?;
-            (run, 0)
-        }
-        None => (RunDir::of_another(&config.output), 0),
+        None => match created {
+            Some((lock, run)) => {
+                _own_lock = lock;
+                task.write_data(&config.output)?;
+                (run, 0)
+            }
+            None => (RunDir::of_another(&config.output), 0),
+        },
         Some(state) => {
             let same = state.data_sha256 == report.data_sha256();
             ensure!(
@@ -84,15 +92,24 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
                 // The run may have ended between saving this state and its best checkpoint; the weights are the same.
                 run.save_best(&*task, &card::model_card(&report))?;
             }
+            run.check_best(&report)?;
             (run, state.step)
         }
     };
     optimizer.align(&environment.ranks);
     let progress = Progress::new(step, total_steps);
 
-    let first_epoch = report.epochs.len() as u32 + 1;
+    if step == 0 && report.epochs.is_empty() {
+        let dev = validated(&*task, 0, &run, &progress)?;
+        let entry = Epoch { epoch: 0, step, train_loss: None, speed: None, dev };
+        progress.line(&entry.to_string());
+        run.log_epoch(&entry)?;
+        report.add(entry);
+        (whole, window) = (Meter::start(), Meter::start());
+    }
+    let first_epoch = report.epochs.iter().filter(|epoch| epoch.epoch > 0).count() as u32 + 1;
     for epoch in first_epoch..=config.epochs {
-        if report.epochs.last().is_some_and(|last| last.step == total_steps) {
+        if report.epochs.last().is_some_and(|last| last.epoch > 0 && last.step == total_steps) {
             break; // train.max_steps ended the run within that epoch
         }
         progress.epoch(epoch, config.epochs);
@@ -117,7 +134,9 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
                 window = Meter::start();
             }
             let interrupted = environment.check(&saved_after(step));
-            if interrupted.is_err() || config.save_every_steps.is_some_and(|every| step.is_multiple_of(every)) {
+            let is_due = config.save_every_steps.is_some_and(|every| step.is_multiple_of(every));
+            // The end of an epoch is saved before its dev sets are scored, which may take as long as the epoch.
+            if interrupted.is_err() || is_due || ends_epoch {
                 let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
                 run.save_last(&*task, &card::model_card(&report), &optimizer, &state)?;
             }
@@ -126,24 +145,17 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             }
             interrupted?;
         }
-        let (train_loss, speed) = (whole.loss(), whole.speed());
-        let dev = task.validate(&progress)?;
-        let entry = Epoch { epoch, step, train_loss, speed, dev };
-        for figures in &entry.dev {
-            let (set, loss) = (&figures.data, figures.loss);
-            ensure!(
-                loss.is_finite(),
-                "epoch {epoch}: the loss on {set} is {loss}; the last good state is kept in {}",
-                run.last().display()
-            );
-        }
+        environment.interrupt.end_at_once(&saved_after(step))?;
+        let dev = validated(&*task, epoch, &run, &progress)?;
+        environment.interrupt.wait_for_check();
+        let entry = Epoch { epoch, step, train_loss: Some(whole.loss()), speed: Some(whole.speed()), dev };
         progress.line(&entry.to_string());
         run.log_epoch(&entry)?;
         let is_best = report.add(entry);
         let card = card::model_card(&report);
         (whole, window) = (Meter::start(), Meter::start());
         let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
-        run.save_last(&*task, &card, &optimizer, &state)?;
+        run.save_state(&card, &state)?;
         if is_best {
             run.save_best(&*task, &card)?;
         }
@@ -158,6 +170,20 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
     run.write_report(&report, config.loss_name())?;
     environment.ranks.wait(); // whoever goes on with this run reads it
     Ok(report)
+}
+
+/// The figures of the dev sets, none of whose losses is other than finite.
+fn validated(task: &dyn Task, epoch: u32, run: &RunDir, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
+    let dev = task.validate(progress)?;
+    for figures in &dev {
+        let (set, loss) = (&figures.data, figures.loss);
+        ensure!(
+            loss.is_finite(),
+            "epoch {epoch}: the loss on {set} is {loss}; the last good state is kept in {}",
+            run.last().display()
+        );
+    }
+    Ok(dev)
 }
 
 fn saved_after(step: u64) -> String {

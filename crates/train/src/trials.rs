@@ -14,7 +14,8 @@ use crate::{
     environment::{Environment, Existing},
     epoch::{Best, Epoch},
     figures::{DevFigures, SelectBy, shown},
-    run_dir::{RunDir, write},
+    files::write,
+    run_dir::RunDir,
     trainer::train,
 };
 
@@ -95,6 +96,7 @@ pub fn run_trials(trials: &Trials, environment: &Environment) -> anyhow::Result<
     }
     let single = trials.output.join("metrics.jsonl");
     ensure!(!single.exists(), "{}: holds a single run, not trials; choose another output", trials.output.display());
+    let _lock = environment.lock(&trials.output)?;
     let mut ranking = Ranking { output: trials.output.clone(), select_by, ranking: Vec::new(), trials: Vec::new() };
     let count = trials.trials.len();
     for (index, trial) in trials.trials.iter().enumerate() {
@@ -150,7 +152,9 @@ impl Ranking {
         let best_epoch = report.as_ref().map(|report| report.best.epoch);
         let (epochs, test) = report.map(|report| (report.epochs, report.test)).unwrap_or_default();
         self.trials.push(Outcome { trial: trial.name.clone(), keys: trial.keys.clone(), best_epoch, test, error });
-        self.ranking.extend(epochs.into_iter().map(|epoch| Ranked {
+        // What the model was before the first step is no epoch of the trial's.
+        let trained = epochs.into_iter().filter(|epoch| epoch.epoch > 0);
+        self.ranking.extend(trained.map(|epoch| Ranked {
             trial: trial.name.clone(),
             epoch: epoch.epoch,
             value: epoch.dev.last().and_then(|figures| figures.figure(self.select_by)),

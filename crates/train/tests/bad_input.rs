@@ -178,7 +178,7 @@ fn an_output_folder_with_another_run_is_kept() {
     let before = fs::read(folder.path("run/best/model.safetensors")).unwrap();
     let line = only_line(&folder.train(&["--set", "seed=8"]));
     assert!(
-        line.starts_with("run: holds another run; choose another --output, go on with that run by --resume"),
+        line.starts_with("run: holds a run already (finished): --resume goes on with it, --overwrite begins anew"),
         "{line}"
     );
     assert_eq!(fs::read(folder.path("run/best/model.safetensors")).unwrap(), before);
@@ -248,6 +248,7 @@ fn no_space_left_while_saving_keeps_the_last_state_and_leaves_no_rest() {
     // A first part, ended by a signal once a state is saved.
     let mut first = bash("", "").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !folder.path("run/best").exists() {
+        assert!(first.try_wait().unwrap().is_none(), "it ended before it saved anything");
         sleep(Duration::from_millis(5));
     }
     assert!(Command::new("kill").arg(first.id().to_string()).status().unwrap().success());

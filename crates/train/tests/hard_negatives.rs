@@ -42,7 +42,7 @@ fn hard_negatives_are_learned_from() {
     let loss = |run: &str| {
         let report = fs::read_to_string(folder.path(run).join("report.json")).unwrap();
         let report: Value = serde_json::from_str(&report).unwrap();
-        report["epochs"][0]["train_loss"].as_f64().unwrap()
+        report["epochs"][1]["train_loss"].as_f64().unwrap()
     };
     // More candidates to tell from the positive.
     assert!(loss("with") > loss("none") + 0.1, "{} {}", loss("with"), loss("none"));

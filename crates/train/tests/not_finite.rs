@@ -72,7 +72,10 @@ fn the_step_and_its_rows_are_named_and_the_last_good_state_is_kept() {
 #[test]
 fn without_a_saved_state_the_line_says_so() {
     let folder = folder();
-    let line = only_line(&folder.train(&["--set", "train.log_every_steps=1000", "--set", "model.pooling=mean"])); // no log before it
+    let output = folder.train(&["--set", "train.log_every_steps=1000", "--set", "model.pooling=mean"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let line = stderr.lines().last().unwrap();
     assert!(line.contains("nothing was saved yet"), "{line}");
     assert_eq!(folder.names("run"), ["config.toml", "metrics.jsonl", "tensorboard"]);
 }

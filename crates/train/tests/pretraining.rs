@@ -121,8 +121,8 @@ fn a_language_model_learns_to_name_hidden_tokens() {
     folder.trained(&[]);
     let report = json(&folder, "run/report.json");
     let figure = |epoch: usize, name: &str| report["epochs"][epoch]["dev"][0][name].as_f64().unwrap();
-    assert!(figure(2, "loss") < figure(0, "loss") && figure(2, "accuracy") > 0.3, "{}", report["epochs"]);
-    assert!(report["epochs"][0]["tokens_per_second"].as_f64().unwrap() > 0.0);
+    assert!(figure(3, "loss") < figure(1, "loss") && figure(3, "accuracy") > 0.3, "{}", report["epochs"]);
+    assert!(report["epochs"][1]["tokens_per_second"].as_f64().unwrap() > 0.0);
     assert_eq!(report["rows"]["text"][0]["data"], "text.txt");
     let page = fs::read_to_string(folder.path("run/report.md")).unwrap();
     assert!(page.contains("| accuracy |") && page.contains("| text.txt |") && !page.contains("Pearson"), "{page}");
@@ -145,6 +145,14 @@ fn a_language_model_that_was_killed_ends_as_one_that_never_was() {
     assert_same(&folder, "run", "whole");
 }
 
+/// A stage that is missing is not made anew while there is something that came of it.
+fn refuses_to_discard(folder: &Folder, stages: &str) {
+    let before = folder.names("run");
+    let told = stderr(&folder.train(&[]));
+    assert!(told.contains(&format!("holds no finished run, and {stages} began from what it held")), "{told}");
+    assert_eq!(folder.names("run"), before);
+}
+
 #[test]
 fn stages_go_on_from_one_another_and_are_not_run_twice() {
     let folder = folder(STAGES);
@@ -164,8 +172,11 @@ fn stages_go_on_from_one_another_and_are_not_run_twice() {
     assert_eq!(fs::read_to_string(folder.path("exported/README.md")).unwrap(), "# A card\n");
     let again = stderr(&folder.trained(&[]));
     assert_eq!(again.matches("is finished").count(), 3, "{again}");
-    // A stage that is run again makes those after it another model's.
+    // A stage that is run again makes those after it another model's: none of them goes unasked.
     fs::remove_dir_all(folder.path("run/contrast")).unwrap();
+    refuses_to_discard(&folder, "similarity");
+    assert_eq!(folder.names("run"), ["language", "similarity"]);
+    fs::remove_dir_all(folder.path("run/similarity")).unwrap();
     let again = stderr(&folder.trained(&[]));
     assert_eq!(again.matches("is finished").count(), 1, "{again}");
     let anew = stderr(&folder.trained(&["--overwrite", "--set", "seed=8"]));
@@ -187,9 +198,13 @@ fn a_stage_may_go_on_from_any_before_it_begin_anew_or_learn_from_several() {
     assert!(folder.path("run/similarity/silver.csv").exists());
     // A stage that is run again takes with it what came of it, and nothing else.
     fs::remove_dir_all(folder.path("run/language")).unwrap();
+    refuses_to_discard(&folder, "similarity");
+    fs::remove_dir_all(folder.path("run/similarity")).unwrap();
     let again = stderr(&folder.trained(&[]));
     assert!(again.contains("run/contrast is finished") && again.matches("is finished").count() == 1, "{again}");
     fs::remove_dir_all(folder.path("run/contrast")).unwrap();
+    refuses_to_discard(&folder, "similarity");
+    fs::remove_dir_all(folder.path("run/similarity")).unwrap();
     let again = stderr(&folder.trained(&[]));
     assert!(again.contains("run/language is finished") && again.matches("is finished").count() == 1, "{again}");
 }
@@ -211,6 +226,8 @@ fn a_stage_before_may_find_the_hard_negatives_and_is_run_again_with_what_came_of
     assert!(config.contains("run/words/best") && config.contains("run/language/best"), "{config}");
     assert!(folder.path("run/contrast/hard_negatives.csv").exists());
     fs::remove_dir_all(folder.path("run/words")).unwrap();
+    refuses_to_discard(&folder, "contrast, similarity");
+    ["contrast", "similarity"].map(|stage| fs::remove_dir_all(folder.path("run").join(stage)).unwrap());
     let again = stderr(&folder.trained(&[]));
     assert!(again.contains("run/language is finished") && again.matches("is finished").count() == 1, "{again}");
 }

@@ -224,7 +224,7 @@ fn max_steps_and_resumption_agree() {
     let before = metrics(&folder, "run");
     folder.trained(&[&arguments[..], &["--resume"]].concat());
     assert_eq!(metrics(&folder, "run"), before);
-    assert_eq!(before.iter().filter(|entry| entry["event"] == "epoch").count(), 2);
+    assert_eq!(before.iter().filter(|entry| entry["event"] == "epoch").count(), 3);
 }
 
 #[test]

@@ -29,20 +29,23 @@ fn a_run_leaves_checkpoints_log_and_report() {
     // 60 pairs, of which 12 are dev: 6 steps of 8 pairs an epoch, logged every 2.
     let metrics = metrics(&folder, "run");
     assert_eq!(metrics.iter().filter(|entry| entry["event"] == "step").count(), 6);
-    assert_eq!(metrics.iter().filter(|entry| entry["event"] == "epoch").count(), 2);
-    let epoch = metrics.iter().find(|entry| entry["event"] == "epoch").unwrap();
+    assert_eq!(metrics.iter().filter(|entry| entry["event"] == "epoch").count(), 3);
+    let before = &metrics[0];
+    assert_eq!((&before["event"], &before["epoch"], &before["step"]), (&"epoch".into(), &0.into(), &0.into()));
+    assert!(before["dev"][0]["pearson"].is_f64() && before.get("train_loss").is_none(), "{before}");
+    let epoch = metrics.iter().filter(|entry| entry["event"] == "epoch").nth(1).unwrap();
     assert_eq!((&epoch["epoch"], &epoch["step"], &epoch["dev"][0]["pairs"]), (&1.into(), &6.into(), &12.into()));
     let report = json(&folder, "run/report.json");
     assert_eq!(report["rows"]["train"], 48);
     assert_eq!(report["rows"]["dev"][0]["data"], "20 % of train");
-    assert_eq!(report["epochs"][1]["step"], 12);
+    assert_eq!(report["epochs"][2]["step"], 12);
     assert_eq!(report["test"][0]["pairs"], 60);
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.contains("checkpoint: run/best"), "{stdout}");
     // What is kept as the configuration runs as it is.
     let again = folder.command().args(["--config", "run/config.toml", "--output", "again"]).output().unwrap();
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
-    assert_eq!(json(&folder, "again/report.json")["epochs"][1]["train_loss"], report["epochs"][1]["train_loss"]);
+    assert_eq!(json(&folder, "again/report.json")["epochs"][2]["train_loss"], report["epochs"][2]["train_loss"]);
 }
 
 #[test]
@@ -66,13 +69,13 @@ fn the_best_checkpoint_gives_the_dev_figure_that_chose_it() {
     let best = report["best"]["epoch"].as_u64().unwrap() as usize;
     let merged = |epoch: &Value| epoch["dev"][2]["pearson"].as_f64().unwrap(); // drawn, named, merged
     let epochs = report["epochs"].as_array().unwrap();
-    assert!(epochs.iter().all(|epoch| merged(epoch) <= merged(&epochs[best - 1])));
+    assert!(epochs[1..].iter().all(|epoch| merged(epoch) <= merged(&epochs[best])));
 
     let encoder = SentenceEncoder::load(folder.path("run/best"), &Options::default()).unwrap();
     let dataset = Dataset::load(folder.path("pairs.csv").to_str().unwrap(), &DataDir::new(None)).unwrap();
     let scored = score(&encoder, &dataset, &mut |_| {}).unwrap();
     let found = pearson(&scored.labels.unwrap(), &scored.predictions).unwrap().r;
-    let expected = epochs[best - 1]["dev"][1]["pearson"].as_f64().unwrap();
+    let expected = epochs[best]["dev"][1]["pearson"].as_f64().unwrap();
     assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
 }
 
@@ -104,7 +107,7 @@ fn every_set_has_its_figures_and_its_rows_in_the_report() {
     );
     assert_eq!((of(2, "pairs"), of(2, "f1")), (120.into(), of(0, "f1"))); // the same pairs twice
     let markdown = fs::read_to_string(folder.path("run/report.md")).unwrap();
-    let [ours, dev] = [&test[2], &report["epochs"][0]["dev"][0]].map(|figures| {
+    let [ours, dev] = [&test[2], &report["epochs"][1]["dev"][0]].map(|figures| {
         let name = if figures["data"] == "merged" { "merged test sets" } else { figures["data"].as_str().unwrap() };
         let value = |path: [&str; 2]| path.iter().find_map(|path| figures.pointer(path)?.as_f64()).unwrap();
         let paths = [["/pearson/r", "/pearson"], ["/spearman/rho", "/spearman"], ["/f1"; 2], ["/mse", "/loss"]];
@@ -133,7 +136,8 @@ fn the_lowest_loss_is_the_best() {
     let folder = Folder::new();
     folder.trained(&["--set", "train.select_by=loss", "--set", "train.epochs=4", "--set", "train.learning_rate=1e-2"]);
     let report = json(&folder, "run/report.json");
-    let losses = report["epochs"].as_array().unwrap().iter().map(|epoch| epoch["dev"][0]["loss"].as_f64().unwrap());
+    let losses =
+        report["epochs"].as_array().unwrap()[1..].iter().map(|epoch| epoch["dev"][0]["loss"].as_f64().unwrap());
     assert_eq!(report["best"]["value"].as_f64().unwrap(), losses.fold(f64::INFINITY, f64::min));
 }
 
@@ -143,7 +147,7 @@ fn training_learns_what_it_is_shown() {
     folder.trained(&["--set", "train.epochs=30", "--set", "train.learning_rate=3e-3"]);
     let report = json(&folder, "run/report.json");
     let loss = |index: usize| report["epochs"][index]["train_loss"].as_f64().unwrap();
-    assert!(loss(29) < loss(0) / 4.0, "{} after {}", loss(29), loss(0));
+    assert!(loss(30) < loss(1) / 4.0, "{} after {}", loss(30), loss(1));
 }
 
 #[test]
@@ -154,7 +158,7 @@ fn fine_tuning_starts_from_a_checkpoint() {
     let first = json(&folder, "run/report.json");
     let best = first["best"]["epoch"].as_u64().unwrap() as usize;
     let (expected, found) =
-        (&first["epochs"][best - 1]["dev"][0], &json(&folder, "tuned/report.json")["epochs"][0]["dev"][0]);
+        (&first["epochs"][best]["dev"][0], &json(&folder, "tuned/report.json")["epochs"][1]["dev"][0]);
     let difference = found["pearson"].as_f64().unwrap() - expected["pearson"].as_f64().unwrap();
     assert!(difference.abs() < 1e-4, "{found} and {expected}");
 }
@@ -164,8 +168,8 @@ fn max_steps_ends_a_run_within_an_epoch() {
     let folder = Folder::new();
     folder.trained(&["--set", "train.max_steps=3", "--set", "train.warmup_steps=0"]);
     let report = json(&folder, "run/report.json");
-    assert_eq!(report["epochs"].as_array().unwrap().len(), 1);
-    assert_eq!(report["epochs"][0]["step"], 3);
+    assert_eq!(report["epochs"].as_array().unwrap().len(), 2);
+    assert_eq!(report["epochs"][1]["step"], 3);
 }
 
 #[test]
@@ -198,7 +202,7 @@ fn columns_and_scale_of_ones_own_train_the_same_run() {
     fs::write(own.path("pairs.csv"), format!("문장1,문장2,유사도\n{}\n", fifths.join("\n"))).unwrap();
     let columns = "data.columns={sentence1 = \"문장1\", sentence2 = \"문장2\", score = \"유사도\"}";
     own.trained(&["--set", columns, "--set", "data.scale=[0, 1]"]);
-    let loss = |folder: &Folder| json(folder, "run/report.json")["epochs"][1]["train_loss"].as_f64().unwrap();
+    let loss = |folder: &Folder| json(folder, "run/report.json")["epochs"][2]["train_loss"].as_f64().unwrap();
     assert!((loss(&plain) - loss(&own)).abs() < 1e-6, "{} {}", loss(&plain), loss(&own));
     // What the run keeps of its configuration has them too.
     let kept = fs::read_to_string(own.path("run/config.toml")).unwrap();

@@ -53,7 +53,7 @@ fn every_epoch_of_every_trial_is_ranked() {
     for entry in ranking {
         let trial = entry["trial"].as_str().unwrap();
         let own = run_report(&folder, &format!("run/{trial}"));
-        let epoch = entry["epoch"].as_u64().unwrap() as usize - 1;
+        let epoch = entry["epoch"].as_u64().unwrap() as usize;
         assert_eq!(own["epochs"][epoch]["dev"], entry["dev"]);
     }
     let trials = report["trials"].as_array().unwrap();
@@ -185,7 +185,10 @@ fn a_trial_that_cannot_be_is_named() {
     for (trials, expected) in [
         ("[[trial]]\ntrain.epochs = 3\n", "config.toml: a [[trial]] has no name"),
         ("[[trial]]\nname = \"../x\"\n", "trial name \"../x\": expected letters"),
-        ("[[trial]]\nname = \"report.md\"\n", "and no name of a report"),
+        ("[[trial]]\nname = \"report.md\"\n", "and no name of a file of runs"),
+        ("[[trial]]\nname = \"metrics.jsonl\"\n", "and no name of a file of runs"),
+        ("[[trial]]\nname = \"best\"\n", "and no name of a file of runs"),
+        ("[[trial]]\nname = \"last.tmp\"\n", "and no name of a file of runs"),
         ("[[trial]]\nname = \"a\"\n[[trial]]\nname = \"a\"\n", "config.toml: trial `a`: the name is taken twice"),
         ("[[trial]]\nname = \"a\"\ntrain.epoch = 3\n", "config.toml: trial `a`: train.epoch: unknown field `epoch`"),
         ("[[trial]]\nname = \"a\"\ntrain.epochs = 0\n", "config.toml: trial `a`: train.epochs is 0"),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{ExportWeights, HardNegatives, Silver, one_line};
-use crate::{figures::SelectBy, loss::Loss, objective::Objective};
+use crate::{entries::is_owned, figures::SelectBy, loss::Loss, objective::Objective};
 
 /// A configuration file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -290,8 +290,8 @@ fn trial_name(kind: &str, name: Option<Value>) -> anyhow::Result<String> {
     let Some(Value::String(name)) = name else { bail!("a [[{kind}]] has no name, such as name = \"v1\"") };
     let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
     ensure!(
-        is_plain && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && !name.starts_with("report."),
-        "{kind} name {name:?}: expected letters, digits, `-`, `_` and `.`, and no name of a report"
+        is_plain && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && !is_owned(&name),
+        "{kind} name {name:?}: expected letters, digits, `-`, `_` and `.`, and no name of a file of runs"
     );
     Ok(name)
 }

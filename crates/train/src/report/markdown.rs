@@ -39,7 +39,10 @@ impl Report {
             }
         };
         writeln!(out, "Best epoch: **{}**, chosen by {select_by} on dev. {meaning}\n", self.best.epoch)?;
-        writeln!(out, "## Dev figures per epoch\n")?;
+        if let Some(warning) = self.no_gain() {
+            writeln!(out, "**Warning:** {warning}.\n")?;
+        }
+        writeln!(out, "## Dev figures per epoch\n\nEpoch 0 is the model before the first step.\n")?;
         writeln!(out, "{}\n", self.dev_table())?;
         if !self.test.is_empty() {
             writeln!(out, "## Test figures of epoch {}\n\nBrackets hold 95 % bootstrap intervals.\n", self.best.epoch)?;

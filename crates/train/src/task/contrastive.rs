@@ -13,16 +13,17 @@ use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
-use super::{EpochOrder, Step, StepPlace, Task};
+use super::{EpochOrder, Step, StepPlace, Task, order::steps};
 use crate::{
     config::{Config, TokenEmbeddings},
     datasets::{Count, ExampleSet, Rows, digest_pairs, digest_texts, leave_out, load_labelled, saved_pairs},
+    entries::HARD_NEGATIVES,
     environment::Environment,
     figures::DevFigures,
     hard_negatives::{self, hard_negatives},
     initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
-    made::HARD_NEGATIVES,
     optimizer::AdamW,
+    prepared::Prepared,
     progress::Progress,
     ranks::Ranks,
     speed::{Amount, Unit},
@@ -85,7 +86,12 @@ struct Example {
 }
 
 impl Contrastive {
-    pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        config: &Config,
+        environment: &Environment,
+        last: Option<&Path>,
+        prepared: &Prepared<'_>,
+    ) -> anyhow::Result<Self> {
         let dir = &config.data_dir(environment);
         let exclusion = Arc::new(Exclusion::load(&config.exclude, dir).context("data.exclude")?);
         let mut sets = Vec::new();
@@ -96,6 +102,7 @@ impl Contrastive {
         }
         ensure!(triplets(&sets).next().is_some(), "data.exclude leaves no example to train on");
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
+        prepared.check(steps(triplets(&sets).count(), config.batch_size * config.gradient_accumulation))?;
         let encoder = match last {
             Some(last) => saved_encoder(last, environment, true)?,
             None if config.token_embeddings() == TokenEmbeddings::Cooccurrence => {
@@ -106,7 +113,7 @@ impl Contrastive {
             }
             None => initial_encoder(config, || Ok(triplets(&sets).flat_map(texts).collect()), environment)?,
         };
-        let mined = mined(&sets, &dev, &exclusion, &encoder, config, environment, last)?;
+        let mined = mined(&sets, &dev, &exclusion, &encoder, prepared, last)?;
         for ((_, triplet), pair) in
             sets.iter_mut().flat_map(|set| &mut set.triplets).zip(mined.iter().flat_map(|mined| &mined.pairs))
         {
@@ -148,15 +155,14 @@ fn mined(
     dev: &[Dataset],
     exclusion: &Exclusion,
     encoder: &SentenceEncoder,
-    config: &Config,
-    environment: &Environment,
+    prepared: &Prepared<'_>,
     last: Option<&Path>,
 ) -> anyhow::Result<Option<Dataset>> {
-    let Some(asked) = &config.hard_negatives else { return Ok(None) };
+    let Some(asked) = &prepared.config.hard_negatives else { return Ok(None) };
     if last.is_none() {
-        return hard_negatives(sets, dev, exclusion, asked, encoder, config, environment).map(Some);
+        return hard_negatives(sets, dev, exclusion, asked, encoder, prepared).map(Some);
     }
-    let path = config.output.join(HARD_NEGATIVES);
+    let path = prepared.config.output.join(HARD_NEGATIVES);
     let saved = saved_pairs(&path, hard_negatives::NAME)?;
     let (found, expected) = (saved.pairs.len(), triplets(sets).count());
     ensure!(found == expected, "{}: {found} rows, expected {expected}, one for each example", path.display());

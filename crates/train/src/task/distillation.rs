@@ -20,16 +20,17 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::{EpochOrder, Step, StepPlace, Task};
+use super::{EpochOrder, Step, StepPlace, Task, order::steps};
 use crate::{
     config::Config,
     datasets::{self, Count, Rows, digest_pairs, digest_texts, distinct_sentences, load_labelled},
+    entries::TEACHERS,
     environment::Environment,
     figures::DevFigures,
     initial::{initial_encoder, saved_encoder},
-    made::TEACHERS,
     nearest::nearest,
     optimizer::AdamW,
+    prepared::Prepared,
     progress::Progress,
     ranks::Ranks,
     speed::{Amount, Unit},
@@ -90,10 +91,16 @@ struct Sentence {
 }
 
 impl Distillation {
-    pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        config: &Config,
+        environment: &Environment,
+        last: Option<&Path>,
+        prepared: &Prepared<'_>,
+    ) -> anyhow::Result<Self> {
         let dir = &config.data_dir(environment);
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
         let sentences = distinct_sentences("data.train", &config.train, &dev, config, dir)?;
+        prepared.check(steps(sentences.len(), config.batch_size * config.gradient_accumulation))?;
         let texts = || sentences.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>();
         let (encoder, taught) = match last {
             Some(last) => {
@@ -102,7 +109,7 @@ impl Distillation {
             None => {
                 let teachers = Teachers::find("data.teachers", &config.teachers)?;
                 let encoder = initial_encoder(config, || Ok(texts()), environment)?;
-                (encoder, Taught::by(&teachers, &texts(), environment)?)
+                (encoder, Taught::by(&teachers, &texts(), prepared)?)
             }
         };
         let mut hash = Sha256::new();
@@ -146,12 +153,14 @@ struct Taught {
 }
 
 impl Taught {
-    fn by(teachers: &Teachers, sentences: &[&str], environment: &Environment) -> anyhow::Result<Self> {
+    fn by(teachers: &Teachers, sentences: &[&str], prepared: &Prepared<'_>) -> anyhow::Result<Self> {
+        let environment = prepared.environment;
         let (ranks, progress, count) = (&environment.ranks, Progress::preparing(), sentences.len() as i64);
         let mut found = None;
         let places = ranks.of_first(|| {
-            let embeddings = teachers.embeddings(sentences, environment, &progress)?;
-            let nearest = nearest(&embeddings, environment.device, &progress)?;
+            let embeddings = teachers.embeddings(sentences, prepared, &progress)?;
+            let nearest = prepared
+                .neighbours(&teachers.origins()?, sentences, || nearest(&embeddings, environment.device, &progress))?;
             found = Some(embeddings);
             Ok(nearest
                 .into_iter()

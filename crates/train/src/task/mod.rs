@@ -17,7 +17,8 @@ use self::{
 pub use self::{contrastive::multiple_negatives_loss, distillation::similarity_distillation_loss};
 use crate::{
     config::Config, datasets::Rows, environment::Environment, figures::DevFigures, objective::Objective,
-    optimizer::AdamW, progress::Progress, speed::Amount, state::StreamPlace, state::TrainerState, step::StepOutcome,
+    optimizer::AdamW, prepared::Prepared, progress::Progress, speed::Amount, state::StreamPlace, state::TrainerState,
+    step::StepOutcome,
 };
 
 /// A model with the data that it learns from.
@@ -84,16 +85,17 @@ pub(crate) fn load(
     config: &Config,
     environment: &Environment,
     saved: Option<&TrainerState>,
+    prepared: &Prepared<'_>,
 ) -> anyhow::Result<Box<dyn Task>> {
     let last = saved.map(|_| config.output.join("last"));
     let last = last.as_deref();
     Ok(match config.objective {
-        Objective::Sts => Box::new(Similarity::load(config, environment, last)?),
-        Objective::Contrastive => Box::new(Contrastive::load(config, environment, last)?),
-        Objective::Distillation => Box::new(Distillation::load(config, environment, last)?),
+        Objective::Sts => Box::new(Similarity::load(config, environment, last, prepared)?),
+        Objective::Contrastive => Box::new(Contrastive::load(config, environment, last, prepared)?),
+        Objective::Distillation => Box::new(Distillation::load(config, environment, last, prepared)?),
         Objective::Mlm => {
             let place = saved.and_then(|state| state.stream_place).unwrap_or_default();
-            Box::new(Masked::load(config, environment, last, place)?)
+            Box::new(Masked::load(config, environment, last, place, prepared)?)
         }
     })
 }

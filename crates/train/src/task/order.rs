@@ -18,6 +18,11 @@ pub(super) struct EpochOrder<Row> {
     current: Option<(u32, Vec<Row>)>, // the epoch and its order
 }
 
+/// Steps that an epoch takes.
+pub(super) fn steps(rows: usize, rows_per_step: usize) -> u64 {
+    rows.div_ceil(rows_per_step) as u64
+}
+
 impl EpochOrder<usize> {
     /// Rows that are taken as chance has it.
     pub(super) fn shuffled(rows: usize, rows_per_step: usize, seed: u64) -> Self {
@@ -41,7 +46,7 @@ impl<Row: Clone> EpochOrder<Row> {
     }
 
     pub(super) fn steps(&self) -> u64 {
-        self.rows.div_ceil(self.rows_per_step) as u64
+        steps(self.rows, self.rows_per_step)
     }
 
     /// The rows that a step takes.

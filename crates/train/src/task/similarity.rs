@@ -6,16 +6,17 @@ use data::{Dataset, write_pairs};
 use model::SentenceEncoder;
 use tch::Tensor;
 
-use super::{EpochOrder, Step, StepPlace, Task};
+use super::{EpochOrder, Step, StepPlace, Task, order::steps};
 use crate::{
     config::Config,
     datasets::{Datasets, Rows, saved_pairs},
+    entries::SILVER,
     environment::Environment,
     figures::DevFigures,
     initial::{initial_encoder, saved_encoder},
-    made::SILVER,
     optimizer::AdamW,
     pairs::{Batch, TokenizedPairs},
+    prepared::Prepared,
     progress::Progress,
     ranks::Ranks,
     silver::{self, silver_pairs},
@@ -35,12 +36,20 @@ pub(super) struct Similarity {
 }
 
 impl Similarity {
-    pub(super) fn load(config: &Config, environment: &Environment, last: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        config: &Config,
+        environment: &Environment,
+        last: Option<&Path>,
+        prepared: &Prepared<'_>,
+    ) -> anyhow::Result<Self> {
         let mut datasets = Datasets::load(config, &config.data_dir(environment))?;
+        let rows_per_step = config.batch_size * config.gradient_accumulation;
+        let silver_pairs_at_most = config.silver.as_ref().map_or(0, |silver| silver.pairs);
+        prepared.check(steps(datasets.train.len() + silver_pairs_at_most, rows_per_step))?;
         if let Some(silver) = &config.silver {
             datasets.add(match last {
                 Some(_) => saved_pairs(&config.output.join(SILVER), silver::NAME)?,
-                None => silver_pairs(silver, &datasets, config, environment)?,
+                None => silver_pairs(silver, &datasets, prepared)?,
             });
         }
         let encoder = match last {

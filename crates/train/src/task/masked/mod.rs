@@ -19,6 +19,7 @@ use crate::{
     figures::DevFigures,
     initial::{Text, initial_masked_model, saved_masked_model},
     optimizer::AdamW,
+    prepared::Prepared,
     progress::Progress,
     ranks::Ranks,
     speed::{Amount, Unit},
@@ -48,11 +49,13 @@ impl Masked {
         environment: &Environment,
         last: Option<&Path>,
         place: StreamPlace,
+        prepared: &Prepared<'_>,
     ) -> anyhow::Result<Self> {
         let locate = |path: &String| TextFile::locate(path, &environment.data_dir);
         let files: Vec<TextFile> = config.train.iter().map(locate).collect::<Result<_, _>>().context("data.train")?;
         let exclusion =
             Arc::new(Exclusion::load(&config.exclude, &config.data_dir(environment)).context("data.exclude")?);
+        prepared.check(config.steps_per_epoch)?;
         let model = match last {
             Some(last) => saved_masked_model(last, config, environment)?,
             None => {
