@@ -1,7 +1,8 @@
 # Image of `serve` and `embed` for processors, with the bundled model. To build it, BuildKit is needed (cache mounts).
 #
 #   docker build -t ko-sts .
-#   docker run --rm -p 8080:8080 ko-sts
+#   docker run --rm -p 8080:8080 -e KO_STS_API_KEYS=a-key ko-sts
+#   docker run --rm -p 127.0.0.1:8080:8080 ko-sts --address 0.0.0.0 --allow-anonymous # for this machine alone
 #   docker run --rm -v "$PWD/tables:/tables" --user "$(id -u)" --entrypoint embed ko-sts \
 #     --input /tables/in --output /tables/out
 
@@ -64,5 +65,6 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 \
     && printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["serve"]
-# Arguments of `docker run` stand in the place of these, so they have to name an address too.
+# Arguments of `docker run` stand in the place of these, so they have to name an address too. Without API keys the server
+# does not start on it, unless --allow-anonymous is among them.
 CMD ["--address", "0.0.0.0"]
