@@ -87,6 +87,26 @@ def phase(run: Path) -> str:
     return "dev or test set" if at_end or len(epochs) == 3 else "steps"
 
 
+def wait_for(aim: str, run: Path, process: subprocess.Popen) -> None:
+    """Until a run is where it is to be killed, or has ended."""
+    began = time.time()
+
+    def has_come() -> bool:
+        if aim == "any moment":
+            return True
+        if aim == "steps":
+            log = run / "metrics.jsonl"
+            return log.exists() and log.stat().st_size > 0 and time.time() - began > 0.3
+        try:
+            state = json.loads((run / "last" / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return (run / "last").stat().st_mtime > began and state["step"] % 7 != 0  # the end of an epoch
+
+    while process.poll() is None and not has_come():
+        time.sleep(0.002)
+
+
 def log_of(run: Path) -> list[dict[str, object]]:
     entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{key: value for key, value in entry.items() if not key.endswith("_per_second")} for entry in entries]
@@ -147,9 +167,11 @@ def main() -> int:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            by = rng.choice(list(SIGNALS))
+            by, aim = rng.choice(list(SIGNALS)), rng.choice(["any moment", "steps", "a dev set"])
             try:
-                _, words = process.communicate(timeout=rng.uniform(0.02, 0.4 * seconds[name]))
+                wait_for(aim, folder / output, process)
+                delay = {"any moment": 0.4 * seconds[name], "steps": 0.3, "a dev set": 0.1}[aim]
+                _, words = process.communicate(timeout=rng.uniform(0, delay))
             except subprocess.TimeoutExpired:
                 process.send_signal(SIGNALS[by])
                 _, words = process.communicate(timeout=PATIENCE_S)

@@ -183,3 +183,29 @@ fn encode_int8(row: &[f32], data: &mut [u8]) -> (f32, f32) {
     // What is not finite has no place in 8 bits, and must not come out as a number.
     if is_finite(row) { (scale, least) } else { (f32::NAN, f32::NAN) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::Factor;
+
+    #[test]
+    fn int8_is_refused_by_what_reads_no_scales_and_not_taken_for_bf16() {
+        let mut rows = Rows::new(Format::Int8, 4);
+        rows.encode(&mut [1.0, -2.0, 3.0, 0.5], |_, _| {});
+        let mut row = [0.0; 4];
+        let refused = |what: &str, work: &mut dyn FnMut()| {
+            let panic = catch_unwind(AssertUnwindSafe(work)).expect_err(what);
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref().copied());
+            assert!(text.is_some_and(|text| text.contains(INT8_HAS_SCALES)), "{what}: {text:?}");
+        };
+        refused("decode", &mut || rows.decode(0, &mut row));
+        refused("scale_by", &mut || rows.scale_by(0, &mut row, |x| x));
+        refused("a factor", &mut || drop(Factor::new(Format::Int8)));
+        assert_eq!(row, [0.0; 4]);
+        let mut factor = Factor::new(Format::Bf16);
+        assert!(catch_unwind(AssertUnwindSafe(|| factor.pack_rows(&rows))).is_err(), "rows of another format");
+    }
+}

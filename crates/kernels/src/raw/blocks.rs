@@ -73,3 +73,34 @@ pub(crate) fn for_each_block(
         });
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_disjoint_and_cover_a_matrix_of_any_shape() {
+        for (height, width) in [(0, 3), (1, 1), (5, 7), (9, 16), (17, 3)] {
+            let mut matrix = vec![0.0f32; height * width];
+            for_each_block(&mut matrix, width, 4, 5, |mut block| {
+                let columns = block.columns();
+                for row in block.rows() {
+                    for (place, value) in columns.clone().zip(block.row(row)) {
+                        *value += (1 + row * width + place) as f32;
+                    }
+                }
+            });
+            let expected: Vec<f32> = (1..=height * width).map(|place| place as f32).collect();
+            assert_eq!(matrix, expected, "{height} × {width}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "self.rows.contains(&row)")]
+    fn a_row_of_another_block_is_out_of_reach() {
+        for_each_block(&mut [0.0; 12], 2, 3, 2, |mut block| {
+            let row = block.rows().end;
+            block.row(row)[0] = 1.0;
+        });
+    }
+}
