@@ -15,7 +15,7 @@ def make(folder: Path) -> None:
 
 
 def make_multiple_negatives(path: Path) -> None:
-    """Anchors with their positives, without hard negatives and with one each."""
+    """Anchors with their positives, without hard negatives and with one each; and with candidates left out, by groups."""
     generator = torch.Generator().manual_seed(7)
     loss_of = MultipleNegativesRankingLoss(model=None)
     cases = []
@@ -24,15 +24,36 @@ def make_multiple_negatives(path: Path) -> None:
             torch.randn(examples, 6, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(columns)
         ]
         loss = loss_of.compute_loss_from_embeddings(embeddings, labels=None)
-        loss.backward()
-        cases.append(
-            {
-                "embeddings": [column.tolist() for column in embeddings],
-                "loss": loss.item(),
-                "gradients": [column.grad.tolist() for column in embeddings],
-            }
-        )
+        groups = [[example] for example in range(examples)]
+        cases.append(multiple_negatives_case(embeddings, loss, groups, groups + [[]] * examples * (columns - 2)))
+    # No library leaves candidates out: here each anchor has its own list of them, written out.
+    anchor_groups = [[0], [1, 4], [2], [3], [4]]
+    candidate_groups = [[0, 2], [1], [2], [3], [4, 5], [], [0], [3, 4], [], [1, 2]]
+    embeddings = [torch.randn(5, 6, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    anchors, candidates = embeddings[0], torch.cat(embeddings[1:])
+    losses = []
+    for own, of_anchor in enumerate(anchor_groups):
+        kept = [own] + [
+            place
+            for place, of_candidate in enumerate(candidate_groups)
+            if place != own and not set(of_anchor) & set(of_candidate)
+        ]
+        scores = 20 * torch.nn.functional.cosine_similarity(anchors[own].unsqueeze(0), candidates[kept])
+        losses.append(torch.nn.functional.cross_entropy(scores.unsqueeze(0), torch.tensor([0])))
+    loss = torch.stack(losses).mean()
+    cases.append(multiple_negatives_case(embeddings, loss, anchor_groups, candidate_groups))
     write_json(path, cases)
+
+
+def multiple_negatives_case(embeddings, loss, anchor_groups, candidate_groups) -> dict:
+    loss.backward()
+    return {
+        "embeddings": [column.tolist() for column in embeddings],
+        "anchor_groups": anchor_groups,
+        "candidate_groups": candidate_groups,
+        "loss": loss.item(),
+        "gradients": [column.grad.tolist() for column in embeddings],
+    }
 
 
 def make_similarity_distillation(path: Path) -> None:

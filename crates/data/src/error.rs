@@ -66,6 +66,17 @@ pub enum Error {
         remedy: String,
     },
 
+    /// A list names a file twice.
+    #[error("{key} names one file twice: {first:?} and {second:?}")]
+    Repeated {
+        /// Where the list is given, such as `data.train`.
+        key: String,
+        /// How it was named first.
+        first: String,
+        /// And how again.
+        second: String,
+    },
+
     /// The spec names data of another kind than is asked for.
     #[error("{spec} holds {kind}: train on it with objective = {objective:?}")]
     OtherKind {
@@ -233,6 +244,7 @@ impl Error {
             Error::UnknownDataset { .. }
                 | Error::UnknownTriplets { .. }
                 | Error::OtherKind { .. }
+                | Error::Repeated { .. }
                 | Error::Fraction { .. }
         )
     }

@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
+mod canonical;
 mod catalogue;
 mod chart;
 mod csv_writer;
@@ -26,26 +27,30 @@ mod pair;
 mod pair_file;
 mod reader;
 mod reading;
+mod repeated;
 mod scale;
 mod sentences;
 mod sources;
 mod spec;
 mod split;
+mod splitting;
 mod statistics;
 mod text;
 mod triplets;
 
+pub use canonical::canonical;
 pub use chart::write_histograms;
 pub use csv_writer::{SplitFiles, write_pairs, write_split};
 pub use data_dir::DataDir;
 pub use dataset::Dataset;
 pub use error::{Error, Problem, is_wrong_use};
-pub use exclusion::{Exclusion, plain};
+pub use exclusion::Exclusion;
 pub use fetch::{Fetcher, Outcome};
 pub use histogram::Histogram;
 pub use pair::{SentencePair, doubt_of_scale, score_of};
 pub use pair_file::PairFile;
 pub use reading::{PairColumns, Reading, ReadingArguments};
+pub use repeated::refuse_repeated;
 pub use scale::{MAX_SCORE, Scale};
 pub use sentences::{locate, sentences};
 pub use sources::{SOURCES, Source, UPSTREAM};

@@ -1,5 +1,6 @@
 //! The sentence pair: two sentences with the score that says how alike they are.
 
+use crate::canonical::canonical;
 use crate::error::Problem;
 use crate::scale::{MAX_SCORE, Scale};
 
@@ -31,9 +32,9 @@ pub struct SentencePair {
 }
 
 impl SentencePair {
-    /// The two sentences in an order of their own, so that a pair equals its mirror image.
-    pub fn unordered(&self) -> (&str, &str) {
-        let (a, b) = (self.sentence1.as_str(), self.sentence2.as_str());
+    /// The two sentences as [`canonical`] compares them, in an order of their own, so that a pair equals its mirror image.
+    pub fn unordered(&self) -> (String, String) {
+        let (a, b) = (canonical(&self.sentence1), canonical(&self.sentence2));
         if a <= b { (a, b) } else { (b, a) }
     }
 

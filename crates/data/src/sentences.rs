@@ -6,8 +6,8 @@ use crate::{
     data_dir::DataDir,
     dataset::Dataset,
     error::Error,
-    spec,
-    text::{self, TextFile},
+    spec, splitting,
+    text::TextFile,
     triplets::{self, TripletSet},
 };
 
@@ -38,7 +38,7 @@ pub fn sentences(spec: &str, dir: &DataDir, text_sentences: usize) -> Result<Vec
     if TextFile::is_text(Path::new(spec)) {
         let mut sentences = Vec::new();
         for paragraph in TextFile::locate(spec, dir)?.paragraphs()? {
-            sentences.extend(text::sentences(&paragraph?).into_iter().map(str::to_owned));
+            sentences.extend(splitting::sentences(&paragraph?).into_iter().map(str::to_owned));
             if sentences.len() >= text_sentences {
                 break;
             }

@@ -94,7 +94,7 @@ fn targets(sizes: &[usize], fraction: f64) -> Vec<usize> {
 
 /// The rows of each repeated pair, and the rows that occur once; both in the order of the file.
 fn groups(pairs: &[SentencePair]) -> (Vec<Vec<usize>>, Vec<usize>) {
-    let mut place_of: HashMap<(&str, &str), usize> = HashMap::with_capacity(pairs.len());
+    let mut place_of: HashMap<(String, String), usize> = HashMap::with_capacity(pairs.len());
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (row, pair) in pairs.iter().enumerate() {
         let place = *place_of.entry(pair.unordered()).or_insert(groups.len());

@@ -2,9 +2,7 @@
 
 mod blocks;
 mod file;
-mod splitting;
 
-pub(crate) use self::splitting::sentences;
 pub use self::{
     blocks::{BlockPlace, TextBlocks},
     file::TextFile,

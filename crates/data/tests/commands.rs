@@ -150,9 +150,12 @@ fn help_names_the_datasets() {
 fn test_sentences_in_training_sets_are_counted_and_fail_the_command() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [
-        ("test.csv", "sentence1,sentence2\n비가 온다.,눈이 온다.\n"),
-        ("pairs.csv", "sentence1,sentence2,score\n비가  온다.,해가 뜬다.,1\n달이 진다.,해가 진다.,2\n"),
-        ("text.txt", "오늘 눈이 온다. 춥다.\n바람이 분다.\n"),
+        ("test.csv", "sentence1,sentence2\n비가 온다.,하루 종일 눈이 온다.\n"),
+        (
+            "pairs.csv",
+            "sentence1,sentence2,score\n비가  온다!,해가 뜬다.,1\n오늘도 하루 종일 눈이 온다.,해가 진다.,2\n",
+        ),
+        ("text.txt", "어제도 하루 종일 눈이 온다. 춥다.\n비가 온다. 바람이 분다.\n"),
     ] {
         fs::write(folder.path().join(name), content).unwrap();
     }

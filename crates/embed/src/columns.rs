@@ -9,14 +9,11 @@ use arrow_array::{Array, ArrayRef, Float64Array, LargeStringArray, RecordBatch, 
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use data::score_of;
-use model::{SentenceEncoder, SimilarityFunction, slices};
+use model::{SentenceEncoder, SimilarityFunction, TextLosses, slices};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::embeddings::embedding_columns;
-use crate::{
-    fields,
-    texts::{self, Losses},
-};
+use crate::fields;
 
 /// Number format of the embeddings that are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +136,7 @@ impl Added {
         batch: &RecordBatch,
         encoder: &SentenceEncoder,
         progress: &mut dyn FnMut(usize),
-    ) -> anyhow::Result<(RecordBatch, Losses)> {
+    ) -> anyhow::Result<(RecordBatch, TextLosses)> {
         let texts: Vec<ArrayRef> = self
             .places
             .iter()
@@ -150,7 +147,7 @@ impl Added {
         let is_text = |row: usize| texts.iter().all(|side| !side.is_null(row) && !side.value(row).trim().is_empty());
         let rows: Vec<usize> = (0..batch.num_rows()).filter(|&row| is_text(row)).collect();
         let sentences: Vec<&str> = texts.iter().flat_map(|side| rows.iter().map(|&row| side.value(row))).collect();
-        let (embeddings, losses) = texts::encode(&sentences, encoder, progress)?;
+        let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?;
         let embeddings = &slices::to_vec(&embeddings)?; // (sides · rows, width)
         let added = match &self.columns {
             Columns::Embedding { dtype, .. } => {

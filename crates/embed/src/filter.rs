@@ -4,12 +4,11 @@ use std::io::{BufReader, BufWriter, Read, Write};
 
 use anyhow::Context;
 use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
-use model::SentenceEncoder;
+use model::{SentenceEncoder, TextLosses};
 
 use crate::{
     ROWS_AT_ONCE,
     columns::{Added, Columns},
-    texts::Losses,
 };
 
 const OUTPUT: &str = "standard output";
@@ -24,12 +23,12 @@ pub fn filter_stream(
     output: impl Write,
     columns: Columns,
     encoder: &SentenceEncoder,
-) -> anyhow::Result<(usize, Losses)> {
+) -> anyhow::Result<(usize, TextLosses)> {
     let reader =
         StreamReader::try_new(BufReader::new(input), None).context("standard input: expected an Arrow IPC stream")?;
     let added = Added::new(columns, &reader.schema(), encoder.dimensions()).context("standard input")?;
     let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema()).context(OUTPUT)?;
-    let (mut rows, mut losses) = (0, Losses::none(encoder));
+    let (mut rows, mut losses) = (0, TextLosses::none(encoder.tokenizer()));
     for batch in reader {
         let batch = batch.context("standard input")?;
         // Of a batch without rows comes one without rows.

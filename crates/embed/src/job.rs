@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
 use arrow_array::RecordBatch;
-use model::SentenceEncoder;
+use model::{SentenceEncoder, TextLosses};
 
 use crate::{
     ROWS_AT_ONCE,
@@ -14,7 +14,6 @@ use crate::{
     progress::Progress,
     settings::Settings,
     shard::Shard,
-    texts::Losses,
 };
 
 /// What is to be made.
@@ -44,7 +43,7 @@ pub struct Outcome {
     /// Parts of all shards.
     pub total: usize,
     /// What the model could not take of the texts of those rows.
-    pub losses: Losses,
+    pub losses: TextLosses,
     /// Sentences encoded per second, reading and writing included.
     pub sentences_per_second: f64,
     /// The folder.
@@ -64,7 +63,7 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
         Columns::Score { texts: [a, b], .. } => ground::say!("pairs: columns {a:?} and {b:?}"),
     }
     let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.table.bytes()).sum());
-    let losses = Losses::none(encoder);
+    let losses = TextLosses::none(encoder.tokenizer());
     let mut outcome = Outcome { output: job.output.clone(), losses, ..Outcome::default() };
     let mut counts = Vec::new();
     for (file, input) in job.table.inputs.iter().enumerate() {
@@ -81,7 +80,7 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
             let is_missing = is_ours && !path.exists();
             outcome.there += usize::from(is_ours && !is_missing);
             let mut under_way = is_missing.then(|| Part::create(&path, job.added.schema())).transpose()?;
-            let (mut next, mut count, mut losses) = (Some(first), 0, Losses::none(encoder));
+            let (mut next, mut count, mut losses) = (Some(first), 0, TextLosses::none(encoder.tokenizer()));
             while let Some(batch) = next {
                 count += batch.num_rows();
                 if let Some(part) = &mut under_way {
@@ -144,7 +143,7 @@ impl fmt::Display for Outcome {
         let s = if *parts == 1 { "" } else { "s" };
         write!(f, "{}: {parts} part{s} with {rows} rows written", output.display())?;
         if *parts > 0 {
-            write!(f, ", {sentences_per_second:.0} sentences/s{losses}")?;
+            write!(f, ", {sentences_per_second:.0} sentences/s{}", losses.appended())?;
         }
         if *there > 0 {
             write!(f, "; there already: {there}")?;

@@ -17,7 +17,6 @@ mod progress;
 mod quantize;
 mod settings;
 mod shard;
-mod texts;
 
 pub use columns::{Added, Columns, Dtype};
 pub use corpus::{Corpus, Filter, FilterError, Hit, Row, ScanFormat};
@@ -26,7 +25,6 @@ pub use input::{Input, Table};
 pub use job::{Job, Outcome, embed_table};
 pub use settings::Settings;
 pub use shard::Shard;
-pub use texts::Losses;
 
 /// Rows that are read, encoded and written at once: enough to sort by length, and no more memory however many there are.
 pub const ROWS_AT_ONCE: usize = 4096;

@@ -134,7 +134,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
-        ground::say!("{rows} rows{losses}");
+        ground::say!("{rows} rows{}", losses.appended());
         return Ok(());
     };
     let added = Added::new(columns.clone(), &table.schema, encoder.dimensions())?;

@@ -10,8 +10,7 @@ use std::{
 };
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-
-use crate::texts::Losses;
+use model::TextLosses;
 
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -41,7 +40,7 @@ impl Progress {
     }
 
     /// Tells of a part that is written.
-    pub(crate) fn part(&self, path: &Path, rows: usize, losses: Losses) {
+    pub(crate) fn part(&self, path: &Path, rows: usize, losses: TextLosses) {
         if !self.bar.is_hidden() {
             return;
         }
@@ -49,7 +48,7 @@ impl Progress {
         let elapsed = self.start.elapsed();
         let left = elapsed.mul_f64((self.bytes.max(1) - done) as f64 / done as f64);
         let left = HumanDuration(Duration::from_secs(left.as_secs()));
-        ground::say!("{}: {rows} rows · {} · {left} left{losses}", path.display(), self.rate());
+        ground::say!("{}: {rows} rows · {} · {left} left{}", path.display(), self.rate(), losses.appended());
     }
 
     pub(crate) fn finish(&self) {

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     metrics::{Correlation, MetricError, PValue, Statistic, bootstrap_ci95, f1, mse, pearson, spearman},
-    scoring::Scored,
+    scoring::{LABEL_SCALE, Scored},
 };
 
 /// The question of F1, asked of label and prediction alike: is the score at least this?
@@ -77,8 +77,9 @@ impl Figures {
     }
 
     fn with_similarities(labels: &[f64], predictions: &[f64], own: Option<(SimilarityFunction, &[f64])>) -> Self {
-        let similarities = own.map_or(predictions, |(_, similarities)| similarities);
+        let (scale, similarities) = own.map_or((LABEL_SCALE, predictions), |(_, similarities)| (0.0, similarities));
         let interval = |correlation: Result<Correlation, MetricError>, statistic| {
+            check_spread(similarities, scale)?;
             Interval::new(correlation?, labels, similarities, statistic)
         };
         Self {
@@ -90,6 +91,22 @@ impl Figures {
             mse: mse(labels, predictions),
         }
     }
+}
+
+/// Values of f32 that differ by less than this part of their scale differ by rounding.
+const ROUNDING: f64 = 1e-5;
+
+/// Fails where the similarities differ by no more than the rounding of f32, of which no correlation is to be had. Their
+/// `scale` is that of the labels where they are 5 · cosine, and else that of the largest.
+///
+/// # Errors
+/// [`MetricError::WithinRounding`], unless they are exactly alike, which [`pearson`] itself tells.
+pub fn check_spread(similarities: &[f64], scale: f64) -> Result<(), MetricError> {
+    let ends = |(low, high): (f64, f64), &value: &f64| (low.min(value), high.max(value));
+    let (low, high) = similarities.iter().fold((f64::INFINITY, f64::NEG_INFINITY), ends);
+    let spread = high - low;
+    let is_rounding = spread > 0.0 && spread <= ROUNDING * scale.max(low.abs()).max(high.abs());
+    if is_rounding { Err(MetricError::WithinRounding(spread)) } else { Ok(()) }
 }
 
 fn pearson_object<S: Serializer>(interval: &Result<Interval, MetricError>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,7 +9,7 @@ mod predictions;
 mod report;
 mod scoring;
 
-pub use figures::{Figures, Interval, THRESHOLD};
+pub use figures::{Figures, Interval, THRESHOLD, check_spread};
 pub use plots::Plots;
 pub use predictions::write_predictions;
 pub use report::{Evaluation, Report};

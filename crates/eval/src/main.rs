@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use data::{DataDir, PairFile, ReadingArguments, doubt_of_scale};
 use eval::{Evaluation, PairScores, Plots, Report, Scored, score_pairs, write_predictions};
@@ -79,6 +79,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let dir = DataDir::new(args.data_dir.clone()).with_reading(args.reading.reading());
+    data::refuse_repeated("--data", &args.data, &dir)?;
     let datasets = args.data.iter().map(|spec| PairFile::open(spec, &dir)).collect::<Result<Vec<_>, _>>()?;
     for dataset in &datasets {
         let PairFile { name, scores, .. } = dataset;
@@ -163,6 +164,12 @@ fn score_file(encoder: &SentenceEncoder, dataset: &PairFile, mut file: Option<&m
         let (pairs, start) = (pairs?, Instant::now());
         let scores = score_pairs(encoder, &pairs, &mut |sentences| bar.inc(sentences as u64))?;
         elapsed += start.elapsed();
+        if let Some(place) = scores.predictions.iter().position(|prediction| !prediction.is_finite()) {
+            let (name, row) = (&dataset.name, all.predictions.len() + place);
+            bail!(
+                "{name}: pair {row}, counted from 0, has no finite cosine: the model gives embeddings that are no numbers"
+            );
+        }
         if let Some(file) = &mut file {
             let path = file.target().to_owned();
             write_predictions(file.file(), all.predictions.len(), &pairs, &scores.predictions)
@@ -173,6 +180,9 @@ fn score_file(encoder: &SentenceEncoder, dataset: &PairFile, mut file: Option<&m
     bar.finish_and_clear();
     let has_changed = all.predictions.len() != dataset.pairs;
     ensure!(!has_changed, "{}: the file was changed while it was read", dataset.path.display());
+    if !all.losses.is_none() {
+        ground::say!("{}: of {} texts {}", dataset.name, 2 * dataset.pairs, all.losses);
+    }
     Ok(all.scored(encoder, dataset.scores.clone(), elapsed))
 }
 

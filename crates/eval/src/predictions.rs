@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use data::SentencePair;
+use data::{MAX_SCORE, SentencePair};
 use polars::prelude::{Column, CsvWriter, DataFrame, PolarsResult, SerWriter};
 
 /// Writes `index,sentence1,sentence2,label,prediction`, one row per pair, with indices from `first` on and a header above
-/// the pair 0, after the mark by which Excel knows UTF-8; the label is empty where the pairs have none.
+/// the pair 0, after the mark by which Excel knows UTF-8; the label is empty where the pairs have none. Predictions are
+/// brought within the labels' scale of 0 to 5, so that they are labels themselves: a cosine below 0 is written as 0.
 pub fn write_predictions(
     writer: impl Write,
     first: usize,
@@ -17,7 +18,8 @@ pub fn write_predictions(
     let sentences1: Vec<&str> = pairs.iter().map(|pair| pair.sentence1.as_str()).collect();
     let sentences2: Vec<&str> = pairs.iter().map(|pair| pair.sentence2.as_str()).collect();
     let labels: Vec<Option<String>> = pairs.iter().map(|pair| pair.score.map(shown)).collect();
-    let predictions: Vec<String> = predictions.iter().copied().map(shown).collect();
+    let predictions: Vec<String> =
+        predictions.iter().map(|prediction| shown(prediction.clamp(0.0, MAX_SCORE))).collect();
     let mut frame = DataFrame::new(
         pairs.len(),
         vec![

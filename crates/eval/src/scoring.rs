@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use data::{Dataset, SentencePair};
-use model::{SentenceEncoder, SimilarityFunction};
+use model::{SentenceEncoder, SimilarityFunction, TextLosses};
 use tch::{Kind, Tensor};
 
 /// Labels run from 0 to this; a cosine of 1 is predicted as it.
@@ -67,6 +67,8 @@ pub struct PairScores {
     pub predictions: Vec<f64>,
     /// The similarity that the model asks for; none where it is the cosine.
     pub similarities: Vec<f64>,
+    /// What the model could not take of the sentences.
+    pub losses: TextLosses,
 }
 
 impl PairScores {
@@ -74,11 +76,12 @@ impl PairScores {
     pub fn extend(&mut self, other: Self) {
         self.predictions.extend(other.predictions);
         self.similarities.extend(other.similarities);
+        self.losses += other.losses;
     }
 
     /// The scores as those of a dataset with these labels, if it has any.
     pub fn scored(self, encoder: &SentenceEncoder, labels: Option<Vec<f64>>, elapsed: Duration) -> Scored {
-        let Self { predictions, similarities } = self;
+        let Self { predictions, similarities, .. } = self;
         Scored { predictions, similarity: encoder.similarity_function(), similarities, labels, elapsed }
     }
 }
@@ -91,7 +94,7 @@ pub fn score_pairs(
 ) -> Result<PairScores, model::Error> {
     let side = |sentence: fn(&SentencePair) -> &String| pairs.iter().map(sentence);
     let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
-    let embeddings = encoder.encode_with_progress(&sentences, progress)?; // (2 · pairs, dimensions)
+    let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?; // (2 · pairs, dimensions)
     let count = pairs.len() as i64;
     let (first, second) = (embeddings.narrow(0, 0, count), embeddings.narrow(0, count, count));
     let of = |function: SimilarityFunction| function.pairwise(&first, &second).to_kind(Kind::Double); // (pairs)
@@ -100,5 +103,5 @@ pub fn score_pairs(
         SimilarityFunction::Cosine => Vec::new(),
         function => numbers(of(function))?,
     };
-    Ok(PairScores { predictions: numbers(of(SimilarityFunction::Cosine) * LABEL_SCALE)?, similarities })
+    Ok(PairScores { predictions: numbers(of(SimilarityFunction::Cosine) * LABEL_SCALE)?, similarities, losses })
 }

@@ -140,6 +140,26 @@ fn is_native(device: Device, precision: Precision) -> bool {
     device == Device::Cpu && (precision.format().is_vectorized() || precision.kind().is_none())
 }
 
+/// A weight in the number format of a file.
+///
+/// # Errors
+/// Where a value of it is not finite, or not in that format.
+fn stored_as(name: &str, weight: &Tensor, kind: Kind) -> Result<Tensor, Error> {
+    let stored = weight.detach().to_kind(kind);
+    let is_finite = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 1;
+    if is_finite(&stored) {
+        return Ok(stored);
+    }
+    let what = match is_finite(weight) {
+        true => {
+            let largest = weight.abs().max().double_value(&[]);
+            format!("tensor {name} holds {largest}, which is beyond {kind:?}: write the weights as bf16 or f32")
+        }
+        false => format!("tensor {name} holds values that are not finite: such weights are not written"),
+    };
+    Err(Error::Unusable(what))
+}
+
 /// A directory's own pooling cannot be chosen: its weights were trained with it.
 fn choose_pooling(dir: &Path, own: Option<Pooling>, asked: Option<Pooling>) -> Result<(Pooling, PoolingSource), Error> {
     match (own, asked) {
@@ -374,8 +394,11 @@ impl SentenceEncoder {
         kind: Kind,
         architecture: &str,
     ) -> Result<(), Error> {
-        let weights = weights.into_iter().map(|(name, variable)| (name, variable.to_kind(kind)));
-        write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
+        let weights = weights.into_iter().map(|(name, variable)| {
+            let stored = stored_as(&name, &variable, kind)?;
+            Ok((name, stored))
+        });
+        write_safetensors(&dir.join("model.safetensors"), &weights.collect::<Result<_, Error>>()?)?;
         let mut config = self.config.clone();
         config.other.insert("architectures".to_owned(), vec![architecture].into());
         // Of the weights that were read. Readers take a missing key for f32, which is what to compute in, however the

@@ -20,6 +20,9 @@ pub use silver::Silver;
 
 use crate::{environment::Environment, figures::SelectBy, loss::Loss, objective::Objective};
 
+/// Seed by which a dev set is drawn.
+const DEFAULT_SPLIT_SEED: u64 = 42;
+
 /// A validated configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,7 +30,7 @@ pub struct Config {
     pub(crate) raw: RawConfig,
     /// What the encoder is taught.
     pub objective: Objective,
-    /// Seed of weights, dropout, data order and dev split.
+    /// Seed of weights, dropout, data order and hidden tokens.
     pub seed: u64,
     /// Run directory.
     pub output: PathBuf,
@@ -51,6 +54,8 @@ pub struct Config {
     pub dev_fraction: Option<f64>,
     /// The training datasets that share is drawn from; all of them if none is named.
     pub dev_from: Vec<String>,
+    /// Seed of that draw: runs that share it have the same dev set, whatever their own seed.
+    pub split_seed: u64,
     /// Dev datasets.
     pub dev: Vec<String>,
     /// Datasets that the best epoch is measured on.
@@ -140,6 +145,14 @@ impl Config {
                 "data.dev_fraction is {fraction}, expected more than 0 and less than 1"
             );
         }
+        if data.dev_fraction.is_some() {
+            data.split_seed_is_default = data.split_seed.is_none();
+            data.split_seed.get_or_insert(DEFAULT_SPLIT_SEED);
+        }
+        ensure!(
+            data.split_seed.is_none() || data.dev_fraction.is_some(),
+            "data.split_seed does nothing: no dev set is drawn (data.dev_fraction)"
+        );
         if let Some(name) = data.dev_from.iter().find(|name| !data.train.contains(name)) {
             bail!("data.dev_from names {name:?}, which is none of data.train");
         }
@@ -209,6 +222,7 @@ impl Config {
             silver: raw.data.silver.clone(),
             dev_fraction: raw.data.dev_fraction,
             dev_from: raw.data.dev_from.clone(),
+            split_seed: raw.data.split_seed.unwrap_or(DEFAULT_SPLIT_SEED),
             dev: raw.data.dev.clone(),
             test: raw.data.test.clone(),
             exclude: raw.data.exclude.clone(),
@@ -242,6 +256,13 @@ impl Config {
 }
 
 impl Config {
+    /// The configuration of a run whose dev set was drawn by another seed, before there was a key for it.
+    pub(crate) fn with_split_seed(&self, seed: u64) -> Self {
+        let mut config = Self { split_seed: seed, ..self.clone() };
+        config.raw.data.split_seed = Some(seed);
+        config
+    }
+
     /// Where the run finds its datasets, and how it reads those that have no name.
     pub(crate) fn data_dir(&self, environment: &Environment) -> DataDir {
         environment.data_dir.clone().with_reading(self.reading.clone())

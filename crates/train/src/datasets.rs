@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use data::{
-    DataDir, Dataset, Exclusion, Histogram, SentencePair, TextFile, Triplet, TripletSet, UnmatchedPair, doubt_of_scale,
-    plain, sentences, stratified_split,
+    DataDir, Dataset, Exclusion, Histogram, SentencePair, TextFile, Triplet, TripletSet, UnmatchedPair, canonical,
+    doubt_of_scale, sentences, stratified_split,
 };
 use ground::hex;
 use serde::Serialize;
@@ -42,6 +42,10 @@ pub struct Rows {
     pub text: Vec<TextCount>,
     /// Dev sets.
     pub dev: Vec<Count>,
+    /// Digest of their sentences and scores, or of a held-out text's tokens: figures of runs that differ in it are not to be
+    /// compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dev_sha256: Option<String>,
     /// Test sets.
     pub test: Vec<Count>,
 }
@@ -125,6 +129,21 @@ pub(crate) struct ExampleSet {
     pub(crate) unmatched: Vec<UnmatchedPair>,
 }
 
+/// Refuses a list of datasets that names a file twice.
+pub(crate) fn refuse_repeated(config: &Config, dir: &DataDir) -> Result<(), data::Error> {
+    let of_silver = config.silver.as_ref().map_or(&[][..], |silver| &silver.sentences);
+    let lists =
+        [("train", &config.train[..]), ("dev", &config.dev), ("test", &config.test), ("silver.sentences", of_silver)];
+    lists.into_iter().try_for_each(|(key, specs)| data::refuse_repeated(&format!("data.{key}"), specs, dir))
+}
+
+/// Digest of the sentences and scores of dev sets.
+pub(crate) fn dev_sha256(dev: &[Dataset]) -> String {
+    let mut hash = Sha256::new();
+    dev.iter().for_each(|dataset| digest_pairs(&mut hash, &dataset.pairs));
+    hex(hash)
+}
+
 /// A sentence of some sets.
 pub(crate) struct Sentence {
     pub(crate) text: String,
@@ -133,8 +152,8 @@ pub(crate) struct Sentence {
     pub(crate) row: usize,
 }
 
-/// The sentences of the named sets, each once, without what holds a sentence of a dev set or of `data.exclude`; `key` is where
-/// the sets are named.
+/// The sentences of the named sets, each once, without what holds a sentence of a dev set or of `data.exclude`; says how many
+/// hold one. `key` is where the sets are named.
 pub(crate) fn distinct_sentences(
     key: &'static str,
     sets: &[String],
@@ -144,13 +163,22 @@ pub(crate) fn distinct_sentences(
 ) -> anyhow::Result<Vec<Sentence>> {
     let excluded = Exclusion::load(&config.exclude, dir).context("data.exclude")?;
     let dev = Exclusion::of(dev)?;
-    let (mut seen, mut distinct) = (HashSet::new(), Vec::new());
+    let (mut seen, mut distinct, mut left_out) = (HashSet::new(), Vec::new(), 0);
     for (set, spec) in sets.iter().enumerate() {
         for (row, text) in sentences(spec, dir, config.text_sentences).context(key)?.into_iter().enumerate() {
-            if seen.insert(plain(&text)) && !excluded.is_within(&text) && !dev.is_within(&text) {
+            if !seen.insert(canonical(&text)) {
+                continue;
+            }
+            if excluded.holds(&text) || dev.holds(&text) {
+                left_out += 1;
+            } else {
                 distinct.push(Sentence { text, set, row });
             }
         }
+    }
+    if left_out > 0 {
+        let all = seen.len();
+        ground::say!("{key}: {left_out} of {all} sentences are those of dev sets or of data.exclude and are left out");
     }
     ensure!(
         distinct.len() > 1,
@@ -215,7 +243,7 @@ impl Datasets {
             let source: Vec<usize> =
                 (0..pairs.len()).filter(|&row| all || config.dev_from.contains(&origins[row].0)).collect();
             let candidates: Vec<SentencePair> = source.iter().map(|&row| pairs[row].clone()).collect();
-            let split = stratified_split(&candidates, fraction, config.seed).context("data.dev_fraction")?;
+            let split = stratified_split(&candidates, fraction, config.split_seed).context("data.dev_fraction")?;
             let drawn: HashSet<usize> = split.dev.iter().map(|&place| source[place]).collect();
             let (percent, name) = ((fraction * 1e6).round() / 1e4, config.dev_from.join(" + "));
             let name = format!("{percent} % of {}", if all { "train" } else { &name });
@@ -260,6 +288,7 @@ impl Datasets {
             train_sets: sets.collect(),
             text: Vec::new(),
             dev: self.dev.iter().map(Count::of).collect(),
+            dev_sha256: Some(dev_sha256(&self.dev)),
             test: self.test.iter().map(Count::of).collect(),
         }
     }

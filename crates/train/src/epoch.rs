@@ -31,9 +31,9 @@ pub struct Epoch {
 pub struct Best {
     /// Counted from 1.
     pub epoch: u32,
-    /// The dev figure that chooses.
+    /// The dev figure that chose it: the one that was asked for, or the loss where no epoch so far has that.
     pub select_by: SelectBy,
-    /// Its value; `None` if it was undefined in every epoch.
+    /// Its value; `None` before the first epoch.
     pub value: Option<f64>,
 }
 

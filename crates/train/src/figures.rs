@@ -1,7 +1,9 @@
 //! The figures that tell one epoch from another.
 
+use std::fmt;
+
 use eval::{
-    THRESHOLD,
+    LABEL_SCALE, THRESHOLD, check_spread,
     metrics::{f1, mse, pearson, spearman},
 };
 use model::Guesses;
@@ -18,15 +20,31 @@ pub enum SelectBy {
     Spearman,
     /// F1 of «score ≥ 3», the higher the better.
     F1,
-    /// Mean squared error, the lower the better.
+    /// Mean squared error of 5 · cosine, whatever training makes small, or the mean cross-entropy of hidden tokens; the lower
+    /// the better.
     Loss,
 }
+
+/// As the configuration names it.
+impl fmt::Display for SelectBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SelectBy::Pearson => "pearson",
+            SelectBy::Spearman => "spearman",
+            SelectBy::F1 => "f1",
+            SelectBy::Loss => "loss",
+        })
+    }
+}
+
+/// A loss that is lower by less than this part of it is lower by rounding.
+const ROUNDING: f64 = 1e-6;
 
 impl SelectBy {
     /// Whether one figure is better than another; one that is undefined is worse than any.
     pub(crate) fn is_better(self, new: Option<f64>, old: Option<f64>) -> bool {
         match (new, old) {
-            (Some(new), Some(old)) if self == SelectBy::Loss => new < old,
+            (Some(new), Some(old)) if self == SelectBy::Loss => new < old - ROUNDING * old.abs(),
             (Some(new), Some(old)) => new > old,
             (new, old) => new.is_some() && old.is_none(),
         }
@@ -40,9 +58,9 @@ pub struct DevFigures {
     pub data: String,
     /// Number of pairs, or of hidden tokens.
     pub pairs: usize,
-    /// Pearson's correlation, unless predictions are constant.
+    /// Pearson's correlation, unless labels or predictions are constant, the latter but for rounding.
     pub pearson: Option<f64>,
-    /// Spearman's correlation, unless predictions are constant.
+    /// Spearman's correlation, unless labels or predictions are constant, the latter but for rounding.
     pub spearman: Option<f64>,
     /// F1 of «score ≥ 3».
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +88,7 @@ const OF_PAIRS: [Figure; 4] = [
     Figure { name: "pearson", header: "Pearson", axis: "dev Pearson", value: |dev| dev.pearson },
     Figure { name: "spearman", header: "Spearman", axis: "dev Spearman", value: |dev| dev.spearman },
     Figure { name: "f1", header: "F1 ≥ 3.0", axis: "dev F1 (score ≥ 3)", value: |dev| dev.f1 },
-    Figure { name: "loss", header: "loss", axis: "dev loss (MSE)", value: |dev| Some(dev.loss) },
+    Figure { name: "loss", header: "MSE", axis: "dev MSE", value: |dev| Some(dev.loss) },
 ];
 const OF_TEXT: [Figure; 2] = [
     Figure { name: "accuracy", header: "accuracy", axis: "held-out accuracy", value: |dev| dev.accuracy },
@@ -98,11 +116,12 @@ impl DevFigures {
     }
 
     pub(crate) fn new(data: &str, labels: &[f64], predictions: &[f64]) -> Self {
+        let is_spread = check_spread(predictions, LABEL_SCALE).is_ok();
         Self {
             data: data.to_owned(),
             pairs: labels.len(),
-            pearson: pearson(labels, predictions).ok().map(|correlation| correlation.r),
-            spearman: spearman(labels, predictions).ok().map(|correlation| correlation.r),
+            pearson: pearson(labels, predictions).ok().filter(|_| is_spread).map(|correlation| correlation.r),
+            spearman: spearman(labels, predictions).ok().filter(|_| is_spread).map(|correlation| correlation.r),
             f1: Some(f1(labels, predictions, THRESHOLD)),
             accuracy: None,
             loss: mse(labels, predictions),

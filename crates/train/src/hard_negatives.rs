@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
-use data::{Dataset, Exclusion, SentencePair, plain};
+use data::{Dataset, Exclusion, SentencePair, canonical};
 use model::SentenceEncoder;
 use rand::{
     SeedableRng,
@@ -42,8 +42,7 @@ pub(crate) fn hard_negatives(
     own: &SentenceEncoder,
     prepared: &Prepared<'_>,
 ) -> anyhow::Result<Dataset> {
-    let dev = dev.iter().flat_map(|dev| &dev.pairs).flat_map(|pair| [&pair.sentence1, &pair.sentence2]);
-    let pool = Pool::new(sets, exclusion, &dev.map(|sentence| plain(sentence)).collect());
+    let pool = Pool::new(sets, exclusion, &Exclusion::of(dev)?);
     let &Prepared { config, environment, .. } = prepared;
     // The first rank's are those of all: another machine may round otherwise.
     let numbers = environment.ranks.of_first(|| {
@@ -74,7 +73,10 @@ pub(crate) fn hard_negatives(
         score: Some(number[1]),
     };
     let pairs: Vec<SentencePair> = pool.examples.iter().zip(numbers.chunks_exact(2)).map(pair).collect();
-    ground::say!("{NAME}: {}, one for each example, of {} sentences", pairs.len(), pool.sentences.len());
+    let (count, sentences, of_dev) = (pairs.len(), pool.sentences.len(), pool.dev.len());
+    ground::say!(
+        "{NAME}: {count}, one for each example, of {sentences} sentences, {of_dev} of them left out as a dev set's"
+    );
     Ok(Dataset::made(NAME, pairs))
 }
 
@@ -99,8 +101,8 @@ struct Example {
 }
 
 impl<'a> Pool<'a> {
-    /// `dev` holds sentences as [`plain`] has them.
-    fn new(sets: &'a [ExampleSet], exclusion: &Exclusion, dev: &HashSet<String>) -> Self {
+    /// Neither an excluded sentence nor one of a dev set may be a hard negative.
+    fn new(sets: &'a [ExampleSet], exclusion: &Exclusion, dev: &Exclusion) -> Self {
         let mut pool = Self::default();
         for ExampleSet { triplets, unmatched, .. } in sets {
             let first = pool.lists;
@@ -119,12 +121,12 @@ impl<'a> Pool<'a> {
                 pool.add(&pair.second, list);
             }
         }
-        pool.dev = dev.iter().filter_map(|sentence| pool.places.get(sentence).copied()).collect();
+        pool.dev = (0..pool.sentences.len()).filter(|&place| dev.holds(pool.sentences[place])).collect();
         pool
     }
 
     fn add(&mut self, sentence: &'a str, list: Option<usize>) -> usize {
-        let place = *self.places.entry(plain(sentence)).or_insert_with(|| {
+        let place = *self.places.entry(canonical(sentence)).or_insert_with(|| {
             self.sentences.push(sentence);
             self.alike.push(Vec::new());
             self.sentences.len() - 1
@@ -178,7 +180,7 @@ impl<'a> Pool<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use data::{DataDir, Triplet, UnmatchedPair};
+    use data::{Triplet, UnmatchedPair};
 
     fn triplet(anchor: &str, positive: &str, group: usize) -> (usize, Triplet) {
         let (anchor, positive) = (anchor.to_owned(), positive.to_owned());
@@ -194,8 +196,13 @@ mod tests {
     }
 
     fn pool<'a>(sets: &'a [ExampleSet], dev: &[&str]) -> Pool<'a> {
-        let exclusion = Exclusion::load(&[], &DataDir::new(None)).unwrap();
-        Pool::new(sets, &exclusion, &dev.iter().map(|&sentence| sentence.to_owned()).collect())
+        let pair = |&sentence: &&str| SentencePair {
+            sentence1: sentence.to_owned(),
+            sentence2: sentence.to_owned(),
+            score: None,
+        };
+        let dev = Dataset::made("dev", dev.iter().map(pair).collect());
+        Pool::new(sets, &Exclusion::of(&[]).unwrap(), &Exclusion::of(&[dev]).unwrap())
     }
 
     #[test]

@@ -13,8 +13,8 @@ const LIBTORCH: &str = "2.11.0";
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     version: &'static str,
-    /// Of the checkout in which the run was started, if it was one.
-    commit: Option<String>,
+    /// That the program was built from, if the build knew it.
+    commit: Option<&'static str>,
     libtorch: &'static str,
     pub(crate) device: String,
     gpu: Option<String>,
@@ -29,7 +29,7 @@ impl Machine {
     pub(crate) fn new(device: Device, processes: usize) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            commit: commit(),
+            commit: option_env!("KO_STS_COMMIT"),
             libtorch: LIBTORCH,
             device: format!("{device:?}").to_lowercase(),
             gpu: gpu(device),
@@ -41,7 +41,7 @@ impl Machine {
 
     /// Name and value of each part, for a table.
     pub(crate) fn parts(&self) -> [(&'static str, String); 5] {
-        let commit = self.commit.as_ref().map_or(String::new(), |commit| format!(", commit {commit}"));
+        let commit = self.commit.map_or(String::new(), |commit| format!(", commit {commit}"));
         let threads = match self.processes {
             1 => self.threads.to_string(),
             processes => format!("{} in each of {processes} processes", self.threads),
@@ -54,12 +54,6 @@ impl Machine {
             ("threads", threads),
         ]
     }
-}
-
-fn commit() -> Option<String> {
-    let output = Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
 }
 
 /// The name of the GPU in use. Source: the driver's own tool, since `tch` has no question for it.

@@ -6,6 +6,8 @@ use data::SentencePair;
 use model::Tokenizer;
 use tch::Tensor;
 
+use crate::tokenizing::Tokenizing;
+
 /// Pairs that go through the encoder together.
 #[derive(Debug)]
 pub struct Batch {
@@ -37,13 +39,12 @@ pub(crate) struct TokenizedPairs {
 
 impl TokenizedPairs {
     pub(crate) fn new(pairs: &[SentencePair], labels: &[f64], tokenizer: &Tokenizer) -> Result<Self, model::Error> {
-        let side =
-            |sentence: fn(&SentencePair) -> &String| tokenizer.encode(&pairs.iter().map(sentence).collect::<Vec<_>>());
-        Ok(Self {
-            sentences1: side(|pair| &pair.sentence1)?,
-            sentences2: side(|pair| &pair.sentence2)?,
-            labels: labels.iter().map(|&label| label as f32).collect(),
-        })
+        let mut tokenizing = Tokenizing::by(tokenizer);
+        let mut side =
+            |sentence: fn(&SentencePair) -> &String| tokenizing.encode(&pairs.iter().map(sentence).collect::<Vec<_>>());
+        let (sentences1, sentences2) = (side(|pair| &pair.sentence1)?, side(|pair| &pair.sentence2)?);
+        tokenizing.tell("training pairs");
+        Ok(Self { sentences1, sentences2, labels: labels.iter().map(|&label| label as f32).collect() })
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use std::{fmt, time::Instant};
 
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use eval::{Evaluation, Interval, metrics::MetricError};
-use model::runtime;
+use model::{SimilarityFunction, runtime};
 use serde::Serialize;
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     datasets::Rows,
     environment::Environment,
     epoch::{Best, Epoch},
-    figures::{DevFigures, shown},
+    figures::{DevFigures, SelectBy, shown},
+    loss::Loss,
     machine::Machine,
     meter::Meter,
     objective::Objective,
@@ -40,11 +41,22 @@ pub struct Report {
     /// Digest of every sentence and score of all datasets.
     data_sha256: String,
     #[serde(skip)]
+    asked: SelectBy, // by what to choose the best epoch
+    /// What the model's embeddings were made for; none of a masked language model.
+    #[serde(skip)]
+    pub(crate) similarity: Option<SimilarityFunction>,
+    #[serde(skip)]
     start: Instant,
 }
 
 impl Report {
-    pub(crate) fn new(config: &Config, environment: &Environment, rows: Rows, data_sha256: String) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        environment: &Environment,
+        rows: Rows,
+        data_sha256: String,
+        similarity: Option<SimilarityFunction>,
+    ) -> Self {
         Self {
             output: config.output.display().to_string(),
             config: config.raw.clone(),
@@ -56,17 +68,30 @@ impl Report {
             machine: Machine::new(environment.device, environment.ranks.count()),
             seconds: 0.0,
             peak_memory_bytes: None,
+            asked: config.select_by,
+            similarity,
             start: Instant::now(),
         }
     }
 
-    /// Takes an epoch in; true if it is the best so far. The first of equals stays best.
+    /// Takes an epoch in; true if it is the best so far. The first of equals stays best. Epochs that lack the figure that was
+    /// asked for are told apart by their loss.
     pub(crate) fn add(&mut self, epoch: Epoch) -> bool {
-        let select_by = self.best.select_by;
-        let value = epoch.dev.last().and_then(|figures| figures.figure(select_by));
+        let (asked, dev) = (self.asked, epoch.dev.last());
+        let (select_by, value) = match dev.and_then(|figures| figures.figure(asked)) {
+            Some(value) => (asked, Some(value)),
+            None => (SelectBy::Loss, dev.and_then(|figures| figures.figure(SelectBy::Loss))),
+        };
         // What the model was before the first step is no epoch of the run's.
         let is_trained = epoch.epoch > 0;
-        let is_best = is_trained && (self.best.epoch == 0 || select_by.is_better(value, self.best.value));
+        let is_first = self.best.epoch == 0;
+        let is_best = is_trained
+            && (is_first
+                || match (self.best.select_by == asked, select_by == asked) {
+                    (true, false) if self.best.value.is_some() => false,
+                    (false, true) => true,
+                    _ => select_by.is_better(value, self.best.value),
+                });
         if is_best {
             self.best = Best { epoch: epoch.epoch, select_by, value };
         }
@@ -76,6 +101,17 @@ impl Report {
 
     pub(crate) fn objective(&self) -> Objective {
         self.config.objective
+    }
+
+    /// What training on scored pairs made small.
+    pub(crate) fn loss(&self) -> Loss {
+        self.config.train.loss.unwrap_or_default()
+    }
+
+    /// Whether the run has a dev or test set of this name.
+    fn has_set(&self, name: &str) -> bool {
+        let dev = self.best_dev().iter().map(|dev| dev.data.as_str());
+        dev.chain(self.test.iter().map(|test| test.data.as_str())).any(|data| data == name)
     }
 
     pub(crate) fn data_sha256(&self) -> &str {
@@ -93,6 +129,7 @@ impl Report {
     ) -> TrainerState {
         TrainerState {
             data_sha256: self.data_sha256.clone(),
+            dev_sha256: self.rows.dev_sha256.clone(),
             step,
             epochs: self.epochs.clone(),
             best: self.best,
@@ -159,6 +196,14 @@ impl Report {
         })
     }
 
+    /// What to append to the best epoch where it was chosen by another figure than was asked for.
+    fn why_by_loss(&self) -> String {
+        match self.best.select_by == self.asked {
+            true => String::new(),
+            false => format!(" (by {}: {} is undefined on dev in every epoch)", self.best.select_by, self.asked),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
@@ -200,7 +245,7 @@ impl fmt::Display for Report {
                 figures.f1, figures.mse
             )?;
         }
-        writeln!(f, "best epoch: {}", self.best.epoch)?;
+        writeln!(f, "best epoch: {}{}", self.best.epoch, self.why_by_loss())?;
         if let Some(warning) = self.no_gain() {
             writeln!(f, "warning: {warning}")?;
         }

@@ -78,7 +78,10 @@ impl RunDir {
         }
         let text = fs::read_to_string(&config_path).with_context(|| config_path.display().to_string())?;
         let old: Table = toml::from_str(&text).with_context(|| config_path.display().to_string())?;
-        let new = Table::try_from(config).context("the configuration cannot be written as TOML")?;
+        let mut new = Table::try_from(config).context("the configuration cannot be written as TOML")?;
+        if config.data.split_seed_is_default && split_seed_of_older(&old).is_some() {
+            new.get_mut("data").and_then(Value::as_table_mut).map(|data| data.remove("split_seed"));
+        }
         if let Some(what) = difference("", &Value::Table(old), &Value::Table(new)) {
             bail!(
                 "{}: {what}; a run goes on with the configuration that it began with: choose another output, or remove {} to begin it \
@@ -88,6 +91,12 @@ impl RunDir {
             );
         }
         Ok(true)
+    }
+
+    /// The seed by which the run in a directory drew its dev set, where it is of a version in which that was the run's own.
+    pub(crate) fn split_seed_of_older(path: &Path) -> Option<u64> {
+        let text = fs::read_to_string(path.join("config.toml")).ok()?;
+        split_seed_of_older(&toml::from_str(&text).ok()?)
     }
 
     /// Where a run is to be resumed and has saved a state, that state.
@@ -308,6 +317,12 @@ fn link_all(from: &Path, to: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn split_seed_of_older(config: &Table) -> Option<u64> {
+    let data = config.get("data")?.as_table()?;
+    let is_older = data.contains_key("dev_fraction") && !data.contains_key("split_seed");
+    config.get("seed")?.as_integer().filter(|_| is_older)?.try_into().ok()
 }
 
 /// The first key whose value differs, with both values.

@@ -29,6 +29,11 @@ impl LinearSchedule {
         Ok((run_steps, Self { warmup_steps, total_steps }))
     }
 
+    /// Whether the step at rate 0 with which a warm-up begins is a noticeable share of a run: a twentieth of its steps.
+    pub(crate) fn wastes_first_of(&self, steps: u64) -> bool {
+        self.warmup_steps > 0 && steps <= 20
+    }
+
     /// Factor on the peak learning rate at a step, counted from 0: the first step of a warm-up is taken at 0.
     pub fn factor(&self, step: u64) -> f64 {
         if step < self.warmup_steps {

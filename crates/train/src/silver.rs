@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::ensure;
-use data::{Dataset, SentencePair};
+use data::{Dataset, SentencePair, canonical};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -33,17 +33,19 @@ const ANY: f64 = 0.1;
 /// sentence of a dev set is among them, and no pair of `gold`.
 pub(crate) fn silver_pairs(silver: &Silver, gold: &Datasets, prepared: &Prepared<'_>) -> anyhow::Result<Dataset> {
     let &Prepared { config, environment, .. } = prepared;
+    let teachers = Teachers::find(KEY, &silver.teachers)?;
     let dir = &config.data_dir(environment);
     let distinct = distinct_sentences("data.silver.sentences", &silver.sentences, &gold.dev, config, dir)?;
     let distinct: Vec<String> = distinct.into_iter().map(|sentence| sentence.text).collect();
-    let place: HashMap<&str, usize> = distinct.iter().enumerate().map(|(place, text)| (text.as_str(), place)).collect();
+    let place: HashMap<String, usize> =
+        distinct.iter().enumerate().map(|(place, text)| (canonical(text), place)).collect();
     let known = gold.train.iter().filter_map(|pair| {
-        let (&first, &second) = (place.get(pair.sentence1.as_str())?, place.get(pair.sentence2.as_str())?);
+        let (&first, &second) = (place.get(&canonical(&pair.sentence1))?, place.get(&canonical(&pair.sentence2))?);
         Some((first.min(second), first.max(second)))
     });
     // The first rank's pairs are those of all: another machine may round otherwise.
     let numbers = environment.ranks.of_first(|| {
-        let pairs = scored_pairs(silver, &distinct, &known.collect(), prepared)?;
+        let pairs = scored_pairs(&teachers, silver.pairs, &distinct, &known.collect(), prepared)?;
         Ok(pairs.into_iter().flat_map(|(first, second, score)| [first as f64, second as f64, score]).collect())
     })?;
     let pair = |number: &[f64]| SentencePair {
@@ -60,19 +62,19 @@ pub(crate) fn silver_pairs(silver: &Silver, gold: &Datasets, prepared: &Prepared
 
 /// Pairs of places with their scores.
 fn scored_pairs(
-    silver: &Silver,
+    teachers: &Teachers,
+    count: usize,
     distinct: &[String],
     known: &HashSet<(usize, usize)>,
     prepared: &Prepared<'_>,
 ) -> anyhow::Result<Vec<(usize, usize, f64)>> {
     let &Prepared { config, environment, .. } = prepared;
     let progress = Progress::preparing();
-    let teachers = Teachers::find(KEY, &silver.teachers)?;
     let embeddings = teachers.embeddings(distinct, prepared, &progress)?;
     let neighbours =
         prepared.neighbours(&teachers.origins()?, distinct, || nearest(&embeddings, environment.device, &progress))?;
     progress.finish();
-    let pairs = draw(&neighbours, known, silver.pairs, config.seed);
+    let pairs = draw(&neighbours, known, count, config.seed);
     let scores = scores(&embeddings, &pairs)?;
     Ok(pairs.into_iter().zip(scores).map(|((first, second), score)| (first, second, score)).collect())
 }

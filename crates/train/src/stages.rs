@@ -13,6 +13,7 @@ use model::{
 use tch::Kind;
 
 use crate::{
+    card,
     config::{Config, ExportWeights},
     datasets,
     environment::{Environment, Existing},
@@ -81,7 +82,10 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
     }
     let card = match card {
         Some(card) => card,
-        None => fs::read_to_string(best.join("README.md")).with_context(|| best.display().to_string())?,
+        None => {
+            let card = fs::read_to_string(best.join("README.md")).with_context(|| best.display().to_string())?;
+            card::moved(&card, &best, &export.path)
+        }
     };
     let encoder = SentenceEncoder::load(&best, &Options { trainable: true, ..Options::default() })?;
     let kind = match export.weights {
@@ -89,7 +93,7 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
         ExportWeights::Bf16 => Kind::BFloat16,
         ExportWeights::F32 => Kind::Float,
     };
-    encoder.save_as(&export.path, &card, kind)?;
+    encoder.save_as(&export.path, &card, kind).with_context(|| format!("export.path {}", export.path.display()))?;
     Ok(Finished { checkpoint: export.path.clone(), report })
 }
 

@@ -14,6 +14,9 @@ use crate::{
 pub(crate) struct TrainerState {
     /// Digest of the data that the run is on.
     pub(crate) data_sha256: String,
+    /// Digest of its dev sets; states of older versions do not say.
+    #[serde(default)]
+    pub(crate) dev_sha256: Option<String>,
     /// Optimizer steps taken.
     pub(crate) step: u64,
     /// The epochs that are complete, with their dev figures.

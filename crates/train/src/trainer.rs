@@ -40,19 +40,27 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         Existing::Resume => environment.ranks.in_turn(|| RunDir::saved_state(&config.output, &config.raw))?,
         _ => None,
     };
+    let older = saved.as_ref().and_then(|_| RunDir::split_seed_of_older(&config.output));
+    let config = &older.map_or_else(|| config.clone(), |seed| config.with_split_seed(seed));
     runtime::manual_seed(config.seed);
     let prepared = Prepared::new(config, environment, saved.is_some(), is_locked);
     let mut task = task::load(config, environment, saved.as_ref(), &prepared)?;
 
     let steps_per_epoch = task.steps_per_epoch();
     let (total_steps, schedule) = LinearSchedule::of(config, steps_per_epoch)?;
+    if saved.is_none() && schedule.wastes_first_of(total_steps) {
+        ground::say!(
+            "warning: the first of {total_steps} steps is taken at a learning rate of 0, as a warm-up begins in transformers: \
+             train.warmup_steps = 0 leaves the warm-up out"
+        );
+    }
     let optimizer_config = AdamWConfig {
         weight_decay: config.weight_decay,
         layerwise_decay: config.layerwise_lr_decay,
         ..AdamWConfig::default()
     };
     let mut optimizer = AdamW::new(task.variables(), optimizer_config);
-    let mut report = Report::new(config, environment, task.rows(), task.data_sha256()?);
+    let mut report = Report::new(config, environment, task.rows(), task.data_sha256()?, task.similarity_function());
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
     environment.interrupt.wait_for_check();
     let step = saved.as_ref().map_or(0, |state| state.step);
@@ -90,7 +98,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             (whole, window) = (state.whole.resume(), state.window.resume());
             if report.epochs.last().is_some_and(|last| last.step == state.step && last.epoch == report.best.epoch) {
                 // The run may have ended between saving this state and its best checkpoint; the weights are the same.
-                run.save_best(&*task, &card::model_card(&report))?;
+                run.save_best(&*task, &card::model_card(&report, &run.best()))?;
             }
             run.check_best(&report)?;
             (run, state.step)
@@ -138,7 +146,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
             // The end of an epoch is saved before its dev sets are scored, which may take as long as the epoch.
             if interrupted.is_err() || is_due || ends_epoch {
                 let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
-                run.save_last(&*task, &card::model_card(&report), &optimizer, &state)?;
+                run.save_last(&*task, &card::model_card(&report, &run.last()), &optimizer, &state)?;
             }
             if interrupted.is_err() {
                 environment.ranks.wait(); // until it is saved
@@ -152,12 +160,11 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         progress.line(&entry.to_string());
         run.log_epoch(&entry)?;
         let is_best = report.add(entry);
-        let card = card::model_card(&report);
         (whole, window) = (Meter::start(), Meter::start());
         let state = report.state(step, &whole, &window, run.log_bytes()?, task.stream_place());
-        run.save_state(&card, &state)?;
+        run.save_state(&card::model_card(&report, &run.last()), &state)?;
         if is_best {
-            run.save_best(&*task, &card)?;
+            run.save_best(&*task, &card::model_card(&report, &run.best()))?;
         }
         environment.check(&saved_after(step))?;
     }

@@ -62,6 +62,8 @@ pub struct Ranked {
     pub value: Option<f64>,
     /// Figures of every dev set; with several, the last is of all of them merged.
     pub dev: Vec<DevFigures>,
+    /// Digest of the dev sets; runs of older versions do not say.
+    pub dev_sha256: Option<String>,
 }
 
 /// What became of a trial.
@@ -85,6 +87,12 @@ struct RunReport {
     epochs: Vec<Epoch>,
     best: Best,
     test: Vec<Value>,
+    rows: RunRows,
+}
+
+#[derive(Default, Deserialize)]
+struct RunRows {
+    dev_sha256: Option<String>,
 }
 
 /// Runs the trials one after the other and writes their ranking after each. A trial that is finished is not run again,
@@ -144,13 +152,20 @@ pub(crate) fn existing_run(environment: &Environment) -> Existing {
 /// The epochs that a failed trial saved.
 fn before_failure(config: &Config) -> Option<RunReport> {
     let state = RunDir::saved_state(&config.output, &config.raw).ok()??;
-    (!state.epochs.is_empty()).then_some(RunReport { epochs: state.epochs, best: state.best, test: Vec::new() })
+    let rows = RunRows { dev_sha256: state.dev_sha256 };
+    (!state.epochs.is_empty()).then_some(RunReport { epochs: state.epochs, best: state.best, test: Vec::new(), rows })
+}
+
+/// By what epochs of one dev set are ranked: by what was asked for, or by the loss where none of them has that.
+fn ranked_by(entries: &[Ranked], asked: SelectBy) -> SelectBy {
+    if entries.iter().any(|entry| entry.value.is_some()) { asked } else { SelectBy::Loss }
 }
 
 impl Ranking {
     fn add(&mut self, trial: &Trial, report: Option<RunReport>, error: Option<String>) {
         let best_epoch = report.as_ref().map(|report| report.best.epoch);
-        let (epochs, test) = report.map(|report| (report.epochs, report.test)).unwrap_or_default();
+        let (epochs, test, RunRows { dev_sha256 }) =
+            report.map(|report| (report.epochs, report.test, report.rows)).unwrap_or_default();
         self.trials.push(Outcome { trial: trial.name.clone(), keys: trial.keys.clone(), best_epoch, test, error });
         // What the model was before the first step is no epoch of the trial's.
         let trained = epochs.into_iter().filter(|epoch| epoch.epoch > 0);
@@ -159,13 +174,29 @@ impl Ranking {
             epoch: epoch.epoch,
             value: epoch.dev.last().and_then(|figures| figures.figure(self.select_by)),
             dev: epoch.dev,
+            dev_sha256: dev_sha256.clone(),
         }));
-        let order = |a: &Ranked, b: &Ranked| match (a.value, b.value) {
-            (Some(a), Some(b)) if self.select_by == SelectBy::Loss => a.total_cmp(&b),
-            (Some(a), Some(b)) => b.total_cmp(&a),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        };
-        self.ranking.sort_by(order); // stable: of equals, the earlier trial and epoch comes first
+        // Epochs of one dev set stand together, in the order of the trials; each set's are ranked by themselves.
+        let mut sets: Vec<Option<String>> = Vec::new();
+        for entry in &self.ranking {
+            if !sets.contains(&entry.dev_sha256) {
+                sets.push(entry.dev_sha256.clone());
+            }
+        }
+        let mut all = std::mem::take(&mut self.ranking);
+        for set in sets {
+            let (mut own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|entry| entry.dev_sha256 == set);
+            let by = ranked_by(&own, self.select_by);
+            let value = |entry: &Ranked| entry.dev.last().and_then(|figures| figures.figure(by));
+            // Stable: of equals, the earlier trial and epoch comes first.
+            own.sort_by(|a, b| match (value(a), value(b)) {
+                (Some(a), Some(b)) if by == SelectBy::Loss => a.total_cmp(&b),
+                (Some(a), Some(b)) => b.total_cmp(&a),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            });
+            self.ranking.extend(own);
+            all = others;
+        }
     }
 
     fn write(&self) -> anyhow::Result<()> {
@@ -237,9 +268,42 @@ impl Ranking {
         failed
     }
 
-    /// The checkpoint of the best epoch of all.
-    fn checkpoint(&self) -> Option<PathBuf> {
-        self.ranking.first().map(|best| self.output.join(&best.trial).join("best"))
+    /// The epochs of each dev set, best first.
+    fn by_dev_set(&self) -> impl Iterator<Item = &[Ranked]> {
+        self.ranking.chunk_by(|entry, next| entry.dev_sha256 == next.dev_sha256)
+    }
+
+    /// The epochs of one dev set as a table.
+    fn table(&self, entries: &[Ranked]) -> Table {
+        let mut table = Table::new();
+        let figures = entries.first().and_then(|best| best.dev.last()).map_or(&[][..], |dev| dev.figures());
+        let headers = figures.iter().map(|figure| figure.header);
+        table.load_style(ASCII_MARKDOWN).set_header(["rank", "trial", "epoch", "dev"].into_iter().chain(headers));
+        let failed = self.failed();
+        for (rank, entry) in entries.iter().enumerate() {
+            let is_failed = failed.iter().any(|(_, trials)| trials.contains(&entry.trial.as_str()));
+            if let Some(dev) = entry.dev.last() {
+                let place = [
+                    (rank + 1).to_string(),
+                    format!("{}{}", entry.trial, if is_failed { " (failed)" } else { "" }),
+                    entry.epoch.to_string(),
+                    dev.data.clone(),
+                ];
+                table.add_row(place.into_iter().chain(figures.iter().map(|figure| shown((figure.value)(dev)))));
+            }
+        }
+        table
+    }
+
+    /// The best epoch of one dev set, in words.
+    fn best(&self, entries: &[Ranked]) -> String {
+        let Some(best) = entries.first() else { return "No trial has an epoch.".to_owned() };
+        let by = match ranked_by(entries, self.select_by) {
+            by if by == self.select_by => by.to_string(),
+            by => format!("{by}, since no epoch has the figure {}", self.select_by),
+        };
+        let checkpoint = self.output.join(&best.trial).join("best");
+        format!("Best by {by}: trial {}, epoch {} · checkpoint: {}", best.trial, best.epoch, checkpoint.display())
     }
 
     /// Fails if a trial did, so that a script notices.
@@ -256,39 +320,29 @@ impl Ranking {
 
 impl fmt::Display for Ranking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        let figures = self.ranking.first().and_then(|best| best.dev.last()).map_or(&[][..], |dev| dev.figures());
-        let headers = figures.iter().map(|figure| figure.header);
-        table.load_style(ASCII_MARKDOWN).set_header(["rank", "trial", "epoch", "dev"].into_iter().chain(headers));
-        let failed = self.failed();
-        for (rank, entry) in self.ranking.iter().enumerate() {
-            let is_failed = failed.iter().any(|(_, trials)| trials.contains(&entry.trial.as_str()));
-            if let Some(dev) = entry.dev.last() {
-                let place = [
-                    (rank + 1).to_string(),
-                    format!("{}{}", entry.trial, if is_failed { " (failed)" } else { "" }),
-                    entry.epoch.to_string(),
-                    dev.data.clone(),
-                ];
-                table.add_row(place.into_iter().chain(figures.iter().map(|figure| shown((figure.value)(dev)))));
+        let count = self.by_dev_set().count();
+        if count > 1 {
+            writeln!(
+                f,
+                "The trials have {count} different dev sets. Figures of different sets are not ranked together: \
+                 trials that share data.split_seed, data.dev and data.train have the same.\n"
+            )?;
+        }
+        for (number, entries) in self.by_dev_set().enumerate() {
+            if count > 1 {
+                writeln!(f, "Dev set {} of {count}:\n", number + 1)?;
+            }
+            writeln!(f, "{}\n", self.table(entries))?;
+            if count > 1 {
+                writeln!(f, "{}\n", self.best(entries))?;
             }
         }
-        writeln!(f, "{table}\n")?;
-        for (error, trials) in failed {
+        for (error, trials) in self.failed() {
             writeln!(f, "Failed: {}: {error}\n", trials.join(", "))?;
         }
-        match (self.ranking.first(), self.checkpoint()) {
-            (Some(best), Some(path)) => {
-                let select_by = format!("{:?}", self.select_by).to_lowercase();
-                write!(
-                    f,
-                    "Best by {select_by}: trial {}, epoch {} · checkpoint: {}",
-                    best.trial,
-                    best.epoch,
-                    path.display()
-                )
-            }
-            _ => write!(f, "No trial has an epoch."),
+        match count {
+            0 | 1 => write!(f, "{}", self.best(&self.ranking)),
+            _ => write!(f, "No trial is the best of all."),
         }
     }
 }

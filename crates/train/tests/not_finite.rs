@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Folder, fixture, only_line};
+use common::{Folder, fixture};
 use model::{
     Options, SentenceEncoder,
     weights::{read_safetensors, write_safetensors},

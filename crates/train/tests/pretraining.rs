@@ -227,7 +227,9 @@ fn a_stage_before_may_find_the_hard_negatives_and_is_run_again_with_what_came_of
     assert!(folder.path("run/contrast/hard_negatives.csv").exists());
     fs::remove_dir_all(folder.path("run/words")).unwrap();
     refuses_to_discard(&folder, "contrast, similarity");
-    ["contrast", "similarity"].map(|stage| fs::remove_dir_all(folder.path("run").join(stage)).unwrap());
+    for stage in ["contrast", "similarity"] {
+        fs::remove_dir_all(folder.path("run").join(stage)).unwrap();
+    }
     let again = stderr(&folder.trained(&[]));
     assert!(again.contains("run/language is finished") && again.matches("is finished").count() == 1, "{again}");
 }

@@ -201,13 +201,17 @@ fn matrix(rows: &Value) -> Tensor {
 }
 
 #[test]
-fn multiple_negatives_equals_sentence_transformers() {
+fn multiple_negatives_equals_sentence_transformers_and_leaves_out_as_pytorch_does() {
     for case in cases("multiple-negatives.json") {
         let columns: Vec<Tensor> =
             case["embeddings"].as_array().unwrap().iter().map(|rows| matrix(rows).set_requires_grad(true)).collect();
-        let groups: Vec<i64> = (0..columns[0].size()[0]).collect();
-        let negatives = vec![Vec::new(); groups.len() * (columns.len() - 2)];
-        let loss = multiple_negatives_loss(&columns[0], &Tensor::cat(&columns[1..], 0), &groups, &negatives);
+        let lists = |key: &str| {
+            let lists = case[key].as_array().unwrap().iter();
+            lists.map(|list| numbers(list).into_iter().map(|group| group as i64).collect()).collect::<Vec<Vec<i64>>>()
+        };
+        let candidates = Tensor::cat(&columns[1..], 0);
+        let loss =
+            multiple_negatives_loss(&columns[0], &candidates, &lists("anchor_groups"), &lists("candidate_groups"));
         loss.backward();
         let expected = case["loss"].as_f64().unwrap();
         assert!((loss.double_value(&[]) - expected).abs() < 1e-5 * expected, "{loss:?} and {expected}");
@@ -231,21 +235,20 @@ fn similarity_distillation_equals_pytorch() {
 }
 
 #[test]
-fn positives_of_the_same_group_are_no_wrong_answers() {
-    let anchors = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 1.0, 0.1]).view((3, 2));
-    let loss = |groups: &[i64]| multiple_negatives_loss(&anchors, &anchors, groups, &[]).double_value(&[]);
-    // The third is nearly the first: as a wrong answer it costs, as one of the same group it does not.
-    assert!(loss(&[0, 1, 2]) > 0.3 && loss(&[0, 1, 0]) < 1e-5, "{} {}", loss(&[0, 1, 2]), loss(&[0, 1, 0]));
-}
-
-#[test]
-fn a_hard_negative_is_no_wrong_answer_within_a_group_that_it_stands_in() {
+fn a_candidate_that_shares_a_group_with_the_anchor_is_no_wrong_answer() {
     let anchors = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0]).view((2, 2));
     let candidates = Tensor::cat(&[&anchors, &anchors.narrow(0, 0, 1)], 0); // the hard negative is the first anchor
-    let loss =
-        |groups: &[i64]| multiple_negatives_loss(&anchors, &candidates, &[0, 1], &[groups.to_vec()]).double_value(&[]);
-    assert!(loss(&[]) > 0.3 && loss(&[1]) > 0.3, "{} {}", loss(&[]), loss(&[1]));
-    assert!(loss(&[0]) < 1e-5 && loss(&[5, 0]) < 1e-5, "{} {}", loss(&[0]), loss(&[5, 0]));
+    let loss = |second: &[i64], negative: &[i64]| {
+        let groups = [vec![0], second.to_vec(), negative.to_vec()];
+        multiple_negatives_loss(&anchors, &candidates, &groups[..2], &groups).double_value(&[])
+    };
+    assert!(loss(&[1], &[]) > 0.3 && loss(&[1], &[1]) > 0.3, "{} {}", loss(&[1], &[]), loss(&[1], &[1]));
+    assert!(loss(&[1], &[0]) < 1e-5 && loss(&[1], &[0, 5]) < 1e-5, "{} {}", loss(&[1], &[0]), loss(&[1], &[0, 5]));
+    // Positives too: here all candidates are alike but for their groups.
+    let ones = Tensor::ones([3, 2], (Kind::Float, tch::Device::Cpu));
+    let loss = |groups: [&[i64]; 3]| multiple_negatives_loss(&ones, &ones, &groups, &groups).double_value(&[]);
+    assert!((loss([&[0], &[1], &[2]]) - 3f64.ln()).abs() < 1e-6);
+    assert!((loss([&[0, 7], &[1], &[2, 7]]) - (2.0 * 2f64.ln() + 3f64.ln()) / 3.0).abs() < 1e-6);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use serde_json::Value;
 const SILVER: [&str; 4] =
     ["--set", "data.silver.teachers=[\"one/best\", \"two/best\"]", "--set", "data.silver.pairs=100"];
 
-fn unordered(dataset: &Dataset) -> HashSet<(&str, &str)> {
+fn unordered(dataset: &Dataset) -> HashSet<(String, String)> {
     dataset.pairs.iter().map(SentencePair::unordered).collect()
 }
 

@@ -9,8 +9,9 @@ use ground::thousands;
 
 use super::DataDirArgument;
 
-/// Count the rows of training sets that hold a sentence of test sets; exit with 1 if there is one. Rows of inferences are
-/// their examples and the pairs that are none
+/// Count the rows of training sets that hold a sentence of test sets; exit with 1 if there is one. Sentences are the same
+/// whatever their spacing and final punctuation; in a paragraph those of at least eight letters are looked for. Rows of
+/// inferences are their examples and the pairs that are none
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Training sets: scored pairs, klue-nli:{train,dev}, para-kqc:train, or texts (.txt, .txt.zst)
@@ -66,7 +67,7 @@ fn count(spec: &str, dir: &DataDir, test: &Exclusion, exclude: &Exclusion) -> Re
     if TextFile::is_text(&dir.resolve(spec)) {
         for paragraph in TextFile::locate(spec, dir)?.paragraphs()? {
             let paragraph = paragraph?;
-            rows.add(exclude.is_within(&paragraph), test.is_within(&paragraph));
+            rows.add(exclude.holds(&paragraph), test.holds(&paragraph));
         }
     } else if TripletSet::is_named(spec) {
         let TripletSet { triplets, unmatched, .. } = TripletSet::load(spec, dir, usize::MAX)?;

@@ -83,7 +83,7 @@ impl TextBlocks {
             self.rest = self.pass()?;
             block = self.rest.by_ref().take(BLOCK).collect::<Result<_, _>>()?;
         }
-        block.retain(|paragraph| !self.exclusion.is_within(paragraph));
+        block.retain(|paragraph| !self.exclusion.holds(paragraph));
         self.kept += block.len();
         let place = self.next;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
@@ -112,10 +112,10 @@ mod tests {
     #[test]
     fn a_paragraph_with_an_excluded_sentence_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("x.csv"), "sentence1,sentence2\n비가 온다.,눈이 온다.\n").unwrap();
+        fs::write(folder.path().join("x.csv"), "sentence1,sentence2\n하루 종일 비가 온다.,눈이 온다.\n").unwrap();
         let spec = folder.path().join("x.csv").to_str().unwrap().to_owned();
         let exclusion = Arc::new(Exclusion::load(&[spec], &DataDir::new(None)).unwrap());
-        let file = file(folder.path(), "a.txt", "오늘 비가 온다. 춥다.\n바람이 분다.\n".as_bytes());
+        let file = file(folder.path(), "a.txt", "오늘은 하루 종일 비가 온다. 춥다.\n바람이 분다.\n".as_bytes());
         let (_, block) =
             TextBlocks::new(vec![file], 0, exclusion, 7, BlockPlace::default()).unwrap().next_block().unwrap();
         assert_eq!(block, ["바람이 분다."]);

@@ -16,10 +16,10 @@ pub struct Triplet {
 }
 
 impl Triplet {
-    /// Whether an excluded sentence stands in one of its sentences.
+    /// Whether one of its sentences is excluded.
     pub fn holds(&self, exclusion: &Exclusion) -> bool {
         let sentences = [&self.anchor, &self.positive].into_iter().chain(&self.negatives);
-        sentences.into_iter().any(|sentence| exclusion.is_within(sentence))
+        sentences.into_iter().any(|sentence| exclusion.holds(sentence))
     }
 }
 
@@ -35,9 +35,9 @@ pub struct UnmatchedPair {
 }
 
 impl UnmatchedPair {
-    /// Whether an excluded sentence stands in one of its sentences.
+    /// Whether one of its sentences is excluded.
     pub fn holds(&self, exclusion: &Exclusion) -> bool {
-        [&self.first, &self.second].into_iter().any(|sentence| exclusion.is_within(sentence))
+        [&self.first, &self.second].into_iter().any(|sentence| exclusion.holds(sentence))
     }
 }
 

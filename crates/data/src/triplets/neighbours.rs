@@ -1,10 +1,7 @@
 //! Neighbouring sentences of a text: what stands side by side is about the same.
 
 use super::example::Triplet;
-use crate::{
-    error::Error,
-    text::{self, TextFile},
-};
+use crate::{error::Error, splitting, text::TextFile};
 
 /// Characters of a sentence that says something.
 const LENGTHS: std::ops::RangeInclusive<usize> = 10..=200;
@@ -29,7 +26,7 @@ pub(super) fn read(file: &TextFile, count: usize) -> Result<Vec<Triplet>, Error>
 
 /// A pair of a paragraph: from paragraph to paragraph another, as its number has it.
 fn pair(paragraph: &str, number: usize) -> Option<(&str, &str)> {
-    let sentences = text::sentences(paragraph);
+    let sentences = splitting::sentences(paragraph);
     let is_usable = |sentence: &str| LENGTHS.contains(&sentence.chars().count());
     let pairs: Vec<(&str, &str)> = sentences
         .windows(2)

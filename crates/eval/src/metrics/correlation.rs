@@ -29,6 +29,9 @@ pub enum MetricError {
         /// What is there.
         value: f64,
     },
+    /// All values of a side are within rounding of each other, so that their order is chance.
+    #[error("predictions are constant: all are within {0:.1e} of each other, which is rounding")]
+    WithinRounding(f64),
     /// No variance to share.
     #[error("one side is {0} throughout: a correlation needs at least two different values")]
     Constant(f64),

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashMap};
 use tch::Tensor;
 
 use super::{SentenceEncoder, Weights, is_native};
-use crate::{error::Error, native::NativeEncoder, similarity::normalize, slices};
+use crate::{error::Error, native::NativeEncoder, similarity::normalize, slices, text_losses::TextLosses};
 
 /// Most tokens that a processor is given at once through libtorch: activations stay within tens of megabytes.
 const MAX_BATCH_TOKENS: usize = 4096;
@@ -25,8 +25,17 @@ impl SentenceEncoder {
         sentences: &[impl AsRef<str>],
         progress: &mut dyn FnMut(usize),
     ) -> Result<Tensor, Error> {
-        // A sentence that stands there twice is encoded once.
-        let mut places: HashMap<&str, usize> = HashMap::new();
+        Ok(self.encode_with_losses(sentences, progress)?.0)
+    }
+
+    /// Like [`SentenceEncoder::encode_with_progress`], and tells what the model could not take of the sentences. One that
+    /// stands there several times is tokenized and encoded once, and counted as often as it is there.
+    pub fn encode_with_losses(
+        &self,
+        sentences: &[impl AsRef<str>],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(Tensor, TextLosses), Error> {
+        let mut places: HashMap<&str, usize> = HashMap::with_capacity(sentences.len());
         let mut distinct: Vec<&str> = Vec::new();
         let rows: Vec<i64> = sentences
             .iter()
@@ -40,13 +49,17 @@ impl SentenceEncoder {
             .collect();
         let mut copies = vec![0; distinct.len()];
         rows.iter().for_each(|&row| copies[row as usize] += 1);
-        let tokenized = self.tokenizer.encode(&distinct)?;
+        let tokenized = self.tokenizer.tokenize(&distinct)?;
+        let (mut losses, special) = (TextLosses::none(&self.tokenizer), self.tokenizer.special_token_ids());
+        tokenized.iter().zip(&copies).for_each(|(text, &copies)| losses.add(text, copies, &special));
+        let ids: Vec<Vec<i64>> = tokenized.into_iter().map(|tokenized| tokenized.ids).collect();
         let mut told = |batch: &[usize]| progress(batch.iter().map(|&index| copies[index]).sum());
-        let embeddings = self.encode_ids_with_progress(&tokenized, &mut told)?;
-        if distinct.len() == sentences.len() {
-            return Ok(embeddings);
-        }
-        Ok(embeddings.index_select(0, &Tensor::from_slice(&rows)))
+        let embeddings = self.encode_ids_with_progress(&ids, &mut told)?;
+        let embeddings = match distinct.len() == sentences.len() {
+            true => embeddings,
+            false => embeddings.index_select(0, &Tensor::from_slice(&rows)),
+        };
+        Ok((embeddings, losses))
     }
 
     /// Embeddings of sentences that [`Tokenizer::encode`](crate::Tokenizer::encode) made token ids of: (sentences,

@@ -64,7 +64,13 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
             if data.dev.is_empty() && data.dev_fraction.is_none() {
                 data.dev_fraction = Some(0.1);
             }
-            train.loss.get_or_insert_default();
+            let loss = *train.loss.get_or_insert_default();
+            let ranks_one = loss.spans_batch() && train.batch_size == 1;
+            ensure!(
+                !ranks_one,
+                "train.batch_size is 1: {} ranks the pairs of a batch, and needs 2 or more",
+                loss.name()
+            );
         }
         Objective::Contrastive => {
             needs_dev()?;

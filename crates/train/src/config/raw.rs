@@ -73,6 +73,11 @@ pub(crate) struct RawData {
     pub(crate) dev_fraction: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) dev_from: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) split_seed: Option<u64>,
+    /// Whether nobody named that seed.
+    #[serde(skip)]
+    pub(crate) split_seed_is_default: bool,
     pub(crate) dev: Vec<String>,
     pub(crate) test: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -5,12 +5,14 @@ use std::{fmt, fmt::Write, time::Duration};
 use data::Histogram;
 use eval::{Evaluation, Figures, Interval, metrics::MetricError};
 use indicatif::FormattedDuration;
+use model::SimilarityFunction;
 
 use super::Report;
 use crate::{
     datasets::{Count, Rows},
     figures::DevFigures,
     figures::shown,
+    loss::Loss,
     objective::Objective,
 };
 
@@ -26,7 +28,6 @@ impl Report {
     }
 
     fn write_markdown(&self, out: &mut String) -> fmt::Result {
-        let select_by = format!("{:?}", self.best.select_by).to_lowercase();
         writeln!(out, "# Training run `{}`\n", self.output)?;
         let meaning = match self.config.objective {
             Objective::Mlm => {
@@ -35,10 +36,13 @@ impl Report {
             }
             Objective::Sts | Objective::Contrastive | Objective::Distillation => {
                 "A prediction is 5 · cosine, on the labels' scale of 0 to 5; F1 is of the question whether a score is at least 3.0, \
-                 asked of label and prediction; the loss on dev, and MSE, is the mean squared difference of the two."
+                 asked of label and prediction; MSE, which `select_by = \"loss\"` chooses by, is the mean squared difference of the \
+                 two."
             }
         };
-        writeln!(out, "Best epoch: **{}**, chosen by {select_by} on dev. {meaning}\n", self.best.epoch)?;
+        let meaning = meaning.to_owned() + self.caveats().as_str();
+        let (best, select_by, why) = (self.best.epoch, self.best.select_by, self.why_by_loss());
+        writeln!(out, "Best epoch: **{best}**, chosen by {select_by} on dev{why}. {meaning}\n")?;
         if let Some(warning) = self.no_gain() {
             writeln!(out, "**Warning:** {warning}.\n")?;
         }
@@ -80,6 +84,19 @@ impl Report {
         writeln!(out, "| sha256 of all data | {} |", self.data_sha256)
     }
 
+    /// What the figures do not say of such a model.
+    fn caveats(&self) -> String {
+        let mut caveats = String::new();
+        let is_scaled = matches!((self.objective(), self.loss()), (Objective::Sts, Loss::Mse) | (Objective::Mlm, _));
+        if !is_scaled {
+            caveats += " The model was not trained on that scale, so F1 and MSE say little of it.";
+        }
+        if let Some(other) = self.similarity.filter(|similarity| *similarity != SimilarityFunction::Cosine) {
+            caveats += &format!(" Correlations on test are those of the model's own similarity, {other}.");
+        }
+        caveats
+    }
+
     /// The pairs of each part and their scores.
     fn write_pairs(&self, out: &mut String) -> fmt::Result {
         writeln!(
@@ -107,8 +124,13 @@ impl Report {
         Ok(())
     }
 
-    /// The figures of the best epoch above those of others, in one table.
+    /// The figures of the best epoch above those that others published on the same sets, in one table; none where there are
+    /// no such sets.
     fn write_comparison(&self, out: &mut String) -> fmt::Result {
+        let of_others: Vec<&str> = PUBLISHED.lines().filter(|row| self.has_set(published_set(row))).collect();
+        if of_others.is_empty() {
+            return Ok(());
+        }
         writeln!(out, "## Beside published figures\n")?;
         writeln!(out, "| model | kind | data | Pearson | Spearman | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|---|")?;
         let ours = format!("**this run, epoch {}** | bi-encoder", self.best.epoch);
@@ -123,8 +145,14 @@ impl Report {
             let name = if data == "merged" { "merged test sets" } else { data };
             writeln!(out, "| {ours} | {name} | {} | {} | {f1:.4} | {mse:.4} |", value(pearson), value(spearman))?;
         }
-        writeln!(out, "{PUBLISHED}")
+        of_others.iter().try_for_each(|row| writeln!(out, "{row}"))?;
+        writeln!(out)
     }
+}
+
+/// The dataset of a published row.
+fn published_set(row: &str) -> &str {
+    row.split('|').nth(3).unwrap_or_default().trim()
 }
 
 fn interval(interval: &Result<Interval, MetricError>) -> String {

@@ -1,22 +1,20 @@
 //! Contrastive training: every anchor is to find its positive among all positives and hard negatives of its batch.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
-use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, plain, write_pairs};
+use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, write_pairs};
 use ground::hex;
-use model::{Precision, SentenceEncoder, Tokenizer, similarity_matrix};
+use model::{Precision, SentenceEncoder, SimilarityFunction, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
 use super::{EpochOrder, Step, StepPlace, Task, order::steps};
 use crate::{
     config::{Config, TokenEmbeddings},
-    datasets::{Count, ExampleSet, Rows, digest_pairs, digest_texts, leave_out, load_labelled, saved_pairs},
+    datasets::{
+        Count, ExampleSet, Rows, dev_sha256, digest_pairs, digest_texts, leave_out, load_labelled, saved_pairs,
+    },
     entries::HARD_NEGATIVES,
     environment::Environment,
     figures::DevFigures,
@@ -26,9 +24,11 @@ use crate::{
     prepared::Prepared,
     progress::Progress,
     ranks::Ranks,
+    sentence_groups::{ExampleGroups, Groups, SentenceGroups, share_group},
     speed::{Amount, Unit},
     step::{backpropagate_whole, finish_step},
-    validation::validate,
+    tokenizing::{Tokenizing, tell_losses},
+    validation::{validate, warn_where_unranked},
 };
 
 /// Factor on the cosines. Source: sentence-transformers, `MultipleNegativesRankingLoss`.
@@ -38,21 +38,24 @@ const SCALE: f64 = 20.0;
 /// batch, by cosines times 20.
 ///
 /// `anchors` is (n, hidden); `candidates` is (n + m, hidden), the n positives in the order of their anchors and m hard
-/// negatives. `groups` holds a number for each anchor, `negative_groups` any of these numbers for each hard negative: the
-/// positive of another example of an anchor's group is no wrong answer, nor is a hard negative that is of its group, and both
-/// are left out. Where every group is another, this is sentence-transformers' `MultipleNegativesRankingLoss`.
+/// negatives. Each anchor and each candidate has the numbers of the groups in which its sentence stands. A candidate that
+/// shares a group with an anchor, and be it the anchor's own text, is no wrong answer of it and is left out, but for its own
+/// positive. Where no two examples share a group, this is sentence-transformers' `MultipleNegativesRankingLoss`.
 pub fn multiple_negatives_loss(
     anchors: &Tensor,
     candidates: &Tensor,
-    groups: &[i64],
-    negative_groups: &[Vec<i64>],
+    anchor_groups: &[impl AsRef<[i64]>],
+    candidate_groups: &[impl AsRef<[i64]>],
 ) -> Tensor {
     let device = anchors.device();
-    let count = groups.len() as i64;
+    let count = anchor_groups.len() as i64;
     let scores = similarity_matrix(anchors, candidates) * SCALE; // (n, n + m)
-    let left_out = groups.iter().enumerate().flat_map(|(own, group)| {
-        let positives = groups.iter().enumerate().map(move |(place, other)| place != own && other == group);
-        positives.chain(negative_groups.iter().map(move |groups| groups.contains(group)))
+    let left_out = anchor_groups.iter().enumerate().flat_map(|(own, of_anchor)| {
+        let of_anchor = of_anchor.as_ref();
+        candidate_groups
+            .iter()
+            .enumerate()
+            .map(move |(place, of_candidate)| place != own && share_group(of_anchor, of_candidate.as_ref()))
     });
     let left_out = Tensor::from_slice(&left_out.collect::<Vec<bool>>()).view_as(&scores).to_device(device);
     let scores = scores.masked_fill(&left_out, f64::NEG_INFINITY);
@@ -80,7 +83,7 @@ struct Example {
     anchor: Vec<i64>,
     positive: Vec<i64>,
     negatives: Vec<Vec<i64>>,
-    groups: Groups,
+    groups: ExampleGroups,
     set: usize,
     row: usize, // of its set
 }
@@ -101,7 +104,15 @@ impl Contrastive {
             sets.push(ExampleSet { name, triplets, unmatched });
         }
         ensure!(triplets(&sets).next().is_some(), "data.exclude leaves no example to train on");
+        let groups = SentenceGroups::of(&sets);
+        ensure!(
+            config.hard_negatives.is_some() || groups.have_wrong_answer(&sets),
+            "data.train: of {} examples none has a wrong answer, a sentence of another example that is not known to be like its \
+             anchor: there is nothing to learn",
+            triplets(&sets).count()
+        );
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
+        warn_where_unranked(&dev, config.select_by)?;
         prepared.check(steps(triplets(&sets).count(), config.batch_size * config.gradient_accumulation))?;
         let encoder = match last {
             Some(last) => saved_encoder(last, environment, true)?,
@@ -119,7 +130,11 @@ impl Contrastive {
         {
             triplet.negatives.push(pair.sentence2.clone());
         }
-        let examples = tokenize(&sets, encoder.tokenizer())?;
+        let mut tokenizing = Tokenizing::by(encoder.tokenizer());
+        let examples = tokenize(&sets, &groups, &mut tokenizing)?;
+        tokenizing.tell("training examples");
+        tell_losses(&dev, encoder.tokenizer())?;
+        tell_losses(&test, encoder.tokenizer())?;
         let mut hash = Sha256::new();
         digest_texts(&mut hash, triplets(&sets).flat_map(texts));
         dev.iter().chain(&test).for_each(|dataset| digest_pairs(&mut hash, &dataset.pairs));
@@ -169,8 +184,12 @@ fn mined(
     Ok(Some(saved))
 }
 
-fn tokenize(sets: &[ExampleSet], tokenizer: &Tokenizer) -> Result<Vec<Example>, model::Error> {
-    let encode = |sentences: Vec<&String>| tokenizer.encode(&sentences).map(Vec::into_iter);
+fn tokenize(
+    sets: &[ExampleSet],
+    groups: &SentenceGroups,
+    tokenizing: &mut Tokenizing,
+) -> Result<Vec<Example>, model::Error> {
+    let mut encode = |sentences: Vec<&String>| tokenizing.encode(&sentences).map(Vec::into_iter);
     let mut anchors = encode(triplets(sets).map(|triplet| &triplet.anchor).collect())?;
     let mut positives = encode(triplets(sets).map(|triplet| &triplet.positive).collect())?;
     let mut negatives = encode(triplets(sets).flat_map(|triplet| &triplet.negatives).collect())?;
@@ -181,44 +200,13 @@ fn tokenize(sets: &[ExampleSet], tokenizer: &Tokenizer) -> Result<Vec<Example>, 
                 anchor: anchors.next().unwrap_or_default(),
                 positive: positives.next().unwrap_or_default(),
                 negatives: negatives.by_ref().take(triplet.negatives.len()).collect(),
-                groups: Groups::default(),
+                groups: groups.of_example(triplet),
                 set,
                 row: *row,
             });
         }
     }
-    for (example, groups) in examples.iter_mut().zip(groups(sets)) {
-        example.groups = groups;
-    }
     Ok(examples)
-}
-
-/// Of an example, told apart over all sets.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Groups {
-    own: i64,
-    /// Of each hard negative, those in which its sentence is an anchor or a positive.
-    of_negatives: Vec<Vec<i64>>,
-}
-
-fn groups(sets: &[ExampleSet]) -> Vec<Groups> {
-    let (mut own, mut first) = (Vec::new(), 0);
-    for ExampleSet { triplets, .. } in sets {
-        own.extend(triplets.iter().map(|(_, triplet)| first + triplet.group as i64));
-        first += triplets.iter().map(|(_, triplet)| triplet.group as i64 + 1).max().unwrap_or(0);
-    }
-    let mut holding = HashMap::<String, Vec<i64>>::new();
-    for (triplet, &group) in triplets(sets).zip(&own) {
-        for sentence in [&triplet.anchor, &triplet.positive] {
-            let holding = holding.entry(plain(sentence)).or_default();
-            if holding.last() != Some(&group) {
-                holding.push(group);
-            }
-        }
-    }
-    let of = |negative: &String| holding.get(&plain(negative)).cloned().unwrap_or_default();
-    let of_negatives = triplets(sets).map(|triplet| triplet.negatives.iter().map(of).collect());
-    own.into_iter().zip(of_negatives).map(|(own, of_negatives)| Groups { own, of_negatives }).collect()
 }
 
 impl Task for Contrastive {
@@ -236,8 +224,10 @@ impl Task for Contrastive {
         // An anchor is compared within its batch alone, so accumulation is not the same as a larger batch.
         for (index, batch) in rows.chunks(self.batch_size).enumerate() {
             let all = || batch.iter().map(|&row| &self.examples[row]);
-            let groups: Vec<i64> = all().map(|example| example.groups.own).collect();
-            let negative_groups: Vec<_> = all().flat_map(|example| &example.groups.of_negatives).cloned().collect();
+            let anchor_groups: Vec<&Groups> = all().map(|example| &example.groups.anchor).collect();
+            let positive_groups = all().map(|example| &example.groups.positive);
+            let candidate_groups: Vec<&Groups> =
+                positive_groups.chain(all().flat_map(|example| &example.groups.negatives)).collect();
             let rows = &batch[self.ranks.share(batch.len())];
             let examples: Vec<&Example> = rows.iter().map(|&row| &self.examples[row]).collect();
             let anchors = examples.iter().map(|example| &example.anchor);
@@ -253,7 +243,7 @@ impl Task for Contrastive {
                 let (anchors, positives) = (part(0, split), part(split, split));
                 let negatives = part(2 * split, embeddings.size()[0] - 2 * split);
                 let candidates = Tensor::cat(&[positives, negatives], 0);
-                multiple_negatives_loss(&anchors, &candidates, &groups, &negative_groups) * share
+                multiple_negatives_loss(&anchors, &candidates, &anchor_groups, &candidate_groups) * share
             };
             total += backpropagate_whole(&self.encoder, &sentences, self.precision, seed, &self.ranks, loss);
         }
@@ -285,11 +275,16 @@ impl Task for Contrastive {
         self.encoder.write(dir, card)
     }
 
+    fn similarity_function(&self) -> Option<SimilarityFunction> {
+        Some(self.encoder.similarity_function())
+    }
+
     fn rows(&self) -> Rows {
         Rows {
             train: self.examples.len(),
             train_sets: self.sets.clone(),
             dev: self.dev.iter().map(Count::of).collect(),
+            dev_sha256: Some(dev_sha256(&self.dev)),
             test: self.test.iter().map(Count::of).collect(),
             ..Rows::default()
         }
@@ -301,28 +296,5 @@ impl Task for Contrastive {
 
     fn into_test(self: Box<Self>) -> Vec<Dataset> {
         self.test
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_groups_of_a_hard_negative_are_those_of_any_set_that_its_sentence_stands_in() {
-        let triplet = |anchor: &str, positive: &str, negatives: &[&str], group| {
-            let negatives = negatives.iter().map(|&negative| negative.to_owned()).collect();
-            (0, Triplet { anchor: anchor.to_owned(), positive: positive.to_owned(), negatives, group })
-        };
-        let set = |triplets| ExampleSet { name: String::new(), triplets, unmatched: Vec::new() };
-        let sets = [
-            set(vec![triplet("a", "b", &["e f", "x"], 0), triplet("c", "d", &["a"], 1)]),
-            set(vec![triplet("e  f", "b", &["b"], 0)]),
-        ];
-        let groups = groups(&sets);
-        assert_eq!(groups.iter().map(|groups| groups.own).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(groups[0].of_negatives, [vec![2], vec![]]); // whatever its spaces
-        assert_eq!(groups[1].of_negatives, [[0]]);
-        assert_eq!(groups[2].of_negatives, [[0, 2]]);
     }
 }

@@ -12,7 +12,7 @@ use data::Dataset;
 use eval::LABEL_SCALE;
 use ground::hex;
 use model::{
-    Precision, SentenceEncoder, similarity_matrix, slices,
+    Precision, SentenceEncoder, SimilarityFunction, similarity_matrix, slices,
     weights::{read_safetensors, write_safetensors},
 };
 use rand::seq::SliceRandom;
@@ -23,7 +23,7 @@ use tch::{Device, Kind, Tensor};
 use super::{EpochOrder, Step, StepPlace, Task, order::steps};
 use crate::{
     config::Config,
-    datasets::{self, Count, Rows, digest_pairs, digest_texts, distinct_sentences, load_labelled},
+    datasets::{self, Count, Rows, dev_sha256, digest_pairs, digest_texts, distinct_sentences, load_labelled},
     entries::TEACHERS,
     environment::Environment,
     figures::DevFigures,
@@ -36,7 +36,8 @@ use crate::{
     speed::{Amount, Unit},
     step::{backpropagate_whole, finish_step},
     teachers::Teachers,
-    validation::validate,
+    tokenizing::{Tokenizing, tell_losses},
+    validation::{validate, warn_where_unranked},
 };
 
 /// Neighbours of a sentence that the others of its group are drawn from: always the nearest would be the same group again.
@@ -99,6 +100,7 @@ impl Distillation {
     ) -> anyhow::Result<Self> {
         let dir = &config.data_dir(environment);
         let (dev, test) = (load_labelled(&config.dev, dir)?, load_labelled(&config.test, dir)?);
+        warn_where_unranked(&dev, config.select_by)?;
         let sentences = distinct_sentences("data.train", &config.train, &dev, config, dir)?;
         prepared.check(steps(sentences.len(), config.batch_size * config.gradient_accumulation))?;
         let texts = || sentences.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>();
@@ -124,7 +126,11 @@ impl Distillation {
         let mut sets: Vec<Count> =
             config.train.iter().map(|data| Count { data: data.clone(), pairs: 0, scores: None }).collect();
         sentences.iter().for_each(|sentence| sets[sentence.set].pairs += 1);
-        let ids = encoder.tokenizer().encode(&texts())?.into_iter();
+        let mut tokenizing = Tokenizing::by(encoder.tokenizer());
+        let ids = tokenizing.encode(&texts())?.into_iter();
+        tokenizing.tell("training sentences");
+        tell_losses(&dev, encoder.tokenizer())?;
+        tell_losses(&test, encoder.tokenizer())?;
         let sentence =
             |(ids, sentence): (_, &datasets::Sentence)| Sentence { ids, set: sentence.set, row: sentence.row };
         Ok(Self {
@@ -304,11 +310,16 @@ impl Task for Distillation {
         self.encoder.write(dir, card)
     }
 
+    fn similarity_function(&self) -> Option<SimilarityFunction> {
+        Some(self.encoder.similarity_function())
+    }
+
     fn rows(&self) -> Rows {
         Rows {
             train: self.sentences.len(),
             train_sets: self.sets.clone(),
             dev: self.dev.iter().map(Count::of).collect(),
+            dev_sha256: Some(dev_sha256(&self.dev)),
             test: self.test.iter().map(Count::of).collect(),
             ..Rows::default()
         }

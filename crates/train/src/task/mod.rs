@@ -9,6 +9,7 @@ mod similarity;
 use std::{collections::BTreeMap, path::Path};
 
 use data::Dataset;
+use model::SimilarityFunction;
 use tch::Tensor;
 
 use self::{
@@ -16,8 +17,17 @@ use self::{
 };
 pub use self::{contrastive::multiple_negatives_loss, distillation::similarity_distillation_loss};
 use crate::{
-    config::Config, datasets::Rows, environment::Environment, figures::DevFigures, objective::Objective,
-    optimizer::AdamW, prepared::Prepared, progress::Progress, speed::Amount, state::StreamPlace, state::TrainerState,
+    config::Config,
+    datasets::{Rows, refuse_repeated},
+    environment::Environment,
+    figures::DevFigures,
+    objective::Objective,
+    optimizer::AdamW,
+    prepared::Prepared,
+    progress::Progress,
+    speed::Amount,
+    state::StreamPlace,
+    state::TrainerState,
     step::StepOutcome,
 };
 
@@ -48,6 +58,11 @@ pub(crate) trait Task {
 
     /// Where the reading of a text stands.
     fn stream_place(&self) -> Option<StreamPlace> {
+        None
+    }
+
+    /// The similarity that the model's embeddings are compared by; none of a masked language model.
+    fn similarity_function(&self) -> Option<SimilarityFunction> {
         None
     }
 
@@ -87,6 +102,7 @@ pub(crate) fn load(
     saved: Option<&TrainerState>,
     prepared: &Prepared<'_>,
 ) -> anyhow::Result<Box<dyn Task>> {
+    refuse_repeated(config, &config.data_dir(environment))?;
     let last = saved.map(|_| config.output.join("last"));
     let last = last.as_deref();
     Ok(match config.objective {

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use anyhow::ensure;
 use data::{Dataset, write_pairs};
-use model::SentenceEncoder;
+use model::{SentenceEncoder, SimilarityFunction};
 use tch::Tensor;
 
 use super::{EpochOrder, Step, StepPlace, Task, order::steps};
@@ -22,7 +23,8 @@ use crate::{
     silver::{self, silver_pairs},
     speed::{Amount, Unit},
     step::{StepConfig, training_step},
-    validation::validate,
+    tokenizing::tell_losses,
+    validation::{validate, warn_where_unranked},
 };
 
 pub(super) struct Similarity {
@@ -43,6 +45,14 @@ impl Similarity {
         prepared: &Prepared<'_>,
     ) -> anyhow::Result<Self> {
         let mut datasets = Datasets::load(config, &config.data_dir(environment))?;
+        let is_ranked = datasets.train_labels.iter().any(|label| *label != datasets.train_labels[0]);
+        ensure!(
+            is_ranked || !config.loss.spans_batch() || config.silver.is_some(),
+            "data.train: every label is {}, and {} ranks pairs by their labels: there is nothing to learn",
+            datasets.train_labels[0],
+            config.loss.name()
+        );
+        warn_where_unranked(&datasets.dev, config.select_by)?;
         let rows_per_step = config.batch_size * config.gradient_accumulation;
         let silver_pairs_at_most = config.silver.as_ref().map_or(0, |silver| silver.pairs);
         prepared.check(steps(datasets.train.len() + silver_pairs_at_most, rows_per_step))?;
@@ -56,6 +66,8 @@ impl Similarity {
             Some(last) => saved_encoder(last, environment, true)?,
             None => initial_encoder(config, || Ok(datasets.train_sentences()), environment)?,
         };
+        tell_losses(&datasets.dev, encoder.tokenizer())?;
+        tell_losses(&datasets.test, encoder.tokenizer())?;
         let pairs = TokenizedPairs::new(&datasets.train, &datasets.train_labels, encoder.tokenizer())?;
         let Config { loss, precision, max_grad_norm, batch_size, .. } = *config;
         let step_config = StepConfig { loss, precision, max_grad_norm, dropout: None };
@@ -99,6 +111,10 @@ impl Task for Similarity {
 
     fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {
         self.encoder.write(dir, card)
+    }
+
+    fn similarity_function(&self) -> Option<SimilarityFunction> {
+        Some(self.encoder.similarity_function())
     }
 
     fn rows(&self) -> Rows {

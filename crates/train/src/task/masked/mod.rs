@@ -5,9 +5,11 @@ mod sequences;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use data::{BlockPlace, Dataset, Exclusion, TextBlocks, TextFile};
+use ground::hex;
 use model::{Guesses, MaskedBatch, MaskedLanguageModel, Precision};
+use sha2::{Digest, Sha256};
 use tch::Tensor;
 
 use self::{masking::Masking, sequences::Sequences};
@@ -35,6 +37,7 @@ pub(super) struct Masked {
     masking: Masking,
     exclusion: Arc<Exclusion>,
     held_out: Vec<MaskedBatch>,
+    dev_sha256: String,
     precision: Precision,
     max_grad_norm: Option<f64>,
     batch_size: usize,
@@ -73,15 +76,26 @@ impl Masked {
             paragraphs.extend(file.paragraphs()?.take(left).collect::<Result<Vec<_>, _>>()?);
         }
         let held_out: Vec<Vec<i64>> = tokenizer.encode_windows(&paragraphs)?.into_iter().flatten().collect();
+        let mut hash = Sha256::new();
+        held_out.iter().flatten().for_each(|id| hash.update(id.to_le_bytes()));
+        let dev_sha256 = hex(hash);
         // The same masks in every epoch and every run of the same seed.
         let mask = |(index, batch): (usize, &[Vec<i64>])| masking.mask(batch.to_vec(), config.seed ^ index as u64);
+        let held_out: Vec<MaskedBatch> = held_out
+            .chunks(config.batch_size)
+            .enumerate()
+            .map(mask)
+            .filter(|batch| !batch.positions.is_empty())
+            .collect();
+        ensure!(
+            !held_out.is_empty(),
+            "data.held_out: the first {} paragraphs of the text hold no token that the vocabulary knows, so that nothing of them \
+             can be hidden and no epoch be measured",
+            config.held_out
+        );
         Ok(Self {
-            held_out: held_out
-                .chunks(config.batch_size)
-                .enumerate()
-                .map(mask)
-                .filter(|batch| !batch.positions.is_empty())
-                .collect(),
+            held_out,
+            dev_sha256,
             model,
             files,
             names: config.train.clone(),
@@ -160,7 +174,11 @@ impl Task for Masked {
     fn rows(&self) -> Rows {
         let bytes = |file: &TextFile| file.path().metadata().map_or(0, |metadata| metadata.len());
         let count = |(name, file): (&String, &TextFile)| TextCount { data: name.clone(), bytes: bytes(file) };
-        Rows { text: self.names.iter().zip(&self.files).map(count).collect(), ..Rows::default() }
+        Rows {
+            text: self.names.iter().zip(&self.files).map(count).collect(),
+            dev_sha256: Some(self.dev_sha256.clone()),
+            ..Rows::default()
+        }
     }
 
     fn data_sha256(&self) -> anyhow::Result<String> {
