@@ -25,7 +25,7 @@ for job in "${jobs[@]}"; do
   case $job in
     miri)
       # Rayon's queues turn numbers into pointers, and its threads outlive the tests.
-      CARGO_TARGET_DIR="$target/miri" MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks" \
+      CARGO_TARGET_DIR="$target/miri" MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks -Zmiri-permissive-provenance" \
         cargo +nightly miri test --package kernels --lib -- raw:: rows::
       ;;
     address)

@@ -227,7 +227,7 @@ fn bad_input_is_one_line_and_leaves_nothing() {
         (vec!["--data", "sample:dev", "--plots", "file"], "error: file/sample-dev.scatter.svg: cannot make its folder"),
         (
             vec!["--data", "sample:dev", "--data", "sample:dev", "--plots", "plots"],
-            "--plots: two datasets would have files named sample-dev",
+            "--data names one file twice: \"sample:dev\" and \"sample:dev\"",
         ),
         (vec!["--data", "sample:dev", "--max-seq-length", "100000"], "beyond the encoder's 64 positions"),
     ] {

@@ -140,24 +140,22 @@ fn is_native(device: Device, precision: Precision) -> bool {
     device == Device::Cpu && (precision.format().is_vectorized() || precision.kind().is_none())
 }
 
-/// A weight in the number format of a file.
-///
-/// # Errors
-/// Where a value of it is not finite, or not in that format.
-fn stored_as(name: &str, weight: &Tensor, kind: Kind) -> Result<Tensor, Error> {
-    let stored = weight.detach().to_kind(kind);
-    let is_finite = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 1;
-    if is_finite(&stored) {
-        return Ok(stored);
-    }
-    let what = match is_finite(weight) {
+fn is_finite(tensor: &Tensor) -> bool {
+    tensor.isfinite().all().int64_value(&[]) == 1
+}
+
+/// Fails where a weight that is to be handed on would not be a number there, in the number format of its file.
+fn check_finite(weights: &BTreeMap<String, Tensor>, kind: Kind) -> Result<(), Error> {
+    let Some((name, weight)) = weights.iter().find(|(_, weight)| !is_finite(&weight.detach().to_kind(kind))) else {
+        return Ok(());
+    };
+    Err(Error::Unusable(match is_finite(weight) {
         true => {
             let largest = weight.abs().max().double_value(&[]);
             format!("tensor {name} holds {largest}, which is beyond {kind:?}: write the weights as bf16 or f32")
         }
         false => format!("tensor {name} holds values that are not finite: such weights are not written"),
-    };
-    Err(Error::Unusable(what))
+    }))
 }
 
 /// A directory's own pooling cannot be chosen: its weights were trained with it.
@@ -345,17 +343,24 @@ impl SentenceEncoder {
     /// Writes a checkpoint: a sentence-transformers directory with `card` as its model card, weights in f32. It appears
     /// under `path` whole or not at all, and replaces what stood there.
     ///
+    /// # Errors
+    /// Where a weight is not finite, or the directory cannot be written.
+    ///
     /// # Panics
     /// If the encoder was not loaded as trainable.
     pub fn save(&self, path: impl AsRef<Path>, card: &str) -> Result<(), Error> {
-        replace_dir(path.as_ref(), |dir| self.write(dir, card))
+        self.save_as(path, card, Kind::Float)
     }
 
     /// The same with weights in another number format: f32, f16 or bf16.
     ///
+    /// # Errors
+    /// Where a weight is not finite in that format, or the directory cannot be written.
+    ///
     /// # Panics
     /// If the encoder was not loaded as trainable.
     pub fn save_as(&self, path: impl AsRef<Path>, card: &str, kind: Kind) -> Result<(), Error> {
+        check_finite(&self.variables(), kind)?;
         replace_dir(path.as_ref(), |dir| self.write_as(dir, card, kind))
     }
 
@@ -394,11 +399,8 @@ impl SentenceEncoder {
         kind: Kind,
         architecture: &str,
     ) -> Result<(), Error> {
-        let weights = weights.into_iter().map(|(name, variable)| {
-            let stored = stored_as(&name, &variable, kind)?;
-            Ok((name, stored))
-        });
-        write_safetensors(&dir.join("model.safetensors"), &weights.collect::<Result<_, Error>>()?)?;
+        let weights = weights.into_iter().map(|(name, variable)| (name, variable.detach().to_kind(kind)));
+        write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
         let mut config = self.config.clone();
         config.other.insert("architectures".to_owned(), vec![architecture].into());
         // Of the weights that were read. Readers take a missing key for f32, which is what to compute in, however the

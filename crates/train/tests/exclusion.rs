@@ -19,6 +19,8 @@ fn folder() -> (Folder, usize) {
     let same = sentence.trim_end_matches('.').replacen(' ', "  ", 1) + " !";
     let part = pairs(&folder, "pairs.csv").pairs[5].sentence1.split_once(' ').unwrap().1.to_owned();
     fs::write(folder.path("held.csv"), format!("sentence1,sentence2\n\"{same}\",\"{part}\"\n다,요\n")).unwrap();
+    let config = fs::read_to_string(folder.path("config.toml")).unwrap().replace("dev_fraction = 0.2\n", "");
+    fs::write(folder.path("config.toml"), config).unwrap();
     let rows = pairs(&folder, "pairs.csv").pairs;
     let holding = rows.iter().filter(|pair| [&pair.sentence1, &pair.sentence2].contains(&&sentence)).count();
     (folder, holding)

@@ -175,7 +175,6 @@ fn a_checkpoint_that_was_removed_is_written_again_or_missed() {
     fs::remove_dir_all(folder.path("still/best")).unwrap();
     let told = String::from_utf8(folder.train(&[&still[..], &["--resume"]].concat()).stderr).unwrap();
     assert!(told.contains("still/best: the checkpoint of the best epoch, 1, is not there"), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 #[test]

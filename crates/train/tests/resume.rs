@@ -234,10 +234,13 @@ fn other_data_do_not_continue_a_run() {
     let text = fs::read_to_string(folder.path("pairs.csv")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     fs::write(folder.path("pairs.csv"), lines[..lines.len() - 1].join("\n")).unwrap();
-    let line = only_line(&folder.train(&["--resume"]));
+    let output = folder.train(&["--resume"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let line = told.lines().last().unwrap();
     assert!(
-        line.starts_with("run: the datasets are not those that the run began with: choose another output"),
-        "{line}"
+        line.starts_with("error: run: the datasets are not those that the run began with: choose another output"),
+        "{told}"
     );
 }
 
