@@ -28,14 +28,20 @@ use crate::{
 /// Trains as the configuration says, and leaves a run directory behind.
 pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Report> {
     environment.interrupt.end_at_once("nothing was changed; run the same command again")?;
+    // As the first rank sees it, and before that makes the directory.
+    let seen = environment.ranks.of_first(|| {
+        let is_prepared_alone = RunDir::is_prepared_alone(&config.output, &config.raw);
+        Ok([is_prepared_alone, config.output.exists()].map(|is_so| f64::from(u8::from(is_so))).to_vec())
+    })?;
+    let (is_prepared_alone, is_locked) = (seen.first() == Some(&1.0), seen.get(1) == Some(&1.0));
     // A run that was ended before its first step has nothing to lose.
     let existing = match environment.existing {
-        Existing::Refuse if RunDir::is_prepared_alone(&config.output, &config.raw) => Existing::Resume,
+        Existing::Refuse if is_prepared_alone => Existing::Resume,
         existing => existing,
     };
     RunDir::check(&config.output, existing)?;
-    let is_locked = config.output.exists();
     let _lock = if is_locked { environment.lock(&config.output)? } else { None };
+    environment.ranks.wait(); // until all have looked
     let saved = match existing {
         Existing::Resume => environment.ranks.in_turn(|| RunDir::saved_state(&config.output, &config.raw))?,
         _ => None,
