@@ -10,7 +10,7 @@ use clap::Parser;
 use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter_stream};
 use ground::command_line::{self, WrongUse};
 use model::{
-    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, fingerprint,
+    BUNDLED_MODEL, Options, Pooling, PrecisionChoice, SentenceEncoder, fingerprint,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -61,9 +61,9 @@ struct Args {
     /// Read an Arrow IPC stream on standard input, and write one with the new column on standard output.
     #[arg(long, conflicts_with_all = ["input", "output", "shard", "rows_per_part"])]
     stdio: bool,
-    /// Number format of the encoder's layers: f32, bf16, or int8 on a processor.
+    /// Number format of the encoder's layers: f32, bf16, int8 on a processor, or auto for the fastest that ranks like f32.
     #[arg(long, default_value_t)]
-    precision: Precision,
+    precision: PrecisionChoice,
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     max_seq_length: Option<u32>,
@@ -122,9 +122,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(table) = &table {
         Added::new(columns.clone(), &table.schema, 1)?; // what is wrong with them, whatever the width
     }
+    let device = runtime::init(args.device, args.threads.map(usize::from))?;
+    let precision = args.precision.on(device);
+    if args.precision == PrecisionChoice::Auto {
+        ground::say!("precision {precision} ({})", runtime::processor());
+    }
     let options = Options {
-        device: runtime::init(args.device, args.threads.map(usize::from))?,
-        precision: args.precision,
+        device,
+        precision,
         max_seq_length: args.max_seq_length.map(|length| length as usize),
         pooling: args.pooling,
         ..Options::default()

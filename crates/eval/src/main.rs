@@ -17,7 +17,7 @@ use ground::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
-    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder,
+    BUNDLED_MODEL, Options, Pooling, Precision, PrecisionChoice, SentenceEncoder,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -43,9 +43,9 @@ struct Args {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     reading: ReadingArguments,
-    /// Number format of the encoder's layers: f32, bf16, or int8 on a processor.
-    #[arg(long, default_value_t)]
-    precision: Precision,
+    /// Number format of the encoder's layers: f32, bf16, int8 on a processor, or auto for the fastest that ranks like f32.
+    #[arg(long, default_value_t = PrecisionChoice::Only(Precision::F32))]
+    precision: PrecisionChoice,
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     max_seq_length: Option<u32>,
@@ -92,9 +92,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
             None => ground::say!("{name}: no column score or label, so there is nothing to compare with"),
         }
     }
+    let device = runtime::init(args.device, args.threads.map(usize::from))?;
+    let precision = args.precision.on(device);
+    if args.precision == PrecisionChoice::Auto {
+        ground::say!("precision {precision} ({})", runtime::processor());
+    }
     let options = Options {
-        device: runtime::init(args.device, args.threads.map(usize::from))?,
-        precision: args.precision,
+        device,
+        precision,
         max_seq_length: args.max_seq_length.map(|length| length as usize),
         pooling: args.pooling,
         ..Options::default()
@@ -141,7 +146,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     if labelled.len() > 1 {
         results.push(Evaluation::new("merged", &Scored::merge(labelled)));
     }
-    let report = Report { model: args.model.display().to_string(), precision: args.precision, results };
+    let report = Report { model: args.model.display().to_string(), precision, processor: runtime::processor(), results };
     if let Some(mut file) = json {
         let path = file.target().to_owned();
         let text = serde_json::to_string_pretty(&report)? + "\n";

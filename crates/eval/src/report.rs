@@ -19,6 +19,8 @@ pub struct Report {
     pub model: String,
     /// Number format that it computed in.
     pub precision: Precision,
+    /// What of the processor was used.
+    pub processor: String,
     /// One entry per dataset, in the order asked for; with several that have labels, the last is of these merged.
     pub results: Vec<Evaluation>,
 }

@@ -3,7 +3,7 @@
 #![allow(missing_docs)] // criterion's macros document nothing
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use kernels::{AdamWStep, Factor, Format, Linear, Rows, Sentences, adamw, attention, attention_backward};
+use kernels::{Activation, AdamWStep, Factor, Format, Linear, Rows, Sentences, adamw, attention, attention_backward};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -28,7 +28,7 @@ fn linear(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((tokens * HIDDEN * INTERMEDIATE) as u64));
         for format in [Format::F32, Format::Bf16, Format::Int8] {
             let mut rows = Rows::new(format, HIDDEN);
-            rows.encode(&mut random(&mut rng(), tokens * HIDDEN), |_, _| {});
+            rows.encode(&random(&mut rng(), tokens * HIDDEN));
             let linear = Linear::new(format, &weight, &bias);
             let mut out = Vec::new();
             group.bench_function(format!("{format:?}"), |bencher| bencher.iter(|| linear.forward(&rows, &mut out)));
@@ -42,34 +42,25 @@ fn rows(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(matrix.len() as u64));
     for format in [Format::F32, Format::Bf16, Format::Int8] {
         let mut rows = Rows::new(format, INTERMEDIATE);
-        let gelu = |matrix: &mut [f32]| {
-            rows.encode(
-                matrix,
-                #[inline(always)]
-                |_, row| kernels::gelu(row),
-            )
-        };
-        group.bench_function(format!("{format:?}"), {
-            let mut gelu = gelu;
-            let matrix = &mut matrix;
-            move |bencher| bencher.iter(|| gelu(matrix))
+        group.bench_function(format!("{format:?}"), |bencher| {
+            bencher.iter(|| Activation::Gelu.apply(&mut matrix, &mut rows));
         });
     }
 }
 
 fn attentions(criterion: &mut Criterion) {
-    for length in [13, 128] {
-        let sentences = Sentences::new(std::iter::repeat_n(length, TOKENS / length));
+    for length in [13, 128, 2048] {
+        let sentences = Sentences::new(std::iter::repeat_n(length, TOKENS.div_ceil(length)));
         let qkv = random(&mut rng(), sentences.tokens() * 3 * HIDDEN);
         let grad = random(&mut rng(), sentences.tokens() * HIDDEN);
         let mut group = criterion.benchmark_group(format!("attention, sentences of {length}"));
         group.throughput(Throughput::Elements(sentences.tokens() as u64));
         let (mut context, mut grad_qkv) = (Vec::new(), Vec::new());
         group.bench_function("forward", |bencher| {
-            bencher.iter(|| attention(&qkv, &sentences, HEADS, None, &mut context));
+            bencher.iter(|| attention(Format::F32, &qkv, &sentences, HEADS, None, &mut context));
         });
         group.bench_function("backward", |bencher| {
-            bencher.iter(|| attention_backward(&qkv, &sentences, HEADS, None, &grad, &mut grad_qkv));
+            bencher.iter(|| attention_backward(Format::F32, &qkv, &sentences, HEADS, None, &grad, &mut grad_qkv));
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::raw::vectorize;
+use crate::vectorize::vectorize;
 
 /// Numbers that a thread works on at once: those of four vectors this long fit a core's second cache.
 const CHUNK: usize = 16 * 1024;

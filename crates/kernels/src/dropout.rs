@@ -1,6 +1,10 @@
 //! Dropout whose mask is a function of a seed and an element's place, so that the backward pass makes it again instead of
 //! keeping it.
 
+use rayon::prelude::*;
+
+use crate::vectorize::vectorize;
+
 /// Sets elements to zero with a probability, and scales the others so that the mean stays.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
@@ -16,9 +20,19 @@ impl Dropout {
         (threshold > 0).then_some(Self { seed, threshold, scale: (1.0 / (1.0 - probability)) as f32 })
     }
 
+    /// Masks (rows, width) in place.
+    pub fn apply(&self, matrix: &mut [f32], width: usize) {
+        matrix.par_chunks_exact_mut(width).enumerate().with_min_len(8).for_each(|(index, row)| {
+            vectorize(
+                #[inline(always)]
+                || self.row(index as u32).apply_from(0, row),
+            );
+        });
+    }
+
     /// The mask of one row of a matrix.
     #[inline(always)]
-    pub fn row(&self, row: u32) -> RowDropout {
+    pub(crate) fn row(&self, row: u32) -> RowDropout {
         let key = mix((self.seed as u32) ^ mix(row ^ (self.seed >> 32) as u32));
         RowDropout { key, dropout: *self }
     }
@@ -26,18 +40,18 @@ impl Dropout {
 
 /// The mask of a row.
 #[derive(Clone, Copy, Debug)]
-pub struct RowDropout {
+pub(crate) struct RowDropout {
     key: u32,
     dropout: Dropout,
 }
 
 impl RowDropout {
-    /// Masks a row in place.
+    /// Masks a part of a row in place, which begins at element `first`.
     #[inline(always)]
-    pub fn apply(&self, row: &mut [f32]) {
+    pub(crate) fn apply_from(&self, first: usize, row: &mut [f32]) {
         let RowDropout { key, dropout: Dropout { threshold, scale, .. } } = *self;
         for (index, x) in row.iter_mut().enumerate() {
-            let kept = mix((index as u32).wrapping_mul(0x9e37_79b9) ^ key) >= threshold;
+            let kept = mix(((first + index) as u32).wrapping_mul(0x9e37_79b9) ^ key) >= threshold;
             *x = if kept { *x * scale } else { 0.0 };
         }
     }
@@ -63,7 +77,7 @@ mod tests {
         let mut before = vec![1.0; width];
         for row in 0..rows {
             let mut mask = vec![1.0f32; width];
-            dropout.row(row).apply(&mut mask);
+            dropout.row(row).apply_from(0, &mut mask);
             dropped += mask.iter().filter(|x| **x == 0.0).count();
             sum += mask.iter().map(|x| f64::from(*x)).sum::<f64>();
             repeated += mask.iter().zip(&before).filter(|(a, b)| **a == 0.0 && **b == 0.0).count();

@@ -15,6 +15,9 @@ pub enum Format {
 pub(crate) const INT8_HAS_SCALES: &str = "int8 has scales, which only a linear layer reads: expected f32 or bf16";
 
 impl Format {
+    /// All formats.
+    pub const ALL: [Format; 3] = [Format::F32, Format::Bf16, Format::Int8];
+
     /// Numbers of this format in 32 bits, the unit in which products read their inputs.
     pub(crate) fn per_group(self) -> usize {
         match self {

@@ -1,5 +1,7 @@
 //! The unit in which the right side of a product is laid out, and how far apart the rows of its left side are.
 
+use std::ops::Range;
+
 /// Columns of a panel: a vector register's worth in AVX-512, two in AVX2.
 pub(crate) const PANEL: usize = 16;
 
@@ -11,16 +13,34 @@ pub(crate) const STRIP: usize = 4;
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Lane(pub(crate) [u32; PANEL]);
 
-/// [`STRIP`] panels that follow one another.
+/// [`STRIP`] panels, or the same part of each.
 #[derive(Clone, Copy)]
 pub(crate) struct Strip<'a> {
-    pub(crate) lanes: &'a [Lane], // (STRIP, groups)
-    pub(crate) groups: usize,
+    lanes: &'a [Lane],
+    groups: usize, // of each panel
+    apart: usize,  // from a panel to the next
 }
 
 impl<'a> Strip<'a> {
+    /// Panels of `groups` that follow one another.
+    pub(crate) fn new(lanes: &'a [Lane], groups: usize) -> Self {
+        assert_eq!(lanes.len(), STRIP * groups, "whole panels");
+        Self { lanes, groups, apart: groups }
+    }
+
+    /// The same groups of all panels.
+    pub(crate) fn part(self, groups: Range<usize>) -> Self {
+        assert!(groups.end <= self.groups);
+        let end = groups.start + (STRIP - 1) * self.apart + groups.len();
+        Self { lanes: &self.lanes[groups.start..end], groups: groups.len(), apart: self.apart }
+    }
+
     pub(crate) fn panel(self, index: usize) -> &'a [Lane] {
-        &self.lanes[index * self.groups..][..self.groups]
+        &self.lanes[index * self.apart..][..self.groups]
+    }
+
+    pub(crate) fn groups(self) -> usize {
+        self.groups
     }
 }
 

@@ -7,37 +7,47 @@
 //! ([`Linear`]), or in training anew in each step ([`Factor`]), activations are brought into a product's number format
 //! by the step that makes them ([`Rows`]), and one loop serves all formats ([`Format`]).
 //!
-//! AVX-512 and AVX2 are used where the processor has them; where it has neither, portable code computes the same, slowly
-//! ([`Format::is_vectorized`]). The threads are rayon's current pool.
+//! What the processor has is used ([`Processor`]): AMX, AVX-512 and AVX2; where it has none of them, portable code computes
+//! the same, slowly. The threads are rayon's current pool.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
+mod activation;
 mod adamw;
 mod attention;
+#[allow(unsafe_code)] // Several threads write one matrix.
+mod blocks;
+mod convert;
 mod dropout;
 mod factor;
 mod format;
 mod lane;
 mod linear;
+mod norm;
 mod panels;
-#[allow(unsafe_code)] // Its head says what for.
-mod raw;
+mod processor;
+#[allow(unsafe_code)] // Instructions that not every processor has.
+mod product;
 mod rows;
 mod scan;
 mod sums;
+#[cfg(test)]
+mod tests;
+#[allow(unsafe_code)] // As products.
+mod transpose;
 mod vector;
+#[allow(unsafe_code)] // As products.
+mod vectorize;
 
+pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw, square_sum};
 pub use attention::{Sentences, attention, attention_backward};
 pub use dropout::Dropout;
 pub use factor::Factor;
 pub use format::Format;
 pub use linear::Linear;
-pub use raw::vectorize;
+pub use norm::{LayerNorm, NormTape};
+pub use processor::{Level, Processor, VARIABLE};
 pub use rows::Rows;
 pub use scan::{scan, scan_bf16, scan_int8};
 pub use sums::add_column_sums;
-pub use vector::{
-    gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative, layer_norm, layer_norm_backward, normalize, relu,
-    relu_derivative,
-};

@@ -1,15 +1,23 @@
 //! A linear layer whose weights are laid out once, at load.
 
+use rayon::prelude::*;
+
 use crate::{
-    factor::product, format::Format, lane::PANEL, panels::Panels, raw::int8_weight_limit, rows::Rows, vector::to_bf16,
+    convert::quantize_weights,
+    format::Format,
+    lane::{Lane, PANEL},
+    panels::{Panels, columns_into, transpose_into},
+    product::{COLUMNS, multiply, of_columns},
+    rows::Rows,
+    vectorize::vectorize,
 };
 
 /// y = x Wᵀ + b, with W in one of the number formats.
 #[derive(Debug)]
 pub struct Linear {
-    format: Format,
     weights: Panels,
-    bias: Vec<f32>,  // (output)
+    outputs: usize,
+    bias: Vec<f32>,  // (output), in whole strips, and so are
     scale: Vec<f32>, // (output), of Int8
     sums: Vec<f32>,  // (output), of Int8: the weights of an output summed, times its scale
 }
@@ -20,59 +28,49 @@ impl Linear {
         let output = bias.len();
         let input = weight.len() / output.max(1);
         assert_eq!(weight.len(), output * input, "weight is (output, input)");
-        let (mut scale, mut sums) = (vec![0.0; output], vec![0.0; output]);
-        let limit = f32::from(int8_weight_limit());
-        let mut weights = Panels::default();
-        weights.reset(input.div_ceil(format.per_group()), output);
-        for (index, row) in weight.chunks_exact(input.max(1)).enumerate() {
-            let (panel, column) = (weights.panel_mut(index / PANEL), index % PANEL);
-            match format {
-                Format::F32 => (0..input).for_each(|k| panel[k].0[column] = row[k].to_bits()),
-                Format::Bf16 => {
-                    let panel: &mut [u16] = bytemuck::cast_slice_mut(panel);
-                    (0..input).for_each(|k| panel[(k / 2 * PANEL + column) * 2 + k % 2] = to_bf16(row[k]));
-                }
-                Format::Int8 => {
-                    let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-                    let unit = if largest > 0.0 { largest / limit } else { 1.0 };
-                    let panel: &mut [i8] = bytemuck::cast_slice_mut(panel);
-                    let mut sum = 0;
-                    for (k, x) in row.iter().enumerate() {
-                        let q = (x / unit).round() as i8;
-                        panel[(k / 4 * PANEL + column) * 4 + k % 4] = q;
-                        sum += i32::from(q);
-                    }
-                    // As in a row of activations: what is not finite must not come out as a number.
-                    scale[index] = if row.iter().all(|x| x.is_finite()) { unit } else { f32::NAN };
-                    sums[index] = sum as f32 * scale[index];
-                }
-            }
-        }
-        Self { format, weights, bias: bias.to_vec(), scale, sums }
+        let rows: Vec<&[f32]> = weight.chunks_exact(input.max(1)).collect();
+        let whole = output.next_multiple_of(COLUMNS);
+        let (mut scale, mut sums) = (vec![0.0; whole], vec![0.0; whole]);
+        let mut weights = Panels::new(format);
+        weights.reset(input, output);
+        let (limit, groups) = (weights.product().int8_weight_limit(), weights.groups());
+        let scales = scale.par_chunks_mut(PANEL).zip(sums.par_chunks_mut(PANEL));
+        weights.par_iter_mut().zip(rows.par_chunks(PANEL)).zip(scales).for_each(|((panel, rows), (scale, sums))| {
+            vectorize(
+                #[inline(always)]
+                || match format {
+                    Format::F32 | Format::Bf16 => columns_into(panel, format, rows),
+                    Format::Int8 => quantized_into(panel, groups, limit, rows, scale, sums),
+                },
+            );
+        });
+        let mut bias = bias.to_vec();
+        bias.resize(whole, 0.0);
+        Self { weights, outputs: output, bias, scale, sums }
     }
 
     /// (tokens, input) to (tokens, output).
     pub fn forward(&self, x: &Rows, out: &mut Vec<f32>) {
-        out.resize(x.tokens() * self.bias.len(), 0.0);
-        product(
+        out.resize(x.tokens() * self.outputs, 0.0);
+        multiply(
             x,
             0..x.tokens(),
-            self.format,
             &self.weights,
             out,
             #[inline(always)]
-            |row, columns, sums, out| {
-                let outputs = out.iter_mut().zip(sums).zip(&self.bias[columns.clone()]);
-                if self.format != Format::Int8 {
-                    for ((out, sum), bias) in outputs {
-                        *out = f32::from_bits(*sum) + bias;
+            |row, first, sums, out| {
+                let bias = of_columns(&self.bias, first);
+                if x.format() != Format::Int8 {
+                    for column in 0..COLUMNS {
+                        out[column] = f32::from_bits(sums[column]) + bias[column];
                     }
                     return;
                 }
-                let (scale, offset) = (x.scale[row], x.offset[row]);
-                let weights = self.scale[columns.clone()].iter().zip(&self.sums[columns]);
-                for (((out, sum), bias), (weight_scale, weight_sum)) in outputs.zip(weights) {
-                    *out = (*sum as i32 as f32).mul_add(scale * weight_scale, offset.mul_add(*weight_sum, *bias));
+                let (scale, offset) = x.quantization(row);
+                let (scales, weights) = (of_columns(&self.scale, first), of_columns(&self.sums, first));
+                for column in 0..COLUMNS {
+                    let bias = offset.mul_add(weights[column], bias[column]);
+                    out[column] = (sums[column] as i32 as f32).mul_add(scale * scales[column], bias);
                 }
             },
         );
@@ -82,4 +80,31 @@ impl Linear {
     pub fn bytes(&self) -> usize {
         self.weights.bytes()
     }
+}
+
+/// Rows of weights in 8 bits become the columns of a panel; their scales, and their sums times these.
+#[inline(always)]
+fn quantized_into(
+    panel: &mut [Lane],
+    groups: usize,
+    limit: i8,
+    rows: &[&[f32]],
+    scale: &mut [f32],
+    sums: &mut [f32],
+) {
+    let mut quantized = vec![0; rows.len() * groups];
+    for (index, row) in rows.iter().enumerate() {
+        let (unit, sum) = quantize_weights(row, limit, &mut quantized[index * groups..][..groups]);
+        (scale[index], sums[index]) = (unit, sum as f32 * unit);
+    }
+    transpose_into(
+        panel,
+        rows.len(),
+        #[inline(always)]
+        |row, group, lane| {
+            let row = &quantized[row * groups..][..groups];
+            let part = &row[group..groups.min(group + PANEL)];
+            lane.0[..part.len()].copy_from_slice(part);
+        },
+    );
 }

@@ -4,69 +4,107 @@ use bytemuck::Zeroable;
 use rayon::prelude::*;
 
 use crate::{
+    convert::{decode, encode, from_bf16, pair, quantize},
     format::{Format, INT8_HAS_SCALES},
-    lane::{BANK, LINE, Lane, PANEL},
-    raw::{transpose, vectorize},
-    vector::{is_finite, pair, range, to_bf16},
+    lane::{LINE, Lane, PANEL},
+    product::Product,
+    transpose::transpose,
+    vectorize::vectorize,
 };
+
+/// Rows that one thread encodes in a go.
+const FEW: usize = 4;
 
 /// (tokens, width) in a product's number format. In [`Format::Int8`] a number is `scale · q + offset` with q of 0..=255
 /// and a scale and an offset for each token.
 #[derive(Clone, Debug)]
 pub struct Rows {
-    pub(crate) format: Format,
+    product: Product,
     width: usize,
-    pub(crate) groups: usize,    // of 32 bits, per token
-    pub(crate) stride: usize,    // groups from one token to the next
-    pub(crate) data: Vec<u32>,   // (tokens, stride)
-    pub(crate) scale: Vec<f32>,  // (tokens)
-    pub(crate) offset: Vec<f32>, // (tokens)
+    tokens: usize,
+    groups: usize,    // of 32 bits, per token
+    stride: usize,    // groups from one token to the next
+    data: Vec<Lane>,  // (tokens, stride), aligned as tiles read it
+    scale: Vec<f32>,  // (tokens)
+    offset: Vec<f32>, // (tokens)
 }
 
 impl Rows {
     /// No tokens yet, each of `width` numbers.
     pub fn new(format: Format, width: usize) -> Self {
-        let mut this =
-            Self { format, width: 0, groups: 0, stride: 0, data: Vec::new(), scale: Vec::new(), offset: Vec::new() };
-        this.set_width(width);
+        let product = Product::new(format);
+        let mut this = Self {
+            product,
+            width: 0,
+            tokens: 0,
+            groups: 0,
+            stride: 0,
+            data: Vec::new(),
+            scale: Vec::new(),
+            offset: Vec::new(),
+        };
+        this.reset(0, width);
         this
     }
 
-    fn set_width(&mut self, width: usize) {
-        self.width = width;
-        self.groups = width.div_ceil(self.format.per_group());
-        // A tile reads the same group of several rows at once. Eight bytes beyond a multiple of a cache line, no two of
-        // them lie in the same bank of the cache, which would serve them one by one.
-        self.stride = (self.groups + LINE - BANK).next_multiple_of(LINE) + BANK;
+    /// Makes `self` (tokens, width), to be written.
+    pub(crate) fn reset(&mut self, tokens: usize, width: usize) {
+        (self.tokens, self.width) = (tokens, width);
+        self.groups = self.product.groups(width);
+        self.stride = self.product.stride(self.groups);
+        self.data.resize((tokens * self.stride).div_ceil(LINE), Lane::zeroed());
+        self.scale.resize(tokens, 0.0);
+        self.offset.resize(tokens, 0.0);
+    }
+
+    fn data_mut(&mut self) -> &mut [u32] {
+        &mut bytemuck::cast_slice_mut(&mut self.data)[..self.tokens * self.stride]
+    }
+
+    /// Takes up (tokens, width).
+    pub fn encode(&mut self, matrix: &[f32]) {
+        self.reset(matrix.len() / self.width, self.width);
+        let (width, stride) = (self.width, self.stride);
+        let encoder = self.encoder();
+        let matrix = matrix.par_chunks_exact(width);
+        let data = bytemuck::cast_slice_mut::<_, u32>(&mut self.data).par_chunks_exact_mut(stride);
+        let rows = matrix.zip(data).zip(self.scale.par_iter_mut().zip(&mut self.offset));
+        rows.with_min_len(FEW).for_each(|((row, data), quantization)| {
+            vectorize(
+                #[inline(always)]
+                || encoder.row(row, data, quantization),
+            );
+        });
     }
 
     /// Takes up (tokens, width), after `transform` has changed each row, whose index it is told, in place.
-    pub fn encode(&mut self, matrix: &mut [f32], transform: impl Fn(usize, &mut [f32]) + Sync) {
-        let tokens = matrix.len() / self.width;
-        self.data.resize(tokens * self.stride, 0);
-        self.scale.resize(tokens, 0.0);
-        self.offset.resize(tokens, 0.0);
-        let (format, groups) = (self.format, self.groups);
-        matrix
-            .par_chunks_exact_mut(self.width)
-            .zip(self.data.par_chunks_exact_mut(self.stride))
-            .zip(self.scale.par_iter_mut().zip(&mut self.offset))
-            .enumerate()
-            .with_min_len(4)
-            .for_each(|(index, ((row, data), (scale, offset)))| {
-                vectorize(
-                    #[inline(always)]
-                    || {
-                        transform(index, row);
-                        let data = &mut data[..groups];
-                        match format {
-                            Format::F32 => data.copy_from_slice(bytemuck::cast_slice(row)),
-                            Format::Bf16 => encode_bf16(row, bytemuck::cast_slice_mut(data)),
-                            Format::Int8 => (*scale, *offset) = encode_int8(row, bytemuck::cast_slice_mut(data)),
-                        }
-                    },
-                );
-            });
+    pub(crate) fn encode_with(&mut self, matrix: &mut [f32], transform: impl Fn(usize, &mut [f32]) + Sync) {
+        self.reset(matrix.len() / self.width, self.width);
+        let (width, stride) = (self.width, self.stride);
+        let encoder = self.encoder();
+        let matrix = matrix.par_chunks_exact_mut(width);
+        let data = bytemuck::cast_slice_mut::<_, u32>(&mut self.data).par_chunks_exact_mut(stride);
+        let rows = matrix.zip(data).zip(self.scale.par_iter_mut().zip(&mut self.offset)).enumerate();
+        rows.with_min_len(FEW).for_each(|(index, ((row, data), quantization))| {
+            vectorize(
+                #[inline(always)]
+                || {
+                    transform(index, row);
+                    encoder.row(row, data, quantization);
+                },
+            );
+        });
+    }
+
+    fn encoder(&self) -> Encoder {
+        Encoder { format: self.format(), groups: self.groups }
+    }
+
+    /// Takes up one row, in f32 or bf16.
+    #[inline(always)]
+    pub(crate) fn encode_row(&mut self, index: usize, row: &[f32]) {
+        let (format, groups, start) = (self.format(), self.groups, index * self.stride);
+        encode(format, row, &mut self.data_mut()[start..][..groups]);
     }
 
     /// Takes up the transpose of (tokens, width') as (width', tokens), in f32 or bf16: what [`Rows::new`] was told is of no
@@ -75,63 +113,41 @@ impl Rows {
     /// # Panics
     /// Of int8, whose scales belong to tokens.
     pub fn encode_transposed(&mut self, matrix: &[f32], columns: usize) {
-        let (format, width) = (self.format, columns);
-        let per_group = format.per_group();
-        self.set_width(matrix.len() / columns.max(1));
-        self.data.resize(columns * self.stride, 0);
-        self.scale.resize(columns, 0.0);
-        self.offset.resize(columns, 0.0);
-        let (groups, stride) = (self.groups, self.stride);
-        self.data.par_chunks_mut(stride * PANEL).enumerate().for_each(|(index, data)| {
-            let columns = index * PANEL..columns.min((index + 1) * PANEL);
+        self.reset(columns, matrix.len() / columns.max(1));
+        let (format, groups, stride) = (self.format(), self.groups, self.stride);
+        self.data_mut().par_chunks_mut(stride * PANEL).enumerate().for_each(|(index, data)| {
+            let part = index * PANEL..columns.min((index + 1) * PANEL);
             vectorize(
                 #[inline(always)]
-                || {
-                    for start in (0..groups).step_by(PANEL) {
-                        let mut square = [Lane::zeroed(); PANEL];
-                        let rows = matrix.chunks(width * per_group).skip(start);
-                        for (lane, rows) in square.iter_mut().zip(rows) {
-                            let (a, b) = rows.split_at(width);
-                            let a = &a[columns.clone()];
-                            match format {
-                                Format::F32 => lane.0.iter_mut().zip(a).for_each(|(group, x)| *group = x.to_bits()),
-                                Format::Int8 => panic!("{INT8_HAS_SCALES}"),
-                                Format::Bf16 => {
-                                    // An odd last row is paired with nothing.
-                                    let b = if b.is_empty() { &[0.0; PANEL][..a.len()] } else { &b[columns.clone()] };
-                                    lane.0
-                                        .iter_mut()
-                                        .zip(a.iter().zip(b))
-                                        .for_each(|(group, (a, b))| *group = pair(*a, *b));
-                                }
-                            }
-                        }
-                        transpose(&mut square);
-                        let part = start..groups.min(start + PANEL);
-                        for (row, lane) in data.chunks_exact_mut(stride).zip(&square) {
-                            row[part.clone()].copy_from_slice(&lane.0[..part.len()]);
-                        }
-                    }
-                },
+                || transposed_into(data, stride, groups, format, matrix, columns, part),
             );
         });
     }
 
-    /// A token's numbers as f32; f32 and bf16.
+    /// The same on this thread, of rows of `columns` numbers, `apart` from one another.
+    #[inline(always)]
+    pub(crate) fn transpose_from(&mut self, matrix: &[f32], apart: usize, columns: usize) {
+        self.reset(columns, matrix.len() / apart);
+        let (format, groups, stride) = (self.format(), self.groups, self.stride);
+        for (index, data) in self.data_mut().chunks_mut(stride * PANEL).enumerate() {
+            let part = index * PANEL..columns.min((index + 1) * PANEL);
+            transposed_into(data, stride, groups, format, matrix, apart, part);
+        }
+    }
+
+    /// The rows as f32, (tokens, width); f32 and bf16.
     ///
     /// # Panics
     /// Of int8, which only [`Linear`](crate::Linear) reads.
-    #[inline(always)]
-    pub fn decode(&self, token: usize, row: &mut [f32]) {
-        let data = &self.data[token * self.stride..][..self.groups];
-        match self.format {
-            Format::F32 => row.copy_from_slice(bytemuck::cast_slice(data)),
-            Format::Int8 => panic!("{INT8_HAS_SCALES}"),
-            Format::Bf16 => {
-                let data: &[u16] = bytemuck::cast_slice(data);
-                row.iter_mut().zip(data).for_each(|(x, bits)| *x = f32::from_bits(u32::from(*bits) << 16));
-            }
-        }
+    pub fn decode(&self, matrix: &mut Vec<f32>) {
+        matrix.resize(self.tokens * self.width, 0.0);
+        let format = self.format();
+        matrix.par_chunks_exact_mut(self.width.max(1)).enumerate().with_min_len(FEW).for_each(|(token, row)| {
+            vectorize(
+                #[inline(always)]
+                || decode(format, self.row(token), row),
+            );
+        });
     }
 
     /// Multiplies a row with a function of a token's numbers; f32 and bf16.
@@ -139,14 +155,14 @@ impl Rows {
     /// # Panics
     /// Of int8.
     #[inline(always)]
-    pub fn scale_by(&self, token: usize, row: &mut [f32], function: impl Fn(f32) -> f32) {
-        let data = &self.data[token * self.stride..][..self.groups];
-        match self.format {
+    pub(crate) fn scale_by(&self, token: usize, row: &mut [f32], function: impl Fn(f32) -> f32) {
+        let data = self.row(token);
+        match self.format() {
             Format::F32 => row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(f32::from_bits(*bits))),
             Format::Int8 => panic!("{INT8_HAS_SCALES}"),
             Format::Bf16 => {
                 let data: &[u16] = bytemuck::cast_slice(data);
-                row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(f32::from_bits(u32::from(*bits) << 16)));
+                row.iter_mut().zip(data).for_each(|(x, bits)| *x *= function(from_bf16(*bits)));
             }
         }
     }
@@ -158,30 +174,93 @@ impl Rows {
 
     /// Number of tokens.
     pub fn tokens(&self) -> usize {
-        self.scale.len()
+        self.tokens
+    }
+
+    pub(crate) fn product(&self) -> Product {
+        self.product
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.product.format
+    }
+
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// A token's groups.
+    #[inline(always)]
+    pub(crate) fn row(&self, token: usize) -> &[u32] {
+        &bytemuck::cast_slice(&self.data)[token * self.stride..][..self.groups]
+    }
+
+    /// All groups from a token's on.
+    #[inline(always)]
+    pub(crate) fn from(&self, token: usize) -> &[u32] {
+        &bytemuck::cast_slice(&self.data)[token * self.stride..]
+    }
+
+    /// A token's scale and offset, of int8.
+    #[inline(always)]
+    pub(crate) fn quantization(&self, token: usize) -> (f32, f32) {
+        (self.scale[token], self.offset[token])
     }
 }
 
-#[inline(always)]
-pub(crate) fn encode_bf16(row: &[f32], data: &mut [u16]) {
-    for (x, data) in row.iter().zip(data) {
-        *data = to_bf16(*x);
+/// How a row is taken up.
+#[derive(Clone, Copy)]
+struct Encoder {
+    format: Format,
+    groups: usize,
+}
+
+impl Encoder {
+    #[inline(always)]
+    fn row(self, row: &[f32], data: &mut [u32], (scale, offset): (&mut f32, &mut f32)) {
+        let data = &mut data[..self.groups];
+        match self.format {
+            Format::Int8 => (*scale, *offset) = quantize(row, data),
+            format => encode(format, row, data),
+        }
     }
 }
 
-/// Returns scale and offset.
+/// Some columns of a matrix, of rows `apart` from one another, as rows `stride` apart.
 #[inline(always)]
-fn encode_int8(row: &[f32], data: &mut [u8]) -> (f32, f32) {
-    const ROUND: f32 = 8_388_608.0; // 2²³: adding it rounds to an integer and leaves that in the low bits
-    let (least, largest) = range(row);
-    // A row of one value has no range; its offset is that value.
-    let scale = if largest > least { (largest - least) / 255.0 } else { 1.0 };
-    let factor = 1.0 / scale;
-    for (x, data) in row.iter().zip(data) {
-        *data = ((x - least) * factor + ROUND).to_bits() as u8;
+fn transposed_into(
+    data: &mut [u32],
+    stride: usize,
+    groups: usize,
+    format: Format,
+    matrix: &[f32],
+    apart: usize,
+    columns: std::ops::Range<usize>,
+) {
+    let mut rows = matrix.chunks(apart).map(|row| &row[columns.clone()]);
+    for start in (0..groups).step_by(PANEL) {
+        let mut square = [Lane::zeroed(); PANEL];
+        for lane in &mut square {
+            match format {
+                Format::F32 => encode(format, rows.next().unwrap_or(&[]), &mut lane.0),
+                Format::Int8 => panic!("{INT8_HAS_SCALES}"),
+                Format::Bf16 => {
+                    let a = rows.next().unwrap_or(&[]);
+                    let b = rows.next().unwrap_or(&[0.0; PANEL][..a.len()]); // an odd last row is paired with nothing
+                    lane.0.iter_mut().zip(a.iter().zip(b)).for_each(|(group, (a, b))| *group = pair(*a, *b));
+                }
+            }
+        }
+        transpose(&mut square);
+        let part = start..groups.min(start + PANEL);
+        for (row, lane) in data.chunks_mut(stride).zip(&square) {
+            row[part.clone()].copy_from_slice(&lane.0[..part.len()]);
+        }
     }
-    // What is not finite has no place in 8 bits, and must not come out as a number.
-    if is_finite(row) { (scale, least) } else { (f32::NAN, f32::NAN) }
 }
 
 #[cfg(test)]
@@ -194,14 +273,14 @@ mod tests {
     #[test]
     fn int8_is_refused_by_what_reads_no_scales_and_not_taken_for_bf16() {
         let mut rows = Rows::new(Format::Int8, 4);
-        rows.encode(&mut [1.0, -2.0, 3.0, 0.5], |_, _| {});
+        rows.encode(&[1.0, -2.0, 3.0, 0.5]);
         let mut row = [0.0; 4];
         let refused = |what: &str, work: &mut dyn FnMut()| {
             let panic = catch_unwind(AssertUnwindSafe(work)).expect_err(what);
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref().copied());
             assert!(text.is_some_and(|text| text.contains(INT8_HAS_SCALES)), "{what}: {text:?}");
         };
-        refused("decode", &mut || rows.decode(0, &mut row));
+        refused("decode", &mut || rows.decode(&mut Vec::new()));
         refused("scale_by", &mut || rows.scale_by(0, &mut row, |x| x));
         refused("a factor", &mut || drop(Factor::new(Format::Int8)));
         assert_eq!(row, [0.0; 4]);

@@ -2,7 +2,7 @@
 //!
 //! The time is that of the memory, not of the products: a number of 1 byte takes a quarter of the time of one of 4.
 
-use crate::raw::vectorize;
+use crate::{convert::from_bf16, vectorize::vectorize};
 
 /// Writes the dot product of `vector` with each row, of its length, to `scores`.
 ///
@@ -90,11 +90,6 @@ fn dot_bf16(row: &[u16], vector: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn from_bf16(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
-}
-
-#[inline(always)]
 fn dot_int8(row: &[i8], vector: &[i16]) -> i32 {
     row.iter().zip(vector).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum()
 }
@@ -102,7 +97,7 @@ fn dot_int8(row: &[i8], vector: &[i16]) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vector::to_bf16;
+    use crate::convert::to_bf16;
 
     #[test]
     fn a_scan_gives_the_dot_product_with_every_row() {

@@ -6,6 +6,7 @@
 //! | `encode FILE [N]` | seconds for the file's sentences, N at a time or all at once |
 //! | `pair FILE N` | median milliseconds of N times the file's first two sentences |
 //! | `vectors FILE OUTPUT` | `written`: the tensor `embeddings` (sentences, hidden) as safetensors |
+//! | `processor` | what of the processor is used |
 //! | `memory` | most bytes held so far |
 //!
 //! Files have one sentence a line. `scripts/bench/peer.py` answers the same commands.
@@ -71,6 +72,7 @@ fn obey(encoder: &SentenceEncoder, command: &str) -> anyhow::Result<String> {
             write_safetensors(output.as_ref(), &BTreeMap::from([("embeddings".to_owned(), embeddings)]))?;
             "written".to_owned()
         }
+        ["processor"] => runtime::processor(),
         ["memory"] => runtime::peak_memory().context("the system does not say")?.to_string(),
         _ => bail!("expected encode, pair, vectors or memory"),
     })

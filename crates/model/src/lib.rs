@@ -55,7 +55,7 @@ pub use manifest::{fingerprint, replace_dir, verify};
 pub use masked_lm::{Guesses, MaskedBatch, MaskedLanguageModel};
 pub use packed::PackedBatch;
 pub use pooling::Pooling;
-pub use precision::Precision;
+pub use precision::{Precision, PrecisionChoice};
 pub use sentence_encoder::{Options, SentenceEncoder, gradient};
 pub use similarity::{SimilarityFunction, normalize, normalized, similarity, similarity_matrix};
 pub use text_losses::TextLosses;

@@ -3,7 +3,7 @@
 
 pub(crate) mod training;
 
-use kernels::{Format, Linear, Rows, Sentences, attention, layer_norm};
+use kernels::{Format, LayerNorm, Linear, Rows, Sentences, attention};
 use tch::Tensor;
 
 use crate::{
@@ -13,9 +13,9 @@ use crate::{
     slices,
 };
 
-/// Tokens that go through the layers together: enough that weights are read from memory once for many of them, little
-/// enough that activations stay within the processor's caches.
-const MAX_PASS_TOKENS: usize = 512;
+/// Tokens for each thread that go through the layers together, by the bytes of a weight: enough that weights are read from
+/// memory once for many of them, few enough that activations stay within the processor's caches.
+const PASS_TOKENS: usize = 64;
 
 /// A BERT or RoBERTa encoder with its weights laid out for one number format. Between products everything is f32.
 #[derive(Debug)]
@@ -26,13 +26,6 @@ pub(crate) struct NativeEncoder {
     position_embeddings: Vec<f32>, // (positions, hidden), with the embedding of token type 0 added
     layer_norm: LayerNorm,
     layers: Vec<Layer>,
-}
-
-#[derive(Debug)]
-struct LayerNorm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    eps: f32,
 }
 
 #[derive(Debug)]
@@ -120,16 +113,23 @@ impl NativeEncoder {
         embedded: &mut dyn FnMut(std::ops::Range<usize>, &mut [f32]),
     ) {
         let mut workspace = Workspace::new(&self.config, self.format);
+        let bytes = match self.format {
+            Format::F32 => 4,
+            Format::Bf16 => 2,
+            Format::Int8 => 1,
+        };
+        let most = PASS_TOKENS * bytes * rayon::current_num_threads();
         let (mut start, mut pooled) = (0, Vec::new());
         while start < sentences.len() {
             let mut tokens = 0;
             let fits = |sentence: &&&[i64]| {
                 tokens += sentence.len();
-                tokens <= MAX_PASS_TOKENS
+                tokens <= most
             };
             let count = sentences[start..].iter().take_while(fits).count().max(1);
             let pass = start..start + count;
-            self.pass(&sentences[pass.clone()], pooling, &mut workspace, &mut pooled);
+            // On a thread of the pool: from any other, every step would wake one and wait for it.
+            rayon::scope(|_| self.pass(&sentences[pass.clone()], pooling, &mut workspace, &mut pooled));
             embedded(pass, &mut pooled);
             start += count;
         }
@@ -145,41 +145,19 @@ impl NativeEncoder {
             .flat_map(|ids| ids.iter().copied().zip(self.config.position_ids(ids)))
             .map(|(id, position)| (id as usize, position as usize))
             .collect();
-        hidden.resize(ids.len() * width, 0.0);
-        narrow.encode(
-            hidden,
-            #[inline(always)]
-            |index, row| {
-                let (id, position) = ids[index];
-                let word = &self.word_embeddings[id * width..][..width];
-                let position = &self.position_embeddings[position * width..][..width];
-                row.iter_mut().zip(word.iter().zip(position)).for_each(|(x, (word, position))| *x = word + position);
-                self.layer_norm.apply(row);
-            },
-        );
+        let tables = [self.word_embeddings.as_slice(), &self.position_embeddings];
+        self.layer_norm.embed(tables, &ids, hidden, narrow);
         for layer in &self.layers {
             layer.query_key_value.forward(narrow, qkv); // (tokens, 3 · hidden)
-            attention(qkv, &spans, heads, None, context); // (tokens, hidden)
-            narrow.encode(
-                context,
-                #[inline(always)]
-                |_, _| {},
-            );
+            attention(self.format, qkv, &spans, heads, None, context); // (tokens, hidden)
+            narrow.encode(context);
             layer.attention_output.forward(narrow, sums);
-            narrow.encode(
-                sums,
-                #[inline(always)]
-                |index, row| layer.attention_norm.add(row, &hidden[index * width..]),
-            );
+            layer.attention_norm.add(sums, hidden, narrow);
             std::mem::swap(hidden, sums);
             layer.intermediate.forward(narrow, intermediate); // (tokens, intermediate)
-            activate(self.config.hidden_act, intermediate, wide);
+            kernels::Activation::from(self.config.hidden_act).apply(intermediate, wide);
             layer.output.forward(wide, sums);
-            narrow.encode(
-                sums,
-                #[inline(always)]
-                |index, row| layer.output_norm.add(row, &hidden[index * width..]),
-            );
+            layer.output_norm.add(sums, hidden, narrow);
             std::mem::swap(hidden, sums);
         }
         pooled.resize(sentences.len() * width, 0.0);
@@ -189,38 +167,13 @@ impl NativeEncoder {
     }
 }
 
-/// The activation in place, and its result in the format of products.
-fn activate(activation: Activation, xs: &mut [f32], out: &mut Rows) {
-    match activation {
-        Activation::Gelu => out.encode(
-            xs,
-            #[inline(always)]
-            |_, row| kernels::gelu(row),
-        ),
-        Activation::GeluTanh => out.encode(
-            xs,
-            #[inline(always)]
-            |_, row| kernels::gelu_tanh(row),
-        ),
-        Activation::Relu => out.encode(
-            xs,
-            #[inline(always)]
-            |_, row| kernels::relu(row),
-        ),
-    }
-}
-
-impl LayerNorm {
-    #[inline(always)]
-    fn apply(&self, row: &mut [f32]) {
-        layer_norm(row, &self.weight, &self.bias, self.eps);
-    }
-
-    /// The norm of a row and what skipped the layer before it.
-    #[inline(always)]
-    fn add(&self, row: &mut [f32], residual: &[f32]) {
-        row.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
-        self.apply(row);
+impl From<Activation> for kernels::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Gelu => Self::Gelu,
+            Activation::GeluTanh => Self::GeluTanh,
+            Activation::Relu => Self::Relu,
+        }
     }
 }
 

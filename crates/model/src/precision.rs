@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use kernels::Format;
-use tch::Kind;
+use kernels::{Format, Processor};
+use tch::{Device, Kind};
 
 /// The number format of the encoder's layers. Embedding tables, pooling and similarity are f32 in all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -41,6 +41,64 @@ impl Precision {
     }
 }
 
+/// The precision that the user asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum PrecisionChoice {
+    /// The fastest whose embeddings rank like those of f32; see [`PrecisionChoice::on`].
+    #[default]
+    Auto,
+    /// This one.
+    Only(Precision),
+}
+
+impl PrecisionChoice {
+    /// The precision on a device. `Auto` is a rule, so that a machine always gives the same embeddings: bf16 on a GPU, int8
+    /// on a processor with vector instructions, f32 on any other.
+    pub fn on(self, device: Device) -> Precision {
+        match self {
+            Self::Only(precision) => precision,
+            Self::Auto if device != Device::Cpu => Precision::Bf16,
+            Self::Auto if Processor::current().is_fast(Format::Int8) => Precision::Int8,
+            Self::Auto => Precision::F32,
+        }
+    }
+}
+
+impl fmt::Display for PrecisionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Only(precision) => precision.fmt(f),
+        }
+    }
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Only).map_err(|error: String| error.replace("one of ", "one of auto, ")),
+        }
+    }
+}
+
+impl From<PrecisionChoice> for String {
+    fn from(choice: PrecisionChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl TryFrom<String> for PrecisionChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -59,5 +117,25 @@ impl FromStr for Precision {
             .into_iter()
             .find(|precision| precision.to_string() == text)
             .ok_or_else(|| format!("expected one of {}", Self::ALL.map(|precision| precision.to_string()).join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_precision_is_named_or_the_devices_fastest() {
+        assert_eq!(PrecisionChoice::Auto.on(Device::Cuda(0)), Precision::Bf16);
+        let vectorized = Processor::current().is_vectorized();
+        let expected = if vectorized { Precision::Int8 } else { Precision::F32 };
+        assert_eq!(PrecisionChoice::Auto.on(Device::Cpu), expected);
+        for precision in Precision::ALL {
+            let choice: PrecisionChoice = precision.to_string().parse().unwrap();
+            assert_eq!(choice, PrecisionChoice::Only(precision));
+            assert_eq!(choice.on(Device::Cpu), precision);
+        }
+        let error = "fp16".parse::<PrecisionChoice>().unwrap_err();
+        assert_eq!(error, "expected one of auto, f32, bf16, int8");
     }
 }

@@ -5,6 +5,7 @@ mod training;
 
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
+use kernels::Processor;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 pub use self::training::gradient;
@@ -137,7 +138,7 @@ impl Weights {
 /// Whether the kernels are the way to encode: on a processor that has instructions for the format, or that has no other
 /// way.
 fn is_native(device: Device, precision: Precision) -> bool {
-    device == Device::Cpu && (precision.format().is_vectorized() || precision.kind().is_none())
+    device == Device::Cpu && (Processor::current().is_vectorized() || precision.kind().is_none())
 }
 
 fn is_finite(tensor: &Tensor) -> bool {

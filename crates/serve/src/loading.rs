@@ -6,7 +6,6 @@ use std::{
 };
 
 use embed::Corpus;
-use kernels::Format;
 use model::{
     BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, SimilarityFunction, Tokenizer,
     hub::{self, Hub},
@@ -38,8 +37,7 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let path = Hub::from_env().resolve(&settings.model, &mut hub::on_stderr())?;
     let corpus = settings.corpus.as_ref().map(|settings| corpus::open(settings, &path)).transpose();
     let corpus = corpus.map_err(Error::Corpus)?;
-    let computes_bf16 = device.is_cuda() || Format::Bf16.has_instruction();
-    let precision = settings.precision.unwrap_or(if computes_bf16 { Precision::Bf16 } else { Precision::F32 });
+    let precision = settings.precision.on(device);
     let Settings { max_seq_length, pooling, .. } = *settings;
     let options = Options { device, precision, max_seq_length, pooling, ..Options::default() };
     let max_batch_tokens = settings.max_batch_tokens.unwrap_or(if device == Device::Cpu { 256 } else { 16_384 });
@@ -67,7 +65,8 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
             "the directory has no pooling of its own: this one is assumed, another is named by --pooling"
         );
     }
-    tracing::info!(%model, %precision, ?device, seconds, "the model is loaded");
+    let processor = runtime::processor();
+    tracing::info!(%model, %precision, ?device, processor, seconds, "the model is loaded");
     if let Some(corpus) = &corpus {
         corpus::check_embeddings(corpus.settings(), loaded.dimensions, loaded.pooling_beside_directory)
             .map_err(Error::Corpus)?;
@@ -128,6 +127,7 @@ pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, m
         max_csv_rows: settings.limits.max_csv_rows,
         auto_truncate: settings.auto_truncate,
         tokenization_workers: settings.workers,
+        processor: runtime::processor(),
         version: env!("CARGO_PKG_VERSION"),
         sha: None,
         docker_label: None,

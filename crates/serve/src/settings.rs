@@ -12,7 +12,7 @@ use std::{
 };
 
 use embed::ScanFormat;
-use model::{BUNDLED_MODEL, Pooling, Precision, runtime::DeviceChoice};
+use model::{BUNDLED_MODEL, Pooling, PrecisionChoice, runtime::DeviceChoice};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -46,8 +46,8 @@ pub enum LogLevel {
 pub struct Settings {
     /// Directory or hub id.
     pub model: PathBuf,
-    /// Number format; by default what the machine is fast in.
-    pub precision: Option<Precision>,
+    /// Number format.
+    pub precision: PrecisionChoice,
     /// Where to compute.
     pub device: DeviceChoice,
     /// Threads of the encoder; by default the cores.
@@ -184,7 +184,7 @@ impl Settings {
         }
         Ok(Self {
             model: raw.model.unwrap_or_else(|| BUNDLED_MODEL.into()),
-            precision: raw.precision,
+            precision: raw.precision.unwrap_or_default(),
             device,
             threads: positive("threads", raw.threads.map(usize::from))?,
             max_seq_length: positive("max_seq_length", raw.max_seq_length.map(|length| length as usize))?,

@@ -223,6 +223,8 @@ pub(crate) struct Info {
     pub(crate) tokenization_workers: usize,
     /// Version of the server.
     #[schema(example = "0.1.0")]
+    /// What of the processor is used: how loops are vectorized, and what computes the products of each precision.
+    pub(crate) processor: String,
     pub(crate) version: &'static str,
     /// Always null.
     #[schema(value_type = Option<String>)]

@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     pub(crate) device: String,
     gpu: Option<String>,
     processor: Option<String>,
+    /// What of it is used.
+    instructions: String,
     /// Of each process.
     pub(crate) threads: usize,
     /// That shared the run.
@@ -34,13 +36,14 @@ impl Machine {
             device: format!("{device:?}").to_lowercase(),
             gpu: gpu(device),
             processor: processor(),
+            instructions: runtime::processor(),
             threads: runtime::threads(),
             processes,
         }
     }
 
     /// Name and value of each part, for a table.
-    pub(crate) fn parts(&self) -> [(&'static str, String); 5] {
+    pub(crate) fn parts(&self) -> [(&'static str, String); 6] {
         let commit = self.commit.map_or(String::new(), |commit| format!(", commit {commit}"));
         let threads = match self.processes {
             1 => self.threads.to_string(),
@@ -51,6 +54,7 @@ impl Machine {
             ("libtorch", self.libtorch.to_owned()),
             ("device", self.device.clone() + &self.gpu.as_ref().map_or(String::new(), |gpu| format!(", {gpu}"))),
             ("processor", self.processor.clone().unwrap_or_else(|| "unknown".to_owned())),
+            ("instructions", self.instructions.clone()),
             ("threads", threads),
         ]
     }

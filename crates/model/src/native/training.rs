@@ -6,21 +6,17 @@
 //! the backward pass rather than kept.
 
 mod dropouts;
-mod norm;
 mod parameters;
 
-use kernels::{Dropout, Factor, Format, Rows, Sentences, add_column_sums, attention, attention_backward, vectorize};
-use rayon::prelude::*;
+use kernels::{Dropout, Factor, Format, NormTape, Rows, Sentences, add_column_sums, attention, attention_backward};
 
 pub(crate) use self::parameters::Parameters;
 use self::{
     dropouts::{Dropouts, drop_out},
-    norm::Norm,
     parameters::{Affine, Parameter},
 };
-use super::activate;
 use crate::{
-    config::{Activation, EncoderConfig},
+    config::EncoderConfig,
     pooling::Pooling,
 };
 
@@ -30,7 +26,7 @@ pub(crate) struct Tape {
     format: Format,
     ids: Vec<(usize, usize)>, // (tokens): word and position
     sentences: Sentences,
-    embedded: Norm,
+    embedded: NormTape,
     layers: Vec<LayerTape>,
     hidden: Vec<f32>,       // (tokens, hidden)
     branch: Vec<f32>,       // (tokens, hidden)
@@ -48,10 +44,10 @@ struct LayerTape {
     input: Rows,   // (tokens, hidden)
     qkv: Vec<f32>, // (tokens, 3 · hidden)
     context: Rows, // (tokens, hidden)
-    attended: Norm,
+    attended: NormTape,
     middle: Rows, // (tokens, hidden)
     pre: Rows,    // (tokens, intermediate): before the activation
-    output: Norm,
+    output: NormTape,
 }
 
 impl Tape {
@@ -61,16 +57,16 @@ impl Tape {
             input: Rows::new(format, hidden),
             qkv: Vec::new(),
             context: Rows::new(format, hidden),
-            attended: Norm::default(),
+            attended: NormTape::default(),
             middle: Rows::new(format, hidden),
             pre: Rows::new(format, intermediate),
-            output: Norm::default(),
+            output: NormTape::default(),
         };
         Self {
             format,
             ids: Vec::new(),
             sentences: Sentences::new([]),
-            embedded: Norm::default(),
+            embedded: NormTape::default(),
             layers: (0..config.num_hidden_layers).map(layer).collect(),
             hidden: Vec::new(),
             branch: Vec::new(),
@@ -100,6 +96,7 @@ impl Tape {
         let heads = config.num_attention_heads as usize;
         let eps = config.layer_norm_eps as f32;
         let dropouts = Dropouts { config, seed };
+        let activation = kernels::Activation::from(config.hidden_act);
         self.sentences = Sentences::new(sentences.iter().map(Vec::len));
         let words = sentences.iter().flat_map(|ids| ids.iter().copied().zip(config.position_ids(ids)));
         self.ids = words.map(|(id, position)| (id as usize, position as usize)).collect();
@@ -107,21 +104,21 @@ impl Tape {
 
         let Self { hidden, branch, intermediate, wide, factor, .. } = self;
         for (index, (layer, tape)) in parameters.layers.iter().zip(&mut self.layers).enumerate() {
-            tape.input.encode(hidden, |_, _| {});
+            tape.input.encode(hidden);
             let projections = [&layer.query, &layer.key, &layer.value];
             factor.pack_transposed(&projections.map(|affine| affine.weight.value), width);
             factor.multiply_bias(&tape.input, &projections.map(|affine| affine.bias.value).concat(), &mut tape.qkv);
-            attention(&tape.qkv, &self.sentences, heads, dropouts.attention(index), branch);
-            tape.context.encode(branch, |_, _| {});
+            attention(self.format, &tape.qkv, &self.sentences, heads, dropouts.attention(index), branch);
+            tape.context.encode(branch);
             linear(factor, &layer.attention_output, &tape.context, &mut tape.attended.normalized);
-            tape.attended.add(hidden, &layer.attention_norm, eps, dropouts.attended(index));
+            tape.attended.add(hidden, layer.attention_norm.values(), eps, dropouts.attended(index));
 
-            tape.middle.encode(hidden, |_, _| {});
+            tape.middle.encode(hidden);
             linear(factor, &layer.intermediate, &tape.middle, intermediate);
-            tape.pre.encode(intermediate, |_, _| {});
-            activate(config.hidden_act, intermediate, wide);
+            tape.pre.encode(intermediate);
+            activation.apply(intermediate, wide);
             linear(factor, &layer.output, wide, &mut tape.output.normalized);
-            tape.output.add(hidden, &layer.output_norm, eps, dropouts.output(index));
+            tape.output.add(hidden, layer.output_norm.values(), eps, dropouts.output(index));
         }
     }
 
@@ -167,7 +164,7 @@ impl Tape {
                 *x = word + token_type + position;
             }
         }
-        self.embedded.add(&mut self.hidden, norm, eps, None);
+        self.embedded.add(&mut self.hidden, norm.values(), eps, None);
         drop_out(&mut self.hidden, width, dropout);
     }
 
@@ -183,39 +180,39 @@ impl Tape {
         let width = config.hidden_size as usize;
         let heads = config.num_attention_heads as usize;
         let dropouts = Dropouts { config, seed };
-        let Self { branch, qkv, intermediate, narrow, triple, wide, transposed, factor, sentences, .. } = self;
+        let activation = kernels::Activation::from(config.hidden_act);
+        let Self { format, branch, qkv, intermediate, narrow, triple, wide, transposed, factor, sentences, .. } = self;
         for (index, (layer, tape)) in parameters.layers.iter_mut().zip(&mut self.layers).enumerate().rev() {
-            tape.output.backward(&mut grad, &mut layer.output_norm);
+            tape.output.backward(&mut grad, layer.output_norm.weight.value, layer.output_norm.grads());
             branch.clone_from(&grad);
             drop_out(branch, width, dropouts.output(index));
-            intermediate.resize(tape.pre.tokens() * tape.pre.width(), 0.0);
-            decode(&tape.pre, intermediate);
-            activate(config.hidden_act, intermediate, wide);
+            tape.pre.decode(intermediate);
+            activation.apply(intermediate, wide);
             backward_weight(&mut [&mut layer.output], branch, wide, transposed, factor);
-            narrow.encode(branch, |_, _| {});
+            narrow.encode(branch);
             factor.pack(&[layer.output.weight.value], wide.width());
             factor.multiply(narrow, intermediate);
-            derive(config.hidden_act, intermediate, &tape.pre, wide);
+            activation.backward(intermediate, &tape.pre, wide);
             backward_weight(&mut [&mut layer.intermediate], intermediate, &tape.middle, transposed, factor);
             factor.pack(&[layer.intermediate.weight.value], width);
             factor.multiply_add(wide, 0..wide.tokens(), &mut grad);
 
-            tape.attended.backward(&mut grad, &mut layer.attention_norm);
+            tape.attended.backward(&mut grad, layer.attention_norm.weight.value, layer.attention_norm.grads());
             branch.clone_from(&grad);
             drop_out(branch, width, dropouts.attended(index));
             backward_weight(&mut [&mut layer.attention_output], branch, &tape.context, transposed, factor);
-            narrow.encode(branch, |_, _| {});
+            narrow.encode(branch);
             factor.pack(&[layer.attention_output.weight.value], width);
             factor.multiply(narrow, branch); // now of the context
-            attention_backward(&tape.qkv, sentences, heads, dropouts.attention(index), branch, qkv);
+            attention_backward(*format, &tape.qkv, sentences, heads, dropouts.attention(index), branch, qkv);
             let mut projections = [&mut layer.query, &mut layer.key, &mut layer.value];
             backward_weight(&mut projections, qkv, &tape.input, transposed, factor);
-            triple.encode(qkv, |_, _| {});
+            triple.encode(qkv);
             factor.pack(&projections.map(|affine| affine.weight.value), width);
             factor.multiply_add(triple, 0..triple.tokens(), &mut grad);
         }
         drop_out(&mut grad, width, dropouts.embeddings());
-        self.embedded.backward(&mut grad, &mut parameters.embedding_norm);
+        self.embedded.backward(&mut grad, parameters.embedding_norm.weight.value, parameters.embedding_norm.grads());
         let padding = config.pad_token_id() as usize;
         for (&(id, position), grad) in self.ids.iter().zip(grad.chunks_exact(width)) {
             let add = |table: &mut Parameter, row: usize| {
@@ -246,42 +243,7 @@ fn backward_weight(layers: &mut [&mut Affine], grad: &[f32], x: &Rows, transpose
     for affine in layers {
         let count = affine.bias.value.len();
         factor.multiply_add(transposed, first..first + count, affine.weight.grad);
-        add_column_sums(
-            x.tokens(),
-            affine.bias.grad,
-            #[inline(always)]
-            |sums, token| {
-                let row = &grad[token * outputs + first..][..count];
-                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-            },
-        );
+        add_column_sums(grad, outputs, first..first + count, affine.bias.grad);
         first += count;
     }
-}
-
-/// Gradients times the activation's derivative, in place, and in the format of products.
-fn derive(activation: Activation, grad: &mut [f32], pre: &Rows, out: &mut Rows) {
-    macro_rules! times {
-        ($derivative:path) => {
-            out.encode(
-                grad,
-                #[inline(always)]
-                |token, row| pre.scale_by(token, row, $derivative),
-            )
-        };
-    }
-    match activation {
-        Activation::Gelu => times!(kernels::gelu_derivative),
-        Activation::GeluTanh => times!(kernels::gelu_tanh_derivative),
-        Activation::Relu => times!(kernels::relu_derivative),
-    }
-}
-
-fn decode(rows: &Rows, out: &mut [f32]) {
-    out.par_chunks_exact_mut(rows.width()).enumerate().for_each(|(token, row)| {
-        vectorize(
-            #[inline(always)]
-            || rows.decode(token, row),
-        );
-    });
 }

@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use kernels::Processor;
 use tch::Device;
 
 use crate::error::Error;
@@ -56,8 +57,9 @@ impl fmt::Display for DeviceChoice {
 /// libtorch's, a thread for each core. Call it once, at start.
 ///
 /// # Errors
-/// Where there is no such device, more than 16 threads are asked for each that can run at once, or it was called before.
+/// Where there is no such device, `KO_STS_CPU` names no level of processors, more than 16 threads are asked for each that can run at once, or it was called before.
 pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Error> {
+    Processor::checked().map_err(Error::Unusable)?;
     if let Some(threads) = threads {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let most = cores * THREADS_PER_CORE;
@@ -98,6 +100,11 @@ pub fn init(choice: DeviceChoice, threads: Option<usize>) -> Result<Device, Erro
         }
     };
     Ok(device)
+}
+
+/// What of the processor is used, in one line.
+pub fn processor() -> String {
+    Processor::current().to_string()
 }
 
 /// Threads that compute.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use kernels::Format;
+use kernels::{Format, Processor};
 use tch::{Device, Kind, Tensor};
 
 use super::SentenceEncoder;
@@ -44,7 +44,7 @@ impl SentenceEncoder {
     ) -> f64 {
         let (_, tape) = self.weights.trainable();
         let format = precision.format();
-        if self.device != Device::Cpu || !format.is_vectorized() {
+        if self.device != Device::Cpu || !Processor::current().is_vectorized() {
             runtime::manual_seed(dropout.unwrap_or_default());
             let loss = loss(&self.forward(sentences, precision, dropout.is_some()));
             loss.backward();
@@ -75,7 +75,7 @@ impl SentenceEncoder {
     ) -> f64 {
         let (encoder, tape) = self.weights.trainable();
         let format = precision.format();
-        if self.device != Device::Cpu || !format.is_vectorized() {
+        if self.device != Device::Cpu || !Processor::current().is_vectorized() {
             runtime::manual_seed(dropout.unwrap_or_default());
             let batch = PackedBatch::new(sentences, &self.config, self.device);
             let hidden = encoder.forward(&batch, precision, dropout.is_some());
@@ -101,7 +101,7 @@ impl SentenceEncoder {
         dropout: Option<u64>,
         differentiate: impl FnOnce(&Tape) -> (Vec<f32>, f64),
     ) -> f64 {
-        let variables = self.variables();
+        let (variables, config) = (self.variables(), &self.config);
         let mut grads = variables.iter().map(|(name, variable)| (name.clone(), gradient(variable))).collect();
         let mut tape = tape.borrow_mut();
         let tape = match &mut *tape {
@@ -113,13 +113,14 @@ impl SentenceEncoder {
             // optimizer) runs before or after.
             #[allow(unsafe_code)]
             let parameters = unsafe { Parameters::new(&variables, &mut grads, &self.config) };
-            tape.forward(&parameters, &self.config, sentences, dropout);
+            // On a thread of the pool, here and below: from any other, every step would wake one and wait for it.
+            rayon::scope(|_| tape.forward(&parameters, config, sentences, dropout));
         }
         let (grad, loss) = differentiate(tape); // may read and write them
         // SAFETY: as above.
         #[allow(unsafe_code)]
         let mut parameters = unsafe { Parameters::new(&variables, &mut grads, &self.config) };
-        tape.backward(&mut parameters, &self.config, dropout, grad);
+        rayon::scope(|_| tape.backward(&mut parameters, config, dropout, grad));
         loss
     }
 

@@ -1,7 +1,6 @@
 //! Where training drops, and with which mask.
 
-use kernels::{Dropout, vectorize};
-use rayon::prelude::*;
+use kernels::Dropout;
 
 use crate::config::EncoderConfig;
 
@@ -38,11 +37,7 @@ impl Dropouts<'_> {
 
 /// Masks each row; nothing without dropout.
 pub(super) fn drop_out(matrix: &mut [f32], width: usize, dropout: Option<Dropout>) {
-    let Some(dropout) = dropout else { return };
-    matrix.par_chunks_exact_mut(width).enumerate().with_min_len(8).for_each(|(token, row)| {
-        vectorize(
-            #[inline(always)]
-            || dropout.row(token as u32).apply(row),
-        );
-    });
+    if let Some(dropout) = dropout {
+        dropout.apply(matrix, width);
+    }
 }

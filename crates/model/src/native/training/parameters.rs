@@ -21,6 +21,18 @@ pub(super) struct Affine<'a> {
     pub(super) bias: Parameter<'a>,
 }
 
+impl Affine<'_> {
+    /// Weight and bias.
+    pub(super) fn values(&self) -> [&[f32]; 2] {
+        [self.weight.value, self.bias.value]
+    }
+
+    /// Their gradients.
+    pub(super) fn grads(&mut self) -> [&mut [f32]; 2] {
+        [&mut *self.weight.grad, &mut *self.bias.grad]
+    }
+}
+
 pub(super) struct LayerParameters<'a> {
     pub(super) query: Affine<'a>,
     pub(super) key: Affine<'a>,

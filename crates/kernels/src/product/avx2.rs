@@ -1,17 +1,12 @@
-//! Products and transposition in AVX2.
-//!
-//! bf16 has no instruction here: numbers are widened to f32 shortly before they are multiplied, which saves memory and no
-//! time. Neither has int8 one that sums in 32 bits: two products are summed in 16 bits, for which weights keep to 7 bits
-//! ([`super::int8_weight_limit`]).
+//! Products in AVX2: f32, and int8 for which it has no instruction that sums in 32 bits. Two products are summed in 16,
+//! for which weights keep to 7 bits ([`super::Product::int8_weight_limit`]).
 
 use std::arch::x86_64::*;
-
-use bytemuck::Zeroable;
 
 use super::tile::{Sums, TILE_ROWS, tiles};
 use crate::{
     format::Format,
-    lane::{BANK, Lane, Strip},
+    lane::{Lane, Strip},
 };
 
 /// Groups of a panel that are gone through at once: 16 KiB, half of a core's first cache, for all rows of a block.
@@ -99,7 +94,7 @@ fn halves(lane: &Lane) -> [*const __m256i; 2] {
 ///
 /// # Safety
 /// The processor has AVX2 and FMA.
-unsafe fn multiply_part(format: Format, a: &[u32], stride: usize, part: &[Lane], panel: usize, sums: &mut [Sums]) {
+unsafe fn add_panel(format: Format, a: &[u32], stride: usize, part: &[Lane], panel: usize, sums: &mut [Sums]) {
     for tile in tiles(sums.len()) {
         let (a, sums) = (&a[tile.start * stride..], &mut sums[tile]);
         macro_rules! by_rows {
@@ -125,103 +120,17 @@ unsafe fn multiply_part(format: Format, a: &[u32], stride: usize, part: &[Lane],
     }
 }
 
-/// See [`super::multiply`].
+/// Adds the products of rows of `a`, `stride` groups apart, with the first `panels` panels of a strip to their sums; f32
+/// and int8.
 ///
 /// # Safety
 /// The processor has AVX2 and FMA.
-pub(super) unsafe fn multiply(
-    format: Format,
-    a: &[u32],
-    stride: usize,
-    strip: Strip,
-    panels: usize,
-    sums: &mut [Sums],
-) {
-    if format == Format::Bf16 {
-        // SAFETY: the caller's.
-        return unsafe { multiply_bf16(a, stride, strip, panels, sums) };
-    }
-    for start in (0..strip.groups).step_by(CHUNK) {
-        let chunk = start..strip.groups.min(start + CHUNK);
+pub(super) unsafe fn add(format: Format, a: &[u32], stride: usize, strip: Strip, panels: usize, sums: &mut [Sums]) {
+    for start in (0..strip.groups()).step_by(CHUNK) {
+        let part = strip.part(start..strip.groups().min(start + CHUNK));
         for panel in 0..panels {
             // SAFETY: the caller's.
-            unsafe { multiply_part(format, &a[start..], stride, &strip.panel(panel)[chunk.clone()], panel, sums) };
+            unsafe { add_panel(format, &a[start..], stride, part.panel(panel), panel, sums) };
         }
     }
-}
-
-/// # Safety
-/// The processor has AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn multiply_bf16(a: &[u32], stride: usize, strip: Strip, panels: usize, sums: &mut [Sums]) {
-    let mut rows = vec![[0; CHUNK + BANK]; sums.len()];
-    let mut lanes = [Lane::zeroed(); CHUNK];
-    for start in (0..strip.groups).step_by(CHUNK / 2) {
-        let chunk = start..strip.groups.min(start + CHUNK / 2);
-        for (wide, a) in rows.iter_mut().zip(a[start..].chunks(stride)) {
-            for (wide, group) in wide.chunks_exact_mut(2).zip(&a[..chunk.len()]) {
-                [wide[0], wide[1]] = widened(*group);
-            }
-        }
-        for panel in 0..panels {
-            for (wide, groups) in lanes.chunks_exact_mut(2).zip(&strip.panel(panel)[chunk.clone()]) {
-                let [low, high] = wide else { unreachable!("chunks of two") };
-                for ((low, high), group) in low.0.iter_mut().zip(&mut high.0).zip(groups.0) {
-                    [*low, *high] = widened(group);
-                }
-            }
-            let (wide, part) = (rows.as_flattened(), &lanes[..2 * chunk.len()]);
-            // SAFETY: the caller's.
-            unsafe { multiply_part(Format::F32, wide, CHUNK + BANK, part, panel, sums) };
-        }
-    }
-}
-
-/// The two numbers of a group of bf16 as f32.
-#[inline(always)]
-fn widened(group: u32) -> [u32; 2] {
-    [group << 16, group & 0xffff_0000]
-}
-
-/// See [`super::transpose`].
-#[target_feature(enable = "avx2")]
-pub(super) fn transpose(square: &mut [Lane; 16]) {
-    let start: *mut __m256 = square.as_mut_ptr().cast();
-    // Half a row: `half` 0 or 1 of row `row`.
-    let at = |row: usize, half: usize| start.wrapping_add(2 * row + half);
-    // SAFETY: within the square, whose halves of lanes are as large and as aligned as vectors.
-    let read = |row, half| std::array::from_fn(|index| unsafe { _mm256_load_ps(at(row + index, half).cast()) });
-    let write = |row, half, quarter: [__m256; 8]| {
-        for (index, x) in quarter.into_iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { _mm256_store_ps(at(row + index, half).cast(), x) };
-        }
-    };
-    let (upper, lower) = (transpose_quarter(read(0, 1)), transpose_quarter(read(8, 0)));
-    write(0, 0, transpose_quarter(read(0, 0)));
-    write(8, 1, transpose_quarter(read(8, 1)));
-    write(8, 0, upper);
-    write(0, 1, lower);
-}
-
-/// The transpose of a square of 8 × 8.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transpose_quarter(rows: [__m256; 8]) -> [__m256; 8] {
-    // Pairs of rows, then fours, then eights: each step doubles what stands together.
-    let pairs: [__m256; 8] = std::array::from_fn(|index| match index % 2 {
-        0 => _mm256_unpacklo_ps(rows[index], rows[index + 1]),
-        _ => _mm256_unpackhi_ps(rows[index - 1], rows[index]),
-    });
-    let fours: [__m256; 8] = std::array::from_fn(|index| {
-        let first = index / 4 * 4 + index % 4 / 2;
-        match index % 2 {
-            0 => _mm256_shuffle_ps::<0b0100_0100>(pairs[first], pairs[first + 2]),
-            _ => _mm256_shuffle_ps::<0b1110_1110>(pairs[first], pairs[first + 2]),
-        }
-    });
-    std::array::from_fn(|index| match index / 4 {
-        0 => _mm256_permute2f128_ps::<0x20>(fours[index], fours[index + 4]),
-        _ => _mm256_permute2f128_ps::<0x31>(fours[index - 4], fours[index]),
-    })
 }
