@@ -4,8 +4,8 @@
 #
 #   scripts/sanitize.sh [miri] [address]          # default: both
 #
-# - miri: the portable kernels, the blocks of a matrix and the formats of rows. It interprets, so vector instructions and
-#   libtorch are beyond it, and what is large takes it hours.
+# - miri: the portable products and those of a model of tiles, the blocks of a matrix and the formats of rows. It
+#   interprets, so vector instructions and libtorch are beyond it, and what is large takes it hours.
 # - address: all of the kernels' tests, with every instruction that this processor has, and the slices of tensors with
 #   libtorch's memory, by AddressSanitizer.
 #
@@ -26,7 +26,7 @@ for job in "${jobs[@]}"; do
     miri)
       # Rayon's queues turn numbers into pointers, and its threads outlive the tests.
       CARGO_TARGET_DIR="$target/miri" MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks -Zmiri-permissive-provenance" \
-        cargo +nightly miri test --package kernels --lib -- raw:: rows::
+        cargo +nightly miri test --package kernels --lib -- blocks:: product:: transpose:: convert:: rows::
       ;;
     address)
       scripts/setup.sh

@@ -13,20 +13,23 @@ from pathlib import Path
 from encoding import Encoding
 from growth import SHAPE as GROWTH_SHAPE
 from growth import memory, time_per_sentence
-from machine import busy, commit, machine, versions
+from length import SHAPE as LENGTH_SHAPE
+from length import length
+from machine import busy, commit, kind, machine, versions
 from processes import Failed
-from report import load_all, report
+from report import load_all, report, section_of
 from results import Result, Table
 from settings import FULL, HERE, QUICK, ROOT, Amounts, Places
 from training import training
 
-JOBS = ["encode", "pair", "train", "growth", "memory"]
+JOBS = ["encode", "pair", "train", "length", "growth", "memory"]
 SHAPES = ["base", "large", "small", "tiny"]
 BUSY = 0.05  # share of the cores' time, of a machine that has something else to do
 ABOUT = {
     "encode": "Distinct sentences of KorSTS test, shuffled; the peers encode in batches of 32, as they sort them.",
     "pair": "Both sentences of one pair, about 13 tokens each, in one call.",
     "train": "Pairs of KLUE-STS train in batches of 32, dropout on, AdamW; the first step of a run is left out.",
+    "length": "One sentence a call, in the shape of xlm-roberta-large with its 8,192 positions.",
     "growth": "ko-sts alone, with the encoder of configs/kor-klue-small.toml in bf16, on distinct sentences.",
     "memory": "ko-sts alone, with the same encoder: `eval` on a CSV without labels.",
 }
@@ -73,7 +76,7 @@ def make_models(shapes: list[str], encodes: bool, places: Places) -> None:
     say(f"models: {', '.join(shapes)}")
     scripts = [["torch", "checkpoints.py", places.cache, places.data, *shapes]]
     if encodes:
-        exported = [shape for shape in shapes if shape not in ("large", GROWTH_SHAPE)]
+        exported = [shape for shape in shapes if shape not in ("large", GROWTH_SHAPE, LENGTH_SHAPE)]
         scripts += [
             [engine, "export.py", engine, places.cache / "models" / shape]
             for shape in exported
@@ -108,6 +111,9 @@ def measure(arguments: argparse.Namespace, shapes: list[str], amounts: Amounts, 
         if "train" in arguments.jobs:
             say(f"{shape}: training, {amounts.training_rounds} rounds")
             save(f"train-{shape}", f"Training, {shape} shape", training(shape, amounts, places))
+    if "length" in arguments.jobs:
+        say(f"length: {amounts.long_rounds} rounds")
+        save("length", "Long sentences, large shape", length(amounts, places))
     if "growth" in arguments.jobs:
         say(f"growth: {amounts.many} sentences, {amounts.rounds} rounds")
         save("growth", "Growth of time", [time_per_sentence(amounts, places)])
@@ -142,6 +148,7 @@ def main() -> int:
             work=Path(work),
         )
         models = shapes + [GROWTH_SHAPE] * bool({"growth", "memory"} & set(arguments.jobs))
+        models += [LENGTH_SHAPE] * ("length" in arguments.jobs)
         make_models(models, "encode" in arguments.jobs or "pair" in arguments.jobs, places)
         try:
             measure(arguments, shapes, amounts(arguments), places)
@@ -149,7 +156,9 @@ def main() -> int:
             print(f"bench: error: {error}", file=sys.stderr)
             return 1
         order = [f"{job}-{shape}" for shape in SHAPES for job in JOBS[:3]] + JOBS[3:]
-        output.write_text(report(machine(), versions(places), load_all(results, order)), encoding="utf-8")
+        before = output.read_text(encoding="utf-8") if output.exists() else ""
+        part = section_of(kind(), machine(), versions(places), load_all(results, order))
+        output.write_text(report(before, kind(), part), encoding="utf-8")
     say(f"written: {output}")
     return 0
 

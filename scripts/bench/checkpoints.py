@@ -21,11 +21,13 @@ CHANGES = {
     "small": {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 1024},
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128},
 }
+LONG = 8192  # tokens, of the shape `long`: that of xlm-roberta-large
+CHANGES["long"] = {"max_position_embeddings": LONG + 2}
 SHAPES = ["base", "large", *CHANGES]
 
 
 def shape_config(shape: str, data: Path) -> RobertaConfig:
-    published = "large" if shape == "large" else "base"
+    published = "large" if shape in ("large", "long") else "base"
     values = json.loads((data / "klue-roberta" / f"config-{published}.json").read_text(encoding="utf-8"))
     values.pop("tokenizer_class", None)
     return RobertaConfig(**values | CHANGES.get(shape, {}))
@@ -42,21 +44,21 @@ def checkpoint(shape: str, data: Path, folder: Path) -> Path:
     config = shape_config(shape, data)
     RobertaModel(config, add_pooling_layer=False).save_pretrained(unfinished)
     shutil.copyfile(data / "klue-roberta" / "tokenizer.json", unfinished / "tokenizer.json")
-    write_layout(unfinished, config.hidden_size)
+    write_layout(unfinished, config.hidden_size, LONG if shape == "long" else MAX_SEQ_LENGTH)
     unfinished.rename(directory)
     return directory
 
 
-def write_layout(directory: Path, hidden_size: int) -> None:
+def write_layout(directory: Path, hidden_size: int, max_seq_length: int = MAX_SEQ_LENGTH) -> None:
     modules = [
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{name}"}
         for index, (name, path) in enumerate([("Transformer", ""), ("Pooling", "1_Pooling")])
     ]
-    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_SEQ_LENGTH, **SPECIAL_TOKENS}
+    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_seq_length, **SPECIAL_TOKENS}
     files = {
         "modules.json": modules,
         "1_Pooling/config.json": {"word_embedding_dimension": hidden_size, "pooling_mode_mean_tokens": True},
-        "sentence_bert_config.json": {"max_seq_length": MAX_SEQ_LENGTH, "do_lower_case": False},
+        "sentence_bert_config.json": {"max_seq_length": max_seq_length, "do_lower_case": False},
         "tokenizer_config.json": tokenizer,
     }
     (directory / "1_Pooling").mkdir()

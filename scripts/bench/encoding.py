@@ -4,7 +4,7 @@ import numpy
 from safetensors.numpy import load_file
 
 import texts
-from machine import NO_BF16, computes_bf16
+from machine import NO_BF16, computes_bf16, goal
 from processes import Failed, Side
 from results import Comparison, Table
 from settings import HERE, Amounts, Places
@@ -19,19 +19,20 @@ CHECKED = 64  # sentences that all sides must agree on
 ENCODE = [
     Comparison("ko-sts f32", "torch f32"),
     Comparison("ko-sts bf16", "torch f32"),
-    Comparison("ko-sts bf16", "torch bf16", "≥ 1.25"),
-    Comparison("ko-sts bf16", "OpenVINO bf16", "≥ 1.1"),
+    Comparison("ko-sts bf16", "ko-sts f32", "≥ 1"),
+    Comparison("ko-sts bf16", "torch bf16", goal("≥ 1.25", amx="≥ 2")),
+    Comparison("ko-sts bf16", "OpenVINO bf16", goal("≥ 1.1", amx="≥ 1.5")),
     Comparison("ko-sts f32", "OpenVINO f32"),
     Comparison("ko-sts f32", "ONNX Runtime f32"),
     Comparison("ko-sts int8", "torch bf16"),
-    Comparison("ko-sts int8", "ONNX Runtime int8", "≥ 1.4"),
+    Comparison("ko-sts int8", "ONNX Runtime int8", goal("≥ 1.4", amx="≥ 2.2")),
 ]
 PAIR = [
     Comparison("ko-sts f32", "torch f32"),
     Comparison("ko-sts bf16", "torch bf16"),
     Comparison("ko-sts bf16", "OpenVINO bf16"),
     Comparison("ko-sts int8", "OpenVINO bf16"),
-    Comparison("ko-sts int8", "ONNX Runtime int8", "≤ 0.8"),
+    Comparison("ko-sts int8", "ONNX Runtime int8", goal("≤ 0.8", amx="≤ 0.6")),
 ]
 
 

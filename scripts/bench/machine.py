@@ -44,6 +44,18 @@ def machine() -> str:
     return f"{name[1] if name else platform.machine()}, {cores} cores ({sets}), {memory:.0f} GiB, {platform.system()}"
 
 
+def kind() -> str:
+    """The kind of processor, by what its products are computed with."""
+    names = {"amx_int8": "AMX", "avx512_bf16": "AVX-512 with BF16", "avx512_vnni": "AVX-512 with VNNI"}
+    names |= {"avx512f": "AVX-512", "avx2": "AVX2"}
+    return next((name for flag, name in names.items() if flag in flags()), "neither AVX2 nor AVX-512")
+
+
+def goal(usual: str, amx: str) -> str:
+    """A ratio to reach, which is another where there is AMX."""
+    return amx if "amx_int8" in flags() else usual
+
+
 def busy(seconds: float = 2) -> float:
     """The share of all cores' time that goes to something else."""
 

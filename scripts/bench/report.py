@@ -11,24 +11,35 @@ Written by `scripts/bench/run.sh`. All sides run on the same machine and in turn
 default of threads. Absolute figures drift by the hour on a shared machine; a ratio is of two runs of the same round,
 and the table gives its median over the rounds; spreads are from the least to the greatest. Weights are random, in the
 shapes of klue/roberta; the tokenizer is klue/roberta's and the sentences are real. Before encoding is timed, all sides'
-vectors are compared; of training, the losses are. Goals are the project's own, set before anything was measured.
+vectors are compared; of training, the losses are. Goals are the project's own, set before anything was measured. A run
+replaces the section of its own kind of processor.
 """
 
 
-def report(machine: str, versions: dict[str, str], results: list[Result]) -> str:
-    parts = [INTRODUCTION, f"Machine: {machine}.\n", "| side | versions |\n|---|---|"]
+HEADING = "## Processors with "
+
+
+def report(before: str, kind: str, section: str) -> str:
+    """The file with the section of this kind of processor, new or in place of an older one; the others stay."""
+    sections = {text.split("\n", 1)[0]: HEADING + text for text in before.split(f"\n{HEADING}")[1:]}
+    sections[kind] = section
+    return "\n".join([INTRODUCTION, *(text.rstrip("\n") + "\n" for text in sections.values())])
+
+
+def section_of(kind: str, machine: str, versions: dict[str, str], results: list[Result]) -> str:
+    parts = [f"{HEADING}{kind}\n", f"Machine: {machine}.\n", "| side | versions |\n|---|---|"]
     parts += [f"| {name} | {text} |" for name, text in versions.items()]
     for result in results:
         run = f"{result.date}, commit {result.commit}, `{result.command}`"
         run += f"; before it, the cores were {result.busy:.0%} busy."
-        parts += [f"\n## {result.title}\n", result.about, f"\n{run}"]
+        parts += [f"\n### {result.title}\n", result.about, f"\n{run}"]
         for table in result.tables:
             parts.append(section(table))
     return "\n".join(parts) + "\n"
 
 
 def section(table: Table) -> str:
-    lines = [f"\n### {table.title}\n"]
+    lines = [f"\n#### {table.title}\n"]
     if table.note:
         lines.append(table.note + "\n")
     lines += [f"| side | {table.unit} | spread | runs |", "|---|---:|---:|---:|"]

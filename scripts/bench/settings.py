@@ -14,6 +14,7 @@ class Amounts:
     rounds: int
     training_rounds: int
     sentences: int | None  # of KorSTS test; None: all
+    long_rounds: int  # of long sentences
     pairs_a_round: int  # repetitions of one pair
     steps: int  # of training, after one that is left out
     few: int  # sentences at a time
@@ -27,6 +28,7 @@ FULL = Amounts(
     rounds=5,
     training_rounds=5,
     sentences=None,
+    long_rounds=3,
     pairs_a_round=50,
     steps=4,
     few=1_000,
@@ -39,6 +41,7 @@ QUICK = Amounts(
     rounds=3,
     training_rounds=1,
     sentences=96,
+    long_rounds=1,
     pairs_a_round=10,
     steps=2,
     few=200,

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
 use arrow_array::RecordBatch;
-use model::{SentenceEncoder, TextLosses};
+use model::{SentenceEncoder, TextLosses, runtime};
 
 use crate::{
     ROWS_AT_ONCE,
@@ -62,6 +62,7 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
         Columns::Embedding { text, .. } => ground::say!("texts: column {text:?}"),
         Columns::Score { texts: [a, b], .. } => ground::say!("pairs: columns {a:?} and {b:?}"),
     }
+    ground::say!("precision: {} ({})", job.settings.precision, runtime::processor());
     let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.table.bytes()).sum());
     let losses = TextLosses::none(encoder.tokenizer());
     let mut outcome = Outcome { output: job.output.clone(), losses, ..Outcome::default() };

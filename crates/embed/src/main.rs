@@ -124,9 +124,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let device = runtime::init(args.device, args.threads.map(usize::from))?;
     let precision = args.precision.on(device);
-    if args.precision == PrecisionChoice::Auto {
-        ground::say!("precision {precision} ({})", runtime::processor());
-    }
     let options = Options {
         device,
         precision,

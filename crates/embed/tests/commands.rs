@@ -29,6 +29,7 @@ fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
     command.current_dir(folder).args(["--device", "cpu", "--threads", "1", "--model"]).arg(model());
     command.args(["--pooling", "mean"]); // told, so that no line says what is assumed
+    command.args(["--precision", "f32"]); // for the reference's figures
     command
 }
 
@@ -323,6 +324,33 @@ fn what_cannot_be_embedded_is_one_clear_line() {
 }
 
 #[test]
+fn the_precision_is_the_machines_fastest_unless_it_is_named_and_is_told() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("a.csv"), "text\n가\n나\n").unwrap();
+    let run = |output: &str, level: &str, rest: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
+        command.current_dir(folder.path()).args(["--device", "cpu", "--pooling", "mean", "--input", "a.csv", "--model"]);
+        command.arg(model()).args(["--output", output]).args(rest).env("KO_STS_CPU", level).output().unwrap()
+    };
+    for (output, level, rest, expected) in [
+        ("a", "portable", &[][..], "precision: f32 (loops portable; products f32 portable, bf16 portable, int8 portable)"),
+        ("b", "avx2", &[], "precision: int8 (loops avx2; products f32 avx2, bf16 avx2, int8 avx2)"),
+        ("c", "avx2", &["--precision", "bf16"], "precision: bf16 (loops avx2;"),
+    ] {
+        if level == "avx2" && !is_x86_feature_detected!("avx2") {
+            continue;
+        }
+        let run = run(output, level, rest);
+        let stderr = String::from_utf8(run.stderr).unwrap();
+        assert!(run.status.success() && stderr.contains(expected), "{stderr}");
+    }
+    let refused = run("d", "avx1024", &[]);
+    let expected = "error: KO_STS_CPU: `avx1024` is no level of processors, expected one of portable, avx2, avx512, \
+                    avx512-vnni, avx512-bf16, amx\n";
+    assert_eq!((refused.status.code(), String::from_utf8(refused.stderr).unwrap().as_str()), (Some(1), expected));
+}
+
+#[test]
 fn a_full_disk_leaves_no_part() {
     let folder = TempDir::new().unwrap();
     long_table(folder.path(), 5000);
@@ -336,6 +364,7 @@ fn a_full_disk_leaves_no_part() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let (said, error) = stderr.split_once("error: ").unwrap();
+    let said = said.split_once("precision: ").unwrap().0;
     assert_eq!(said, "long.tsv: tab-separated, UTF-8, with a header\ntexts: column \"text\"\n");
     assert!(error.lines().count() == 1 && error.starts_with("out/part-00000-00000.parquet"), "{stderr}");
     assert_eq!(parts(&folder.path().join("out")), Vec::<PathBuf>::new());

@@ -71,7 +71,7 @@ fn the_figures_are_written_as_json_and_as_a_table() {
     let report: Value = serde_json::from_str(&text).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let result = &report["results"][1];
-    assert_eq!(keys(&report), ["model", "precision", "results"]);
+    assert_eq!(keys(&report), ["model", "precision", "processor", "results"]);
     let expected = ["data", "f1", "mse", "pairs", "pearson", "sentences_per_second", "spearman", "threshold"];
     assert_eq!(keys(result), expected);
     assert_eq!(keys(&result["pearson"]), ["ci95", "p_value", "r"]);

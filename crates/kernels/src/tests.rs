@@ -27,6 +27,52 @@ fn all_tests_pass_at_every_level() {
     }
 }
 
+/// A closure that is not inlined into [`vectorize`](crate::vectorize) is compiled for any processor, and calls the C library
+/// for each multiplication with addition: an order of magnitude slower, and nothing else tells.
+#[test]
+#[cfg_attr(miri, ignore)] // starts a process
+fn no_vectorized_function_of_the_program_calls_for_a_multiplication_with_addition() {
+    if env::var_os(VARIABLE).is_some() {
+        return; // once is enough
+    }
+    let objdump = |what: &[&str]| {
+        let output = Command::new("objdump").args(what).arg(env::current_exe().unwrap()).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let code = objdump(&["--disassemble", "--demangle", "--no-show-raw-insn"]);
+    let (Some(text), Some(addresses)) = (code, objdump(&["--dynamic-reloc"])) else {
+        // Past the test harness, which keeps what a passing test prints to itself.
+        let notice = "\n*** SKIPPED: no objdump: what the program's loops call is not tested ***\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), notice.as_bytes());
+        return;
+    };
+    let heading = |line: &'_ str| -> Option<(u64, String)> {
+        let (address, name) = line.strip_suffix(">:")?.split_once(" <")?;
+        Some((u64::from_str_radix(address, 16).ok()?, name.to_owned()))
+    };
+    // The function is called by its name, or by a place in memory that holds its address.
+    let here = text.lines().filter_map(heading).find(|(_, name)| name == "fmaf").map(|(address, _)| address);
+    let places = addresses.lines().filter_map(|line| {
+        let [place, kind, value] = *line.split_whitespace().collect::<Vec<_>>() else { return None };
+        let is_its = value.starts_with("fmaf") || here.is_some_and(|here| value == format!("*ABS*+{here:#018x}"));
+        (kind.starts_with("R_X86_64") && is_its).then(|| format!("# {} ", place.trim_start_matches('0')))
+    });
+    let places: Vec<String> = places.chain(["<fmaf".to_owned()]).collect();
+    let (mut function, mut functions, mut calls) = (String::new(), 0, 0);
+    for line in text.lines() {
+        if let Some((_, name)) = heading(line) {
+            let vectorized = ["vectorize::avx", "product::avx", "transpose::avx"];
+            function = if vectorized.iter().any(|part| name.contains(part)) { name } else { String::new() };
+            functions += usize::from(!function.is_empty());
+        } else if line.contains(":\t") && places.iter().any(|place| line.contains(place)) {
+            assert!(function.is_empty(), "{function}: {line}");
+            calls += 1;
+        }
+    }
+    assert!(functions > 50, "{functions} vectorized functions: their names have changed");
+    assert!(calls > 0, "the portable functions call it: its name has changed");
+}
+
 fn random(rng: &mut impl Rng, len: usize) -> Vec<f32> {
     (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
 }

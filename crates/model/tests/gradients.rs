@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{collections::BTreeMap, io::Write};
+use std::{collections::BTreeMap, io::Write, sync::LazyLock};
 
 use common::fixture;
 use model::{
@@ -19,7 +19,11 @@ use tch::{Device, Kind, Tensor};
 /// One token, a whole block of the attention's queries, one more than that, and several blocks.
 const LENGTHS: [usize; 5] = [1, 48, 49, 130, 17];
 
+/// Before any test computes, since it sets the threads that all of them use.
+static DEVICE: LazyLock<Device> = LazyLock::new(|| runtime::init(DeviceChoice::Auto, None).unwrap());
+
 fn encoder(changes: &[(&str, serde_json::Value)], pooling: Pooling) -> SentenceEncoder {
+    LazyLock::force(&DEVICE);
     let tokenizer = SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().tokenizer().clone();
     let mut config = json!({
         "model_type": "roberta", "vocab_size": tokenizer.vocab_size(), "hidden_size": 32, "num_hidden_layers": 2,
@@ -107,7 +111,7 @@ fn gradients_with_dropout_are_the_slopes_of_the_loss() {
 /// others.
 #[test]
 fn a_gpu_gives_the_gradients_of_a_processor() {
-    let device = runtime::init(DeviceChoice::Auto, None).unwrap();
+    let device = *DEVICE;
     if device == Device::Cpu {
         let notice = "\n*** SKIPPED: no GPU: that it gives the gradients of a processor is NOT tested ***\n";
         std::io::stderr().write_all(notice.as_bytes()).unwrap(); // past the capture of the test's output
