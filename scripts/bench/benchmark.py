@@ -69,6 +69,7 @@ def amounts(arguments: argparse.Namespace) -> Amounts:
     amounts = QUICK if arguments.quick else FULL
     given = {"sentences": arguments.sentences, "steps": arguments.steps}
     given |= {"rounds": arguments.rounds, "training_rounds": arguments.rounds}
+    given |= {"long_rounds": arguments.rounds}
     return replace(amounts, **{name: value for name, value in given.items() if value is not None})
 
 

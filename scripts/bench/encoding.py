@@ -4,7 +4,7 @@ import numpy
 from safetensors.numpy import load_file
 
 import texts
-from machine import NO_BF16, computes_bf16, goal
+from machine import NO_BF16, computes_bf16, emulates_bf16, goal
 from processes import Failed, Side
 from results import Comparison, Table
 from settings import HERE, Amounts, Places
@@ -45,6 +45,8 @@ class Encoding:
         peers = [peer for peer in amounts.peers if shape != "large" or peer in LARGE_PEERS]
         if not computes_bf16():
             peers.remove("torch bf16")
+        if emulates_bf16() and "OpenVINO bf16" in peers:
+            peers.remove("OpenVINO bf16")
         distinct = texts.kor_sts_test(places.data)[: amounts.sentences]
         self.sentences = texts.write_lines(places.work / "sentences.txt", distinct)
         self.checked = texts.write_lines(places.work / "checked.txt", distinct[:CHECKED])

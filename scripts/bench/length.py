@@ -48,6 +48,7 @@ def length(amounts: Amounts, places: Places) -> list[Table]:
 def write(places: Places, model: Path, tokens: int) -> tuple[Path, int]:
     """A file of one line of about this many tokens, and how many exactly."""
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_truncation()
     line = ""
     for sentence in texts.many_sentences(places.data):
         longer = f"{line} {sentence}".strip()

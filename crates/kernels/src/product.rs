@@ -100,7 +100,7 @@ impl Product {
         if self.widens() {
             let mut wide = Wide::default();
             wide.take(a, stride, strip.groups(), sums.len());
-            return self.multiply_wide(&mut wide, strip, panels, sums);
+            return self.multiply_wide(&mut wide, strip, panels, ahead, sums);
         }
         match unit {
             Unit::Portable => portable::multiply(format, a, stride, strip, panels, sums),
@@ -119,15 +119,15 @@ impl Product {
     }
 
     /// The same of rows that are widened already.
-    fn multiply_wide(self, wide: &mut Wide, strip: Strip, panels: usize, sums: &mut [Sums]) {
+    fn multiply_wide(self, wide: &mut Wide, strip: Strip, panels: usize, ahead: &[Lane], sums: &mut [Sums]) {
         match self.unit {
-            Unit::Avx2 => wide.multiply(strip, panels, sums, |a, stride, strip, sums| {
+            Unit::Avx2 => wide.multiply(strip, panels, &[], sums, |a, stride, strip, _, sums| {
                 // SAFETY: the processor has these instructions.
                 unsafe { avx2::add(Format::F32, a, stride, strip, panels, sums) }
             }),
-            unit => wide.multiply(strip, panels, sums, |a, stride, strip, sums| {
+            unit => wide.multiply(strip, panels, ahead, sums, |a, stride, strip, ahead, sums| {
                 // SAFETY: as above.
-                unsafe { avx512::add(unit, Format::F32, a, stride, strip, &[], sums) }
+                unsafe { avx512::add(unit, Format::F32, a, stride, strip, ahead, sums) }
             }),
         }
     }
@@ -158,7 +158,7 @@ pub(crate) fn multiply(
                 scratch.wide.take(a, x.stride(), x.groups(), span.len());
                 scratch.widened = Some(span.start);
             }
-            product.multiply_wide(&mut scratch.wide, panels.strip(index), used, sums);
+            product.multiply_wide(&mut scratch.wide, panels.strip(index), used, panels.after(index), sums);
         } else {
             product.multiply(a, x.stride(), panels.strip(index), used, panels.after(index), sums);
         }

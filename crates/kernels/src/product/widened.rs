@@ -43,13 +43,15 @@ impl Wide {
         );
     }
 
-    /// See [`super::Product::multiply`]; `add` adds the products of rows, a stride apart, with a strip, both in f32.
+    /// See [`super::Product::multiply`]; `add` adds the products of rows, a stride apart, with a strip, both in f32, and may
+    /// fetch a part of `ahead`.
     pub(super) fn multiply(
         &mut self,
         strip: Strip,
         panels: usize,
+        ahead: &[Lane],
         sums: &mut [Sums],
-        add: impl Fn(&[u32], usize, Strip, &mut [Sums]),
+        add: impl Fn(&[u32], usize, Strip, &[Lane], &mut [Sums]),
     ) {
         sums.fill(Zeroable::zeroed());
         self.lanes.resize(STRIP * 2 * CHUNK, Lane::zeroed());
@@ -65,7 +67,9 @@ impl Wide {
                     }
                 },
             );
-            add(&self.rows[2 * start..], self.stride(), Strip::new(&self.lanes[..STRIP * 2 * len], 2 * len), sums);
+            let lanes = Strip::new(&self.lanes[..STRIP * 2 * len], 2 * len);
+            let ahead = ahead.get(STRIP * start..ahead.len().min(STRIP * (start + len))).unwrap_or(&[]);
+            add(&self.rows[2 * start..], self.stride(), lanes, ahead, sums);
         }
     }
 }
