@@ -329,11 +329,24 @@ fn the_precision_is_the_machines_fastest_unless_it_is_named_and_is_told() {
     fs::write(folder.path().join("a.csv"), "text\n가\n나\n").unwrap();
     let run = |output: &str, level: &str, rest: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
-        command.current_dir(folder.path()).args(["--device", "cpu", "--pooling", "mean", "--input", "a.csv", "--model"]);
+        command.current_dir(folder.path()).args([
+            "--device",
+            "cpu",
+            "--pooling",
+            "mean",
+            "--input",
+            "a.csv",
+            "--model",
+        ]);
         command.arg(model()).args(["--output", output]).args(rest).env("KO_STS_CPU", level).output().unwrap()
     };
     for (output, level, rest, expected) in [
-        ("a", "portable", &[][..], "precision: f32 (loops portable; products f32 portable, bf16 portable, int8 portable)"),
+        (
+            "a",
+            "portable",
+            &[][..],
+            "precision: f32 (loops portable; products f32 portable, bf16 portable, int8 portable)",
+        ),
         ("b", "avx2", &[], "precision: int8 (loops avx2; products f32 avx2, bf16 avx2, int8 avx2)"),
         ("c", "avx2", &["--precision", "bf16"], "precision: bf16 (loops avx2;"),
     ] {

@@ -146,7 +146,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     if labelled.len() > 1 {
         results.push(Evaluation::new("merged", &Scored::merge(labelled)));
     }
-    let report = Report { model: args.model.display().to_string(), precision, processor: runtime::processor(), results };
+    let report =
+        Report { model: args.model.display().to_string(), precision, processor: runtime::processor(), results };
     if let Some(mut file) = json {
         let path = file.target().to_owned();
         let text = serde_json::to_string_pretty(&report)? + "\n";

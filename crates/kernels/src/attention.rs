@@ -12,7 +12,12 @@ pub use backward::attention_backward;
 pub use sentences::Sentences;
 
 use self::head::{Head, Scratch, product};
-use crate::{blocks::{Order, for_each_of_bands}, dropout::Dropout, format::Format, vectorize::vectorize};
+use crate::{
+    blocks::{Order, for_each_of_bands},
+    dropout::Dropout,
+    format::Format,
+    vectorize::vectorize,
+};
 
 /// softmax(Q Kᵀ / √head) V within each sentence: `qkv` is (tokens, 3 · hidden), queries first, and `context` (tokens,
 /// hidden). `dropout` acts on the attention weights.
@@ -33,12 +38,20 @@ pub fn attention(
     let head = hidden / heads;
     let bands: Vec<_> = sentences.ranges().collect();
     let format = product(format);
-    for_each_of_bands(context, hidden, &bands, head, Order::RowsFirst, || Scratch::new(format), |scratch, mut block| {
-        let first = block.columns().start;
-        let part = Head { qkv, hidden, first, head, index: first / head, heads, sentence: block.rows() };
-        vectorize(
-            #[inline(always)]
-            || scratch.forward(&part, dropout, &mut block),
-        );
-    });
+    for_each_of_bands(
+        context,
+        hidden,
+        &bands,
+        head,
+        Order::RowsFirst,
+        || Scratch::new(format),
+        |scratch, mut block| {
+            let first = block.columns().start;
+            let part = Head { qkv, hidden, first, head, index: first / head, heads, sentence: block.rows() };
+            vectorize(
+                #[inline(always)]
+                || scratch.forward(&part, dropout, &mut block),
+            );
+        },
+    );
 }

@@ -57,8 +57,7 @@ pub(crate) fn for_each_block<T>(
 ) {
     let height = matrix.len() / width.max(1);
     let count = height.div_ceil(rows);
-    let bands: Vec<Range<usize>> =
-        (0..count).map(|band| height * band / count..height * (band + 1) / count).collect();
+    let bands: Vec<Range<usize>> = (0..count).map(|band| height * band / count..height * (band + 1) / count).collect();
     for_each_of_bands(matrix, width, &bands, columns, order, init, body);
 }
 
@@ -117,14 +116,22 @@ mod tests {
     fn blocks_are_disjoint_and_cover_a_matrix_of_any_shape() {
         for (height, width) in [(0, 3), (1, 1), (5, 7), (9, 16), (17, 3)] {
             let mut matrix = vec![0.0f32; height * width];
-            for_each_block(&mut matrix, width, 4, 5, Order::ColumnsFirst, || (), |(), mut block| {
-                let columns = block.columns();
-                for row in block.rows() {
-                    for (place, value) in columns.clone().zip(block.row(row)) {
-                        *value += (1 + row * width + place) as f32;
+            for_each_block(
+                &mut matrix,
+                width,
+                4,
+                5,
+                Order::ColumnsFirst,
+                || (),
+                |(), mut block| {
+                    let columns = block.columns();
+                    for row in block.rows() {
+                        for (place, value) in columns.clone().zip(block.row(row)) {
+                            *value += (1 + row * width + place) as f32;
+                        }
                     }
-                }
-            });
+                },
+            );
             let expected: Vec<f32> = (1..=height * width).map(|place| place as f32).collect();
             assert_eq!(matrix, expected, "{height} × {width}");
         }
@@ -133,20 +140,36 @@ mod tests {
     #[test]
     #[should_panic(expected = "self.rows.contains(&row)")]
     fn a_row_of_another_block_is_out_of_reach() {
-        for_each_block(&mut [0.0; 12], 2, 3, 2, Order::RowsFirst, || (), |(), mut block| {
-            let row = block.rows().end;
-            block.row(row)[0] = 1.0;
-        });
+        for_each_block(
+            &mut [0.0; 12],
+            2,
+            3,
+            2,
+            Order::RowsFirst,
+            || (),
+            |(), mut block| {
+                let row = block.rows().end;
+                block.row(row)[0] = 1.0;
+            },
+        );
     }
 
     #[test]
     fn bands_of_any_height_are_cut_across() {
         let mut matrix = vec![0.0f32; 7 * 5];
-        for_each_of_bands(&mut matrix, 5, &[0..1, 1..1, 3..7], 2, Order::RowsFirst, || 1.0, |one, mut block| {
-            for row in block.rows() {
-                block.row(row).iter_mut().for_each(|value| *value += *one);
-            }
-        });
+        for_each_of_bands(
+            &mut matrix,
+            5,
+            &[0..1, 1..1, 3..7],
+            2,
+            Order::RowsFirst,
+            || 1.0,
+            |one, mut block| {
+                for row in block.rows() {
+                    block.row(row).iter_mut().for_each(|value| *value += *one);
+                }
+            },
+        );
         for (row, values) in matrix.chunks_exact(5).enumerate() {
             assert_eq!(values, [if row == 1 || row == 2 { 0.0 } else { 1.0 }; 5], "{row}");
         }

@@ -84,14 +84,7 @@ impl Linear {
 
 /// Rows of weights in 8 bits become the columns of a panel; their scales, and their sums times these.
 #[inline(always)]
-fn quantized_into(
-    panel: &mut [Lane],
-    groups: usize,
-    limit: i8,
-    rows: &[&[f32]],
-    scale: &mut [f32],
-    sums: &mut [f32],
-) {
+fn quantized_into(panel: &mut [Lane], groups: usize, limit: i8, rows: &[&[f32]], scale: &mut [f32], sums: &mut [f32]) {
     let mut quantized = vec![0; rows.len() * groups];
     for (index, row) in rows.iter().enumerate() {
         let (unit, sum) = quantize_weights(row, limit, &mut quantized[index * groups..][..groups]);

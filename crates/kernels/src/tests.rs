@@ -259,9 +259,13 @@ fn attention_in_f64(qkv: &[f32], sentences: &Sentences, heads: usize, grad: &[f3
 fn attention_and_its_gradient_are_their_definition_within_each_sentence() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     // Sentences around a block of 48 queries, a strip of 64 keys and a part of 512.
-    for (heads, head, lengths) in
-        [(1, 1, vec![3, 1]), (2, 8, vec![1, 0, 2, 49]), (3, 64, vec![17, 48, 65]), (2, 80, vec![130]), (1, 16, vec![1100])]
-    {
+    for (heads, head, lengths) in [
+        (1, 1, vec![3, 1]),
+        (2, 8, vec![1, 0, 2, 49]),
+        (3, 64, vec![17, 48, 65]),
+        (2, 80, vec![130]),
+        (1, 16, vec![1100]),
+    ] {
         let hidden = heads * head;
         let sentences = Sentences::new(lengths);
         let qkv: Vec<f32> = random(&mut rng, sentences.tokens() * 3 * hidden).iter().map(|x| 3.0 * x).collect();
@@ -274,7 +278,10 @@ fn attention_and_its_gradient_are_their_definition_within_each_sentence() {
             attention(format, &qkv, &sentences, heads, None, &mut context);
             attention_backward(format, &qkv, &sentences, heads, None, &grad, &mut grad_qkv);
             let (worst, worst_grad) = (worst(&context, &expected), worst(&grad_qkv, &expected_grad));
-            assert!(worst < tolerance && worst_grad < 3.0 * tolerance, "{format:?} {heads} × {head}: {worst} {worst_grad}");
+            assert!(
+                worst < tolerance && worst_grad < 3.0 * tolerance,
+                "{format:?} {heads} × {head}: {worst} {worst_grad}"
+            );
         }
     }
 }

@@ -35,15 +35,23 @@ pub fn attention_backward(
     let format = product(format);
     // As rows of `hidden` numbers: a token's query, key and value follow one another.
     let bands: Vec<_> = sentences.ranges().map(|tokens| 3 * tokens.start..3 * tokens.end).collect();
-    for_each_of_bands(grad_qkv, hidden, &bands, head, Order::RowsFirst, || Scratch::new(format), |scratch, mut block| {
-        let first = block.columns().start;
-        let sentence = block.rows().start / 3..block.rows().end / 3;
-        let part = Head { qkv, hidden, first, head, index: first / head, heads, sentence };
-        vectorize(
-            #[inline(always)]
-            || scratch.backward(&part, dropout, grad_context, &mut block),
-        );
-    });
+    for_each_of_bands(
+        grad_qkv,
+        hidden,
+        &bands,
+        head,
+        Order::RowsFirst,
+        || Scratch::new(format),
+        |scratch, mut block| {
+            let first = block.columns().start;
+            let sentence = block.rows().start / 3..block.rows().end / 3;
+            let part = Head { qkv, hidden, first, head, index: first / head, heads, sentence };
+            vectorize(
+                #[inline(always)]
+                || scratch.backward(&part, dropout, grad_context, &mut block),
+            );
+        },
+    );
 }
 
 /// What one thread works with.

@@ -64,13 +64,13 @@ impl Head<'_> {
 /// What one thread works with.
 pub(super) struct Scratch {
     format: Format,
-    keys: Panels,     // of (head, length)
-    values: Panels,   // of (length, head)
-    queries: Rows,    // (queries, head), scaled
-    scores: Vec<f32>, // (queries, keys)
-    weights: Rows,    // (queries, keys): exponentials of scores
+    keys: Panels,      // of (head, length)
+    values: Panels,    // of (length, head)
+    queries: Rows,     // (queries, head), scaled
+    scores: Vec<f32>,  // (queries, keys)
+    weights: Rows,     // (queries, keys): exponentials of scores
     context: Vec<f32>, // (queries, head)
-    row: Vec<f32>,    // (head)
+    row: Vec<f32>,     // (head)
 }
 
 impl Scratch {

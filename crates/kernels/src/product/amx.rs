@@ -175,7 +175,9 @@ impl Tiles for Registers {
         }
         self.rows = rows;
         // SAFETY: the system permits tiles, and the configuration is one that the manual allows.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, preserves_flags, readonly)) };
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, preserves_flags, readonly))
+        };
     }
 
     #[inline(always)]

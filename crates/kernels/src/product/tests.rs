@@ -53,8 +53,7 @@ impl Tiles for Model {
                         let mut partial = [0.0f32; 2];
                         for (a, b) in groups.map(|(a, b)| (crate::convert::widened(a), crate::convert::widened(b))) {
                             for half in 0..2 {
-                                partial[half] =
-                                    f32::from_bits(a[half]).mul_add(f32::from_bits(b[half]), partial[half]);
+                                partial[half] = f32::from_bits(a[half]).mul_add(f32::from_bits(b[half]), partial[half]);
                             }
                         }
                         (f32::from_bits(sum) + (partial[0] + partial[1])).to_bits()

@@ -15,10 +15,7 @@ use self::{
     dropouts::{Dropouts, drop_out},
     parameters::{Affine, Parameter},
 };
-use crate::{
-    config::EncoderConfig,
-    pooling::Pooling,
-};
+use crate::{config::EncoderConfig, pooling::Pooling};
 
 /// What a forward pass keeps for the backward pass, and memory for both, kept from step to step.
 #[derive(Debug)]
