@@ -57,6 +57,7 @@ impl Rows {
         self.offset.resize(tokens, 0.0);
     }
 
+    #[inline(always)]
     fn data_mut(&mut self) -> &mut [u32] {
         &mut bytemuck::cast_slice_mut(&mut self.data)[..self.tokens * self.stride]
     }
