@@ -242,7 +242,10 @@ fn transposed_into(
     apart: usize,
     columns: std::ops::Range<usize>,
 ) {
-    let mut rows = matrix.chunks(apart).map(|row| &row[columns.clone()]);
+    let mut rows = matrix.chunks(apart).map(
+        #[inline(always)]
+        |row| &row[columns.clone()],
+    );
     for start in (0..groups).step_by(PANEL) {
         let mut square = [Lane::zeroed(); PANEL];
         for lane in &mut square {
