@@ -6,8 +6,8 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    Dropout, Factor, Format, LayerNorm, Level, Linear, Processor, Rows, Sentences, VARIABLE, attention,
-    attention_backward, product::Product,
+    Activation, Dropout, Factor, Format, LayerNorm, Level, Linear, NormTape, Processor, Rows, Sentences, VARIABLE,
+    adamw, add_column_sums, attention, attention_backward, product::Product, square_sum,
 };
 
 /// Runs all tests of this crate again in processes that use no more than a level, each that the processor has. That of AMX
@@ -35,6 +35,12 @@ fn no_vectorized_function_of_the_program_calls_what_is_not_vectorized() {
     if env::var_os(VARIABLE).is_some() {
         return; // once is enough
     }
+    // So that they are in the program, whatever its tests use.
+    std::hint::black_box((Activation::apply as fn(_, _, _), Activation::backward as fn(_, _, _, _)));
+    std::hint::black_box((LayerNorm::add as fn(_, _, _, _), LayerNorm::embed as fn(_, _, _, _, _)));
+    std::hint::black_box((NormTape::add as fn(_, _, _, _, _), NormTape::backward as fn(_, _, _, _)));
+    std::hint::black_box((Dropout::apply as fn(_, _, _), add_column_sums as fn(_, _, _, _)));
+    std::hint::black_box((adamw as fn(_, _, _, _, _), square_sum as fn(_) -> _, Factor::multiply as fn(_, _, _)));
     let objdump = |what: &[&str]| {
         let output = Command::new("objdump").args(what).arg(env::current_exe().unwrap()).output().ok()?;
         Some(String::from_utf8_lossy(&output.stdout).into_owned())
