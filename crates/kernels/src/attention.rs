@@ -46,8 +46,7 @@ pub fn attention(
         Order::RowsFirst,
         || Scratch::new(format),
         |scratch, mut block| {
-            let first = block.columns().start;
-            let part = Head { qkv, hidden, first, head, index: first / head, heads, sentence: block.rows() };
+            let part = Head::new(qkv, hidden, heads, block.columns().start, block.rows());
             vectorize(
                 #[inline(always)]
                 || scratch.forward(&part, dropout, &mut block),

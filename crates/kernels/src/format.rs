@@ -18,6 +18,11 @@ impl Format {
     /// All formats.
     pub const ALL: [Format; 3] = [Format::F32, Format::Bf16, Format::Int8];
 
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        4 / self.per_group()
+    }
+
     /// Numbers of this format in 32 bits, the unit in which products read their inputs.
     pub(crate) fn per_group(self) -> usize {
         match self {

@@ -176,15 +176,6 @@ impl Processor {
     pub fn is_vectorized(self) -> bool {
         self.level != Level::Portable
     }
-
-    /// Whether products in this format take about half the time of those in f32, or less.
-    pub fn is_fast(self, format: Format) -> bool {
-        match self.unit(format) {
-            Unit::Portable => false,
-            Unit::Avx2 | Unit::Avx512 => format == Format::Int8,
-            Unit::Avx512Vnni | Unit::Avx512Bf16 | Unit::Amx => true,
-        }
-    }
 }
 
 /// `loops avx512; products f32 avx512, bf16 avx512, int8 avx512-vnni`

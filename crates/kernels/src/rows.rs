@@ -64,35 +64,40 @@ impl Rows {
 
     /// Takes up (tokens, width).
     pub fn encode(&mut self, matrix: &[f32]) {
-        self.reset(matrix.len() / self.width, self.width);
-        let (width, stride) = (self.width, self.stride);
-        let encoder = self.encoder();
-        let matrix = matrix.par_chunks_exact(width);
-        let data = bytemuck::cast_slice_mut::<_, u32>(&mut self.data).par_chunks_exact_mut(stride);
-        let rows = matrix.zip(data).zip(self.scale.par_iter_mut().zip(&mut self.offset));
-        rows.with_min_len(FEW).for_each(|((row, data), quantization)| {
-            vectorize(
-                #[inline(always)]
-                || encoder.row(row, data, quantization),
-            );
-        });
+        self.take_up(
+            matrix.par_chunks_exact(self.width),
+            #[inline(always)]
+            |_, row| row,
+        );
     }
 
     /// Takes up (tokens, width), after `transform` has changed each row, whose index it is told, in place.
     pub(crate) fn encode_with(&mut self, matrix: &mut [f32], transform: impl Fn(usize, &mut [f32]) + Sync) {
-        self.reset(matrix.len() / self.width, self.width);
-        let (width, stride) = (self.width, self.stride);
+        self.take_up(
+            matrix.par_chunks_exact_mut(self.width),
+            #[inline(always)]
+            |index, row| {
+                transform(index, &mut *row);
+                row
+            },
+        );
+    }
+
+    /// Takes up what `finish` makes of each row.
+    fn take_up<'a, R: Send>(
+        &mut self,
+        matrix: impl IndexedParallelIterator<Item = R>,
+        finish: impl Fn(usize, R) -> &'a [f32] + Sync,
+    ) {
+        self.reset(matrix.len(), self.width);
+        let stride = self.stride;
         let encoder = self.encoder();
-        let matrix = matrix.par_chunks_exact_mut(width);
         let data = bytemuck::cast_slice_mut::<_, u32>(&mut self.data).par_chunks_exact_mut(stride);
         let rows = matrix.zip(data).zip(self.scale.par_iter_mut().zip(&mut self.offset)).enumerate();
         rows.with_min_len(FEW).for_each(|(index, ((row, data), quantization))| {
             vectorize(
                 #[inline(always)]
-                || {
-                    transform(index, row);
-                    encoder.row(row, data, quantization);
-                },
+                || encoder.row(finish(index, row), data, quantization),
             );
         });
     }

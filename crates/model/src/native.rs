@@ -113,12 +113,7 @@ impl NativeEncoder {
         embedded: &mut dyn FnMut(std::ops::Range<usize>, &mut [f32]),
     ) {
         let mut workspace = Workspace::new(&self.config, self.format);
-        let bytes = match self.format {
-            Format::F32 => 4,
-            Format::Bf16 => 2,
-            Format::Int8 => 1,
-        };
-        let most = PASS_TOKENS * bytes * rayon::current_num_threads();
+        let most = PASS_TOKENS * self.format.bytes() * rayon::current_num_threads();
         let (mut start, mut pooled) = (0, Vec::new());
         while start < sentences.len() {
             let mut tokens = 0;

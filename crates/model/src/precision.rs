@@ -59,7 +59,7 @@ impl PrecisionChoice {
         match self {
             Self::Only(precision) => precision,
             Self::Auto if device != Device::Cpu => Precision::Bf16,
-            Self::Auto if Processor::current().is_fast(Format::Int8) => Precision::Int8,
+            Self::Auto if Processor::current().is_vectorized() => Precision::Int8,
             Self::Auto => Precision::F32,
         }
     }

@@ -43,9 +43,8 @@ pub fn attention_backward(
         Order::RowsFirst,
         || Scratch::new(format),
         |scratch, mut block| {
-            let first = block.columns().start;
             let sentence = block.rows().start / 3..block.rows().end / 3;
-            let part = Head { qkv, hidden, first, head, index: first / head, heads, sentence };
+            let part = Head::new(qkv, hidden, heads, block.columns().start, sentence);
             vectorize(
                 #[inline(always)]
                 || scratch.backward(&part, dropout, grad_context, &mut block),

@@ -44,7 +44,13 @@ pub(super) const QUERY: usize = 0;
 pub(super) const KEY: usize = 1;
 pub(super) const VALUE: usize = 2;
 
-impl Head<'_> {
+impl<'a> Head<'a> {
+    /// The one that begins at column `first`.
+    pub(super) fn new(qkv: &'a [f32], hidden: usize, heads: usize, first: usize, sentence: Range<usize>) -> Self {
+        let head = hidden / heads;
+        Self { qkv, hidden, first, head, index: first / head, heads, sentence }
+    }
+
     /// A token's query, key or value.
     #[inline(always)]
     pub(super) fn row(&self, token: usize, matrix: usize) -> &[f32] {

@@ -60,9 +60,9 @@ pub(super) fn multiply(
         let (a, sums) = (&a[index * PAIR * stride..], bytemuck::cast_slice_mut(sums));
         for panel in (0..panels).step_by(2) {
             if lower > 0 {
-                two_by_two(tiles, format, a, stride, strip, panel, sums);
+                two_panels::<true>(tiles, format, a, stride, strip, panel, sums);
             } else {
-                one_by_two(tiles, format, a, stride, strip, panel, sums);
+                two_panels::<false>(tiles, format, a, stride, strip, panel, sums);
             }
         }
     }
@@ -72,9 +72,9 @@ pub(super) fn multiply(
 /// From a row of sums to the next.
 const SUMS: usize = STRIP * PANEL;
 
-/// More than 16 rows times two panels.
+/// Rows times two panels; with `LOWER` there are more than 16.
 #[inline(always)]
-fn two_by_two(
+fn two_panels<const LOWER: bool>(
     tiles: &mut impl Tiles,
     format: Format,
     a: &[u32],
@@ -83,52 +83,32 @@ fn two_by_two(
     panel: usize,
     sums: &mut [u32],
 ) {
-    let lower = &a[ROWS * stride..];
     let [left, right] = [strip.panel(panel), strip.panel(panel + 1)].map(bytemuck::cast_slice);
     tiles.zero::<0>();
     tiles.zero::<1>();
-    tiles.zero::<2>();
-    tiles.zero::<3>();
+    if LOWER {
+        tiles.zero::<2>();
+        tiles.zero::<3>();
+    }
     for group in (0..strip.groups()).step_by(GROUPS) {
         tiles.load::<4>(&a[group..], stride);
         tiles.load::<6>(&left[group * PANEL..], PANEL);
         tiles.multiply_add::<0, 4, 6>(format);
         tiles.load::<7>(&right[group * PANEL..], PANEL);
         tiles.multiply_add::<1, 4, 7>(format);
-        tiles.load::<5>(&lower[group..], stride);
-        tiles.multiply_add::<2, 5, 6>(format);
-        tiles.multiply_add::<3, 5, 7>(format);
+        if LOWER {
+            tiles.load::<5>(&a[ROWS * stride + group..], stride);
+            tiles.multiply_add::<2, 5, 6>(format);
+            tiles.multiply_add::<3, 5, 7>(format);
+        }
     }
     let start = panel * PANEL;
     tiles.store::<0>(&mut sums[start..], SUMS);
     tiles.store::<1>(&mut sums[start + PANEL..], SUMS);
-    tiles.store::<2>(&mut sums[ROWS * SUMS + start..], SUMS);
-    tiles.store::<3>(&mut sums[ROWS * SUMS + start + PANEL..], SUMS);
-}
-
-/// Up to 16 rows times two panels.
-#[inline(always)]
-fn one_by_two(
-    tiles: &mut impl Tiles,
-    format: Format,
-    a: &[u32],
-    stride: usize,
-    strip: Strip,
-    panel: usize,
-    sums: &mut [u32],
-) {
-    let [left, right] = [strip.panel(panel), strip.panel(panel + 1)].map(bytemuck::cast_slice);
-    tiles.zero::<0>();
-    tiles.zero::<1>();
-    for group in (0..strip.groups()).step_by(GROUPS) {
-        tiles.load::<4>(&a[group..], stride);
-        tiles.load::<6>(&left[group * PANEL..], PANEL);
-        tiles.multiply_add::<0, 4, 6>(format);
-        tiles.load::<7>(&right[group * PANEL..], PANEL);
-        tiles.multiply_add::<1, 4, 7>(format);
+    if LOWER {
+        tiles.store::<2>(&mut sums[ROWS * SUMS + start..], SUMS);
+        tiles.store::<3>(&mut sums[ROWS * SUMS + start + PANEL..], SUMS);
     }
-    tiles.store::<0>(&mut sums[panel * PANEL..], SUMS);
-    tiles.store::<1>(&mut sums[(panel + 1) * PANEL..], SUMS);
 }
 
 /// Calls `body` with the processor's tiles; in tests, where it has none, with their model.
