@@ -32,7 +32,7 @@ fn trained(folder: &Folder, count: usize, arguments: &[&str]) -> Output {
     output
 }
 
-/// Fails unless every number of both runs' logs agrees within `tolerance`, and the report's figures to 4 digits.
+/// Fails unless every number of both runs' logs agrees within `tolerance`, and the reports' figures within 5e-5.
 fn assert_alike(folder: &Folder, run: &str, reference: &str, tolerance: f64) {
     let (found, expected) = (metrics(folder, run), metrics(folder, reference));
     assert_eq!(found.len(), expected.len());
@@ -87,7 +87,8 @@ fn ranks_give_the_run_of_one_process() {
         trained(&folder, 1, &[keys, &["--output", "one"]].concat());
         for count in [2, 3] {
             trained(&folder, count, &[keys, &["--output", "several", "--overwrite"]].concat());
-            assert_alike(&folder, "several", "one", 1e-5);
+            // Of another order of sums, 48 steps of AdamW at a batch of 2 make up to 3e-5.
+            assert_alike(&folder, "several", "one", 1e-4);
         }
     }
 }
