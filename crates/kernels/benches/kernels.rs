@@ -31,7 +31,9 @@ fn linear(criterion: &mut Criterion) {
             rows.encode(&random(&mut rng(), tokens * HIDDEN));
             let linear = Linear::new(format, &weight, &bias);
             let mut out = Vec::new();
-            group.bench_function(format!("{format:?}"), |bencher| bencher.iter(|| linear.forward(&rows, &mut out)));
+            group.bench_function(format!("{format:?}"), |bencher| {
+                bencher.iter(|| linear.forward(&rows, None, &mut out))
+            });
         }
     }
 }

@@ -17,22 +17,23 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// The function of each number of a row, in place.
+    #[inline(always)]
+    pub(crate) fn row(self, row: &mut [f32]) {
+        match self {
+            Activation::Gelu => gelu(row),
+            Activation::GeluTanh => gelu_tanh(row),
+            Activation::Relu => relu(row),
+        }
+    }
+
     /// The function of (tokens, width), in place, and taken up by `out`.
     pub fn apply(self, matrix: &mut [f32], out: &mut Rows) {
-        macro_rules! encode {
-            ($function:path) => {
-                out.encode_with(
-                    matrix,
-                    #[inline(always)]
-                    |_, row| $function(row),
-                )
-            };
-        }
-        match self {
-            Activation::Gelu => encode!(gelu),
-            Activation::GeluTanh => encode!(gelu_tanh),
-            Activation::Relu => encode!(relu),
-        }
+        out.encode_with(
+            matrix,
+            #[inline(always)]
+            |_, row| self.row(row),
+        );
     }
 
     /// A gradient with respect to the function's value, (tokens, width), becomes that with respect to its argument `x`, and

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
+    activation::Activation,
     convert::quantize_weights,
     format::Format,
     lane::{Lane, PANEL},
@@ -49,8 +50,8 @@ impl Linear {
         Self { weights, outputs: output, bias, scale, sums }
     }
 
-    /// (tokens, input) to (tokens, output).
-    pub fn forward(&self, x: &Rows, out: &mut Vec<f32>) {
+    /// (tokens, input) to (tokens, output), and an activation of it while it is in the cache.
+    pub fn forward(&self, x: &Rows, activation: Option<Activation>, out: &mut Vec<f32>) {
         out.resize(x.tokens() * self.outputs, 0.0);
         multiply(
             x,
@@ -60,17 +61,20 @@ impl Linear {
             #[inline(always)]
             |row, first, sums, out| {
                 let bias = of_columns(&self.bias, first);
-                if x.format() != Format::Int8 {
+                if x.format() == Format::Int8 {
+                    let (scale, offset) = x.quantization(row);
+                    let (scales, weights) = (of_columns(&self.scale, first), of_columns(&self.sums, first));
+                    for column in 0..COLUMNS {
+                        let bias = offset.mul_add(weights[column], bias[column]);
+                        out[column] = (sums[column] as i32 as f32).mul_add(scale * scales[column], bias);
+                    }
+                } else {
                     for column in 0..COLUMNS {
                         out[column] = f32::from_bits(sums[column]) + bias[column];
                     }
-                    return;
                 }
-                let (scale, offset) = x.quantization(row);
-                let (scales, weights) = (of_columns(&self.scale, first), of_columns(&self.sums, first));
-                for column in 0..COLUMNS {
-                    let bias = offset.mul_add(weights[column], bias[column]);
-                    out[column] = (sums[column] as i32 as f32).mul_add(scale * scales[column], bias);
+                if let Some(activation) = activation {
+                    activation.row(out);
                 }
             },
         );

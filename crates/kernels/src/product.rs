@@ -9,7 +9,7 @@ mod tests;
 mod tile;
 mod widened;
 
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
 
 use bytemuck::Zeroable;
 
@@ -146,19 +146,20 @@ pub(crate) fn multiply(
     let columns = out.len() / rows.len().max(1);
     assert!(columns <= panels.columns() && rows.end <= x.tokens(), "an output of (rows, columns)");
     let product = x.product();
-    let scratch = || Scratch { sums: vec![Sums::zeroed(); BLOCK_ROWS], wide: Wide::default(), widened: None };
     let body = |scratch: &mut Scratch, mut block: Block| {
         let (span, columns) = (block.rows(), block.columns());
         let index = columns.start / COLUMNS;
         let used = columns.len().div_ceil(PANEL);
-        let sums = &mut scratch.sums[..span.len()];
+        scratch.kept.sums.resize(BLOCK_ROWS, Sums::zeroed());
+        let Kept { sums, wide } = &mut scratch.kept;
+        let sums = &mut sums[..span.len()];
         let a = x.from(rows.start + span.start);
         if product.widens() {
             if scratch.widened != Some(span.start) {
-                scratch.wide.take(a, x.stride(), x.groups(), span.len());
+                wide.take(a, x.stride(), x.groups(), span.len());
                 scratch.widened = Some(span.start);
             }
-            product.multiply_wide(&mut scratch.wide, panels.strip(index), used, panels.after(index), sums);
+            product.multiply_wide(wide, panels.strip(index), used, panels.after(index), sums);
         } else {
             product.multiply(a, x.stride(), panels.strip(index), used, panels.after(index), sums);
         }
@@ -181,14 +182,36 @@ pub(crate) fn multiply(
     };
     // Rows that were widened meet all strips in turn; else a strip that is in the cache meets all rows.
     let order = if product.widens() { Order::RowsFirst } else { Order::ColumnsFirst };
-    for_each_block(out, columns, BLOCK_ROWS, COLUMNS, order, scratch, body);
+    for_each_block(out, columns, BLOCK_ROWS, COLUMNS, order, Scratch::take, body);
 }
 
 /// What one thread works with.
 struct Scratch {
+    kept: Kept,
+    widened: Option<usize>, // the first row of `kept.wide`
+}
+
+/// Memory that a thread keeps from one product to the next: there are several in each layer.
+#[derive(Default)]
+struct Kept {
     sums: Vec<Sums>,
     wide: Wide,
-    widened: Option<usize>, // the first row of `wide`
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+impl Scratch {
+    fn take() -> Self {
+        Self { kept: KEPT.take(), widened: None }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        KEPT.set(std::mem::take(&mut self.kept));
+    }
 }
 
 /// The numbers of a strip's columns, of a vector that is padded to whole strips.

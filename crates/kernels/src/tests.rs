@@ -106,7 +106,7 @@ fn forward(format: Format, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> 
     let mut rows = Rows::new(format, weight.len() / bias.len());
     rows.encode(x);
     let mut out = Vec::new();
-    Linear::new(format, weight, bias).forward(&rows, &mut out);
+    Linear::new(format, weight, bias).forward(&rows, None, &mut out);
     out
 }
 
@@ -144,6 +144,26 @@ fn a_token_alone_has_the_bits_that_it_has_among_others() {
         for token in [0, 5, 6, 50, 100] {
             let alone = forward(format, &x[token * input..][..input], &weight, &bias);
             assert_eq!(alone, all[token * output..][..output], "{format:?} {token}");
+        }
+    }
+}
+
+#[test]
+fn a_layers_activation_is_that_of_the_whole_matrix() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let (tokens, input, output) = (7, 70, 130); // the last strip has 2 columns
+    let (x, weight) = (random(&mut rng, tokens * input), random(&mut rng, output * input));
+    let bias = random(&mut rng, output);
+    for format in [Format::F32, Format::Bf16, Format::Int8] {
+        let layer = Linear::new(format, &weight, &bias);
+        let mut rows = Rows::new(format, input);
+        rows.encode(&x);
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+            let (mut fused, mut apart) = (Vec::new(), Vec::new());
+            layer.forward(&rows, Some(activation), &mut fused);
+            layer.forward(&rows, None, &mut apart);
+            activation.apply(&mut apart, &mut Rows::new(Format::F32, output));
+            assert_eq!(fused, apart, "{format:?} {activation:?}");
         }
     }
 }

@@ -133,6 +133,7 @@ impl NativeEncoder {
     fn pass(&self, sentences: &[&[i64]], pooling: Pooling, workspace: &mut Workspace, pooled: &mut Vec<f32>) {
         let width = self.config.hidden_size as usize;
         let heads = self.config.num_attention_heads as usize;
+        let activation = self.config.hidden_act.into();
         let spans = Sentences::new(sentences.iter().map(|ids| ids.len()));
         let Workspace { hidden, sums, qkv, context, intermediate, narrow, wide } = workspace;
         let ids: Vec<(usize, usize)> = sentences
@@ -143,15 +144,15 @@ impl NativeEncoder {
         let tables = [self.word_embeddings.as_slice(), &self.position_embeddings];
         self.layer_norm.embed(tables, &ids, hidden, narrow);
         for layer in &self.layers {
-            layer.query_key_value.forward(narrow, qkv); // (tokens, 3 · hidden)
+            layer.query_key_value.forward(narrow, None, qkv); // (tokens, 3 · hidden)
             attention(self.format, qkv, &spans, heads, None, context); // (tokens, hidden)
             narrow.encode(context);
-            layer.attention_output.forward(narrow, sums);
+            layer.attention_output.forward(narrow, None, sums);
             layer.attention_norm.add(sums, hidden, narrow);
             std::mem::swap(hidden, sums);
-            layer.intermediate.forward(narrow, intermediate); // (tokens, intermediate)
-            kernels::Activation::from(self.config.hidden_act).apply(intermediate, wide);
-            layer.output.forward(wide, sums);
+            layer.intermediate.forward(narrow, Some(activation), intermediate); // (tokens, intermediate)
+            wide.encode(intermediate);
+            layer.output.forward(wide, None, sums);
             layer.output_norm.add(sums, hidden, narrow);
             std::mem::swap(hidden, sums);
         }
