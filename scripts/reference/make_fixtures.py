@@ -1,7 +1,7 @@
 """Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/make_fixtures.py [models] [foreign] [torch] [tokenizer] [steps] [losses] [masked] [metrics]
+    "$python" scripts/reference/make_fixtures.py [models] [foreign] [torch] [tokenizer] [steps] [losses] [masked] [families] [metrics]
 
 Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
 sentences are stored, from --data-dir (default $STS_DATA_DIR).
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
+import families
 import foreign
 import losses
 import masked
@@ -25,7 +26,7 @@ import twenty_steps
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 MODELS = CRATES / "model" / "tests" / "fixtures"
-KINDS = ["models", "foreign", "torch", "tokenizer", "steps", "losses", "masked", "metrics"]
+KINDS = ["models", "foreign", "torch", "tokenizer", "steps", "losses", "masked", "families", "metrics"]
 
 
 def main() -> None:
@@ -56,6 +57,8 @@ def main() -> None:
         losses.make(CRATES / "train" / "tests" / "fixtures")
     if "masked" in kinds:
         masked.make(MODELS / "roberta-tiny", MODELS / "masked-lm")
+    if "families" in kinds:
+        families.make(MODELS / "roberta-tiny", MODELS / "families")
     if "metrics" in kinds:
         metrics.make(CRATES / "eval" / "tests" / "fixtures" / "metrics.json")
 

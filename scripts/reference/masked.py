@@ -5,18 +5,23 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, RobertaForMaskedLM
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, RobertaForMaskedLM
 
 import sentences
 from files import write_json
 
 
 def make(directory: Path, fixtures: Path) -> None:
-    """Hides every fifth token of some sentences of different lengths; the rest of each batch is padding here."""
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    model = RobertaForMaskedLM.from_pretrained(
-        directory, attn_implementation="eager", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-    ).train()
+    model = RobertaForMaskedLM.from_pretrained(directory, attn_implementation="eager")
+    batch = hide(tokenizer)
+    write_json(fixtures / "batch.json", batch | backpropagate(model, batch))
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    save_file(gradients, fixtures / "gradients.safetensors")
+
+
+def hide(tokenizer: PreTrainedTokenizerBase) -> dict:
+    """Hides every fifth token of some sentences of different lengths."""
     special = set(tokenizer.all_special_ids)
     batch = [tokenizer(text, truncation=True, max_length=48)["input_ids"] for text in sentences.EMBEDDED[:8]]
     hidden, labels, positions, start = [], [], [], 0
@@ -26,18 +31,22 @@ def make(directory: Path, fixtures: Path) -> None:
         labels += [ids[place] for place in places]
         positions += [start + place for place in places]
         start += len(ids)
+    return {"sequences": hidden, "positions": positions, "labels": labels}
 
-    longest = max(map(len, hidden))
-    padded = torch.tensor([ids + [tokenizer.pad_token_id] * (longest - len(ids)) for ids in hidden])
-    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in hidden])
-    logits = model(input_ids=padded, attention_mask=mask).logits[mask.bool()]  # (tokens, vocab), one sentence after the other
-    loss = cross_entropy(logits[positions], torch.tensor(labels))
+
+def pad(sequences: list[list[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and attention mask of the batch that transformers takes: (sentences, longest)."""
+    longest = max(map(len, sequences))
+    ids = torch.tensor([ids + [padding] * (longest - len(ids)) for ids in sequences])
+    return ids, torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in sequences])
+
+
+def backpropagate(model: PreTrainedModel, batch: dict) -> dict:
+    """The mean loss at the hidden places, without dropout, whose gradients the model's parameters then have."""
+    ids, mask = pad(batch["sequences"], model.config.pad_token_id)
+    labels = torch.tensor(batch["labels"])
+    logits = model.eval()(input_ids=ids, attention_mask=mask).logits[mask.bool()]  # (tokens, vocab)
+    loss = cross_entropy(logits[batch["positions"]], labels)
     loss.backward()
-    right = (logits[positions].argmax(-1) == torch.tensor(labels)).sum().item()
-
-    write_json(
-        fixtures / "batch.json",
-        {"sequences": hidden, "positions": positions, "labels": labels, "loss": loss.item(), "right": right},
-    )
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
-    save_file(gradients, fixtures / "gradients.safetensors")
+    right = (logits[batch["positions"]].argmax(-1) == labels).sum().item()
+    return {"loss": loss.item(), "right": right}

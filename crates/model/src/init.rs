@@ -1,24 +1,29 @@
-//! Fresh weights for an encoder that is trained from scratch.
+//! Fresh weights for a model that is trained from scratch.
 
-use tch::nn::VarStore;
+use crate::{
+    architecture::{Embeddings, Role, Variable},
+    torch::Variables,
+};
 
-use crate::config::EncoderConfig;
-
-/// Draws every weight matrix from N(0, `initializer_range`²) with libtorch's random state, and sets biases to 0, layer
-/// norms to 1 and the padding token's embedding to 0.
+/// Draws every table and every product's weight from N(0, `range`²) with libtorch's random state; biases are 0 and norms'
+/// gains 1 already.
 ///
-/// Source: transformers, `RobertaPreTrainedModel._init_weights`.
-pub(crate) fn initialize(vs: &VarStore, config: &EncoderConfig) {
-    let mut variables: Vec<_> = vs.variables().into_iter().collect();
-    variables.sort_by(|a, b| a.0.cmp(&b.0)); // a fixed order: each draw moves the random state
+/// Source: transformers, `RobertaPreTrainedModel._init_weights`, which the other families share.
+pub(crate) fn initialize(variables: &Variables, described: &[Variable], range: f64) {
+    let mut drawn: Vec<&Variable> =
+        described.iter().filter(|variable| matches!(variable.role, Role::Table | Role::Weight)).collect();
+    drawn.sort_by(|a, b| a.name.cmp(&b.name)); // a fixed order: each draw moves the random state
+    let by_name = variables.by_name();
     tch::no_grad(|| {
-        for (name, mut variable) in variables {
-            if variable.dim() == 2 {
-                let _ = variable.normal_(0.0, config.initializer_range);
-            }
-            if name == "embeddings.word_embeddings.weight" {
-                let _ = variable.get(config.pad_token_id()).zero_();
-            }
+        for Variable { name, .. } in drawn {
+            let _ = by_name[name].shallow_clone().normal_(0.0, range);
         }
+    });
+}
+
+/// Sets the padding token's embedding to 0.
+pub(crate) fn clear_padding(variables: &Variables, embeddings: &Embeddings) {
+    tch::no_grad(|| {
+        let _ = variables.get(&embeddings.words.path, "weight").get(embeddings.padding).zero_();
     });
 }

@@ -17,23 +17,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may panic.
 
-mod attention;
+pub mod architecture;
 mod composed;
 mod config;
-mod embeddings;
-mod encoder;
 mod error;
+mod family;
 mod files;
 pub mod hub;
 mod init;
-mod layer;
 mod layout;
-mod linear;
 mod manifest;
 mod masked_lm;
 mod native;
 pub mod operators;
-mod packed;
 mod pooling;
 mod precision;
 pub mod runtime;
@@ -42,22 +38,22 @@ mod similarity;
 pub mod slices;
 mod text_losses;
 mod tokenizer;
+mod torch;
 pub mod weights;
 mod wordpiece;
 
 /// The model that comes with the project, from its root: what programs take where none is named.
 pub const BUNDLED_MODEL: &str = "checkpoints/ko-sts-small";
 
-pub use config::{Activation, EncoderConfig, ModelType};
-pub use encoder::Encoder;
+pub use config::{Activation, EncoderConfig};
 pub use error::Error;
 pub use manifest::{fingerprint, replace_dir, verify};
 pub use masked_lm::{Guesses, MaskedBatch, MaskedLanguageModel};
-pub use packed::PackedBatch;
 pub use pooling::Pooling;
 pub use precision::{Precision, PrecisionChoice};
 pub use sentence_encoder::{Options, SentenceEncoder, gradient};
 pub use similarity::{SimilarityFunction, normalize, normalized, similarity, similarity_matrix};
 pub use text_losses::TextLosses;
 pub use tokenizer::{Tokenized, Tokenizer};
+pub use torch::{Encoder, PackedBatch};
 pub use wordpiece::Alphabet;

@@ -1,22 +1,24 @@
-//! RoBERTa's masked language model: the encoder with a head that names the tokens that were hidden from it.
+//! The masked language model: an encoder with the head that names the tokens that were hidden from it.
 //!
-//! Source: transformers, `RobertaForMaskedLM`, whose names the variables have in a checkpoint. The head's output layer is
-//! the table of token embeddings, and it is computed at the hidden positions alone.
+//! Source: transformers' classes `…ForMaskedLM`, whose names the variables have in a checkpoint. The head's output layer
+//! is the table of token embeddings, and it is computed at the hidden positions alone.
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
-use tch::{Device, Kind, Reduction, Tensor, nn::VarStore};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::{
-    config::{EncoderConfig, ModelType},
+    architecture::Architecture,
+    config::{Activation, EncoderConfig},
     error::Error,
     files::refuse_adapter,
+    init,
     layout::{DEFAULT_MAX_SEQ_LENGTH, Layout},
-    linear::{LayerNorm, Linear},
     pooling::Pooling,
     precision::Precision,
     sentence_encoder::{Options, SentenceEncoder},
     tokenizer::Tokenizer,
+    torch::{LayerNorm, Linear, Variables, activate},
     weights::Weights,
 };
 
@@ -64,32 +66,30 @@ pub struct MaskedLanguageModel {
 
 #[derive(Debug)]
 struct Head {
-    vs: VarStore,
+    variables: Variables,
     dense: Linear,
-    layer_norm: LayerNorm,
+    activation: Activation,
+    norm: LayerNorm,
     bias: Tensor, // (vocab)
 }
 
 impl Head {
-    fn new(config: &EncoderConfig, device: Device) -> Result<Self, Error> {
-        let (vs, hidden) = (VarStore::new(device), config.hidden_size);
-        let path = vs.root() / "lm_head";
-        let dense = Linear::new(&path / "dense", hidden, hidden)?;
-        let layer_norm = LayerNorm::new(&path / "layer_norm", hidden, config.layer_norm_eps)?;
-        let bias = path.f_zeros("bias", &[config.vocab_size])?;
-        Ok(Self { vs, dense, layer_norm, bias })
-    }
-
-    /// Weights as [`crate::init`] draws the encoder's.
-    fn initialize(&self, config: &EncoderConfig) {
-        let mut weight = self.vs.variables().remove("lm_head.dense.weight").expect("the head has it");
-        let _ = tch::no_grad(|| weight.normal_(0.0, config.initializer_range));
+    /// A head with fresh weights.
+    fn new(architecture: &Architecture, device: Device) -> Result<Self, Error> {
+        let head = &architecture.masked_head;
+        let described = head.variables(architecture.embeddings.words.rows);
+        let variables = Variables::new(&described, device)?;
+        init::initialize(&variables, &described, architecture.initializer_range);
+        let (dense, norm) = (Linear::new(&variables, &head.dense), LayerNorm::new(&variables, &head.norm));
+        let bias = variables.by_name()[&head.bias].shallow_clone();
+        Ok(Self { variables, dense, activation: head.activation, norm, bias })
     }
 
     /// (positions, hidden) in any number format, which is that of the products, to (positions, vocab) in f32; `table` holds
     /// the token embeddings, (vocab, hidden).
     fn forward(&self, hidden: &Tensor, table: &Tensor) -> Tensor {
-        let (kind, features) = (hidden.kind(), self.layer_norm.forward(&self.dense.forward(hidden).gelu("none")));
+        let activated = activate(self.activation, &self.dense.forward(hidden));
+        let (kind, features) = (hidden.kind(), self.norm.forward(&activated)); // (positions, width of the table)
         features.linear(&table.to_kind(kind), Some(&self.bias.to_kind(kind))).to_kind(Kind::Float)
     }
 }
@@ -99,8 +99,8 @@ impl MaskedLanguageModel {
     /// random state. Sequences have 128 tokens, or as many as the encoder has positions, unless the options say otherwise.
     ///
     /// # Errors
-    /// As [`SentenceEncoder::load`]; and where the encoder is BERT's, or its texts are brought to lower case beside its
-    /// tokenizer, which what is saved could not say.
+    /// As [`SentenceEncoder::load`]; and where its texts are brought to lower case beside its tokenizer, which what is saved
+    /// could not say.
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         let path = path.as_ref();
         let dir = Layout::read(path)?.transformer;
@@ -113,9 +113,10 @@ impl MaskedLanguageModel {
             return Err(Error::invalid(path, "do_lower_case is not supported for a masked language model"));
         }
         let model = Self::with_fresh_head(encoder)?;
-        let stored = Weights::open(&dir)?;
-        if stored.has("lm_head.dense.weight") {
-            stored.load_whole(&model.head.vs)?;
+        let architecture = model.encoder.config().architecture();
+        let stored = Weights::open(&dir, architecture)?;
+        if stored.has(&format!("{}.weight", architecture.masked_head.dense.path)) {
+            stored.load_whole(&model.head.variables)?;
         }
         Ok(model)
     }
@@ -123,18 +124,13 @@ impl MaskedLanguageModel {
     /// A model with fresh weights, drawn from libtorch's random state.
     ///
     /// # Errors
-    /// As [`SentenceEncoder::from_scratch`], and where the shape is BERT's.
+    /// As [`SentenceEncoder::from_scratch`].
     pub fn from_scratch(config: EncoderConfig, tokenizer: Tokenizer, device: Device) -> Result<Self, Error> {
         Self::with_fresh_head(SentenceEncoder::from_scratch(config, tokenizer, Pooling::Mean, device)?)
     }
 
     fn with_fresh_head(encoder: SentenceEncoder) -> Result<Self, Error> {
-        let config = encoder.config();
-        if config.model_type != ModelType::Roberta {
-            return Err(Error::Unusable("a masked language model of this project is RoBERTa's, not BERT's".to_owned()));
-        }
-        let head = Head::new(config, encoder.device())?;
-        head.initialize(config);
+        let head = Head::new(encoder.config().architecture(), encoder.device())?;
         Ok(Self { encoder, head })
     }
 
@@ -143,11 +139,17 @@ impl MaskedLanguageModel {
         self.encoder.tokenizer()
     }
 
-    /// The weights by their names in `RobertaForMaskedLM`; they share memory with the model's.
+    /// What the variables are.
+    pub fn architecture(&self) -> &Architecture {
+        self.encoder.config().architecture()
+    }
+
+    /// The weights by their names in transformers' class of encoder and head; they share memory with the model's.
     pub fn variables(&self) -> BTreeMap<String, Tensor> {
+        let prefix = self.architecture().prefix;
         let encoder =
-            self.encoder.variables().into_iter().map(|(name, variable)| (format!("roberta.{name}"), variable));
-        encoder.chain(self.head.vs.variables()).collect()
+            self.encoder.variables().into_iter().map(|(name, variable)| (format!("{prefix}{name}"), variable));
+        encoder.chain(self.head.variables.by_name()).collect()
     }
 
     /// Adds to the gradients of the weights that of the mean cross-entropy over the batch's positions, times `share`;
@@ -176,7 +178,7 @@ impl MaskedLanguageModel {
     fn logits(&self, hidden: &Tensor, batch: &MaskedBatch) -> (Tensor, Tensor) {
         let device = self.encoder.device();
         let on_device = |ids: &[i64]| Tensor::from_slice(ids).to_device(device);
-        let table = &self.encoder.variables()["embeddings.word_embeddings.weight"];
+        let table = &self.encoder.variables()[&self.architecture().embeddings.words.name()];
         let hidden = hidden.index_select(0, &on_device(&batch.positions)); // (positions, hidden)
         (self.head.forward(&hidden, table), on_device(&batch.labels))
     }
@@ -187,6 +189,6 @@ impl MaskedLanguageModel {
     /// # Errors
     /// Where a file cannot be written.
     pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
-        self.encoder.write_transformer(dir, card, self.variables(), Kind::Float, "RobertaForMaskedLM")
+        self.encoder.write_transformer(dir, card, self.variables(), Kind::Float, self.architecture().masked_head.class)
     }
 }

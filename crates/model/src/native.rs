@@ -1,4 +1,4 @@
-//! The encoder on a processor, for inference: the same function as [`Encoder`](crate::encoder::Encoder) on the
+//! The encoder on a processor, for inference: the same function as [`Encoder`](crate::torch::Encoder) on the
 //! [`kernels`] crate's arithmetic.
 
 pub(crate) mod training;
@@ -7,7 +7,8 @@ use kernels::{Format, LayerNorm, Linear, Rows, Sentences, attention};
 use tch::Tensor;
 
 use crate::{
-    config::{Activation, EncoderConfig},
+    architecture::{self, Affine, Architecture, Norm, Table},
+    config::Activation,
     error::Error,
     pooling::Pooling,
     slices,
@@ -17,14 +18,15 @@ use crate::{
 /// memory once for many of them, few enough that activations stay within the processor's caches.
 const PASS_TOKENS: usize = 64;
 
-/// A BERT or RoBERTa encoder with its weights laid out for one number format. Between products everything is f32.
+/// An encoder with its weights laid out for one number format. Between products everything is f32.
 #[derive(Debug)]
 pub(crate) struct NativeEncoder {
-    config: EncoderConfig,
+    architecture: Architecture,
     format: Format,
-    word_embeddings: Vec<f32>,     // (vocab, hidden)
-    position_embeddings: Vec<f32>, // (positions, hidden), with the embedding of token type 0 added
-    layer_norm: LayerNorm,
+    words: Vec<f32>,     // (vocab, width)
+    positions: Vec<f32>, // (positions, width), with the embedding of token type 0 added
+    embedding_norm: LayerNorm,
+    projection: Option<Linear>,
     layers: Vec<Layer>,
 }
 
@@ -33,73 +35,83 @@ struct Layer {
     query_key_value: Linear, // one product with three times the outputs
     attention_output: Linear,
     attention_norm: LayerNorm,
-    intermediate: Linear,
-    output: Linear,
+    up: Linear,
+    down: Linear,
     output_norm: LayerNorm,
 }
 
 /// Gives an encoder's variable by its name; its shape is known.
 pub(crate) type Read<'a> = dyn Fn(&str, &[i64]) -> Result<Tensor, Error> + 'a;
 
-/// The variables of an encoder as plain numbers.
-struct Weights<'a>(&'a Read<'a>);
+/// The variables of an encoder as plain numbers, for products in one format.
+struct Weights<'a> {
+    read: &'a Read<'a>,
+    format: Format,
+}
 
 impl Weights<'_> {
-    fn get(&self, name: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
-        let variable = (self.0)(name, shape)?;
+    fn get(&self, path: &str, what: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
+        let variable = (self.read)(&format!("{path}.{what}"), shape)?;
         Ok(slices::to_vec(&variable)?)
     }
 
-    fn layer_norm(&self, path: &str, config: &EncoderConfig) -> Result<LayerNorm, Error> {
-        let get = |what: &str| self.get(&format!("{path}.{what}"), &[config.hidden_size]);
-        Ok(LayerNorm { weight: get("weight")?, bias: get("bias")?, eps: config.layer_norm_eps as f32 })
+    fn table(&self, table: &Table) -> Result<Vec<f32>, Error> {
+        self.get(&table.path, "weight", &[table.rows, table.width])
     }
 
-    /// The layers below `paths`, each of (output, input), as one that gives their outputs side by side.
-    fn linear(&self, paths: &[String], [input, output]: [i64; 2], format: Format) -> Result<Linear, Error> {
-        let all = |what: &str, shape: &[i64]| -> Result<Vec<f32>, Error> {
-            let mut parts = paths.iter().map(|path| self.get(&format!("{path}.{what}"), shape));
-            let first = parts.next().unwrap_or_else(|| Ok(Vec::new()))?;
-            parts.try_fold(first, |mut all, part| {
-                all.extend(part?);
-                Ok(all)
-            })
-        };
-        Ok(Linear::new(format, &all("weight", &[output, input])?, &all("bias", &[output])?))
+    fn norm(&self, norm: &Norm) -> Result<LayerNorm, Error> {
+        let get = |what: &str| self.get(&norm.path, what, &[norm.width]);
+        Ok(LayerNorm { weight: get("weight")?, bias: get("bias")?, eps: norm.eps as f32 })
+    }
+
+    /// Products of one input as one that gives their outputs side by side.
+    fn linear(&self, parts: &[&Affine]) -> Result<Linear, Error> {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for Affine { path, input, output } in parts {
+            append(&mut weight, self.get(path, "weight", &[*output, *input])?);
+            append(&mut bias, self.get(path, "bias", &[*output])?);
+        }
+        Ok(Linear::new(self.format, &weight, &bias))
+    }
+
+    fn layer(&self, layer: &architecture::Layer) -> Result<Layer, Error> {
+        let architecture::Layer { attention, feed_forward } = layer;
+        Ok(Layer {
+            query_key_value: self.linear(&attention.projections.each_ref())?,
+            attention_output: self.linear(&[&attention.output])?,
+            attention_norm: self.norm(&attention.norm)?,
+            up: self.linear(&[&feed_forward.up])?,
+            down: self.linear(&[&feed_forward.down])?,
+            output_norm: self.norm(&feed_forward.norm)?,
+        })
     }
 }
 
+/// The first part keeps its memory.
+fn append(all: &mut Vec<f32>, part: Vec<f32>) {
+    if all.is_empty() { *all = part } else { all.extend(part) }
+}
+
 impl NativeEncoder {
-    /// Takes over the weights of an encoder with this configuration, one variable at a time.
-    pub(crate) fn new(read: &Read, config: &EncoderConfig, format: Format) -> Result<Self, Error> {
-        let weights = Weights(read);
-        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
-        let layer = |index: i64| -> Result<Layer, Error> {
-            let path = |name: &str| format!("encoder.layer.{index}.{name}");
-            let linear = |name: &str, shape| weights.linear(&[path(name)], shape, format);
-            let qkv = ["query", "key", "value"].map(|name| path(&format!("attention.self.{name}")));
-            Ok(Layer {
-                query_key_value: weights.linear(&qkv, [hidden, hidden], format)?,
-                attention_output: linear("attention.output.dense", [hidden, hidden])?,
-                attention_norm: weights.layer_norm(&path("attention.output.LayerNorm"), config)?,
-                intermediate: linear("intermediate.dense", [hidden, intermediate])?,
-                output: linear("output.dense", [intermediate, hidden])?,
-                output_norm: weights.layer_norm(&path("output.LayerNorm"), config)?,
-            })
-        };
-        let table = |name: &str, rows| weights.get(&format!("embeddings.{name}.weight"), &[rows, hidden]);
-        let token_types = table("token_type_embeddings", config.type_vocab_size)?;
-        let mut position_embeddings = table("position_embeddings", config.max_position_embeddings)?;
-        for row in position_embeddings.chunks_exact_mut(hidden as usize) {
-            // A single sentence is all type 0.
-            row.iter_mut().zip(&token_types).for_each(|(x, token_type)| *x += token_type);
+    /// Takes over the weights of an encoder, one variable at a time.
+    pub(crate) fn new(read: &Read, architecture: &Architecture, format: Format) -> Result<Self, Error> {
+        let weights = Weights { read, format };
+        let embeddings = &architecture.embeddings;
+        let mut positions = weights.table(&embeddings.positions)?;
+        if let Some(table) = &embeddings.token_types {
+            let types = weights.table(table)?;
+            for row in positions.chunks_exact_mut(table.width as usize) {
+                // A single sentence is all type 0.
+                row.iter_mut().zip(&types).for_each(|(x, token_type)| *x += token_type);
+            }
         }
         Ok(Self {
-            word_embeddings: table("word_embeddings", config.vocab_size)?,
-            position_embeddings,
-            layer_norm: weights.layer_norm("embeddings.LayerNorm", config)?,
-            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
-            config: config.clone(),
+            words: weights.table(&embeddings.words)?,
+            positions,
+            embedding_norm: weights.norm(&embeddings.norm)?,
+            projection: embeddings.projection.as_ref().map(|affine| weights.linear(&[affine])).transpose()?,
+            layers: architecture.layers.iter().map(|layer| weights.layer(layer)).collect::<Result<_, _>>()?,
+            architecture: architecture.clone(),
             format,
         })
     }
@@ -112,7 +124,7 @@ impl NativeEncoder {
         pooling: Pooling,
         embedded: &mut dyn FnMut(std::ops::Range<usize>, &mut [f32]),
     ) {
-        let mut workspace = Workspace::new(&self.config, self.format);
+        let mut workspace = Workspace::new(&self.architecture, self.format);
         let most = PASS_TOKENS * self.format.bytes() * rayon::current_num_threads();
         let (mut start, mut pooled) = (0, Vec::new());
         while start < sentences.len() {
@@ -131,28 +143,34 @@ impl NativeEncoder {
     }
 
     fn pass(&self, sentences: &[&[i64]], pooling: Pooling, workspace: &mut Workspace, pooled: &mut Vec<f32>) {
-        let width = self.config.hidden_size as usize;
-        let heads = self.config.num_attention_heads as usize;
-        let activation = self.config.hidden_act.into();
+        let Architecture { embeddings, layers: described, .. } = &self.architecture;
+        let width = self.architecture.hidden as usize;
         let spans = Sentences::new(sentences.iter().map(|ids| ids.len()));
-        let Workspace { hidden, sums, qkv, context, intermediate, narrow, wide } = workspace;
+        let Workspace { embedded, hidden, sums, qkv, context, intermediate, lowest, narrow, wide } = workspace;
         let ids: Vec<(usize, usize)> = sentences
             .iter()
-            .flat_map(|ids| ids.iter().copied().zip(self.config.position_ids(ids)))
+            .flat_map(|ids| ids.iter().copied().zip(embeddings.position_ids(ids)))
             .map(|(id, position)| (id as usize, position as usize))
             .collect();
-        let tables = [self.word_embeddings.as_slice(), &self.position_embeddings];
-        self.layer_norm.embed(tables, &ids, hidden, narrow);
-        for layer in &self.layers {
+        let tables = [self.words.as_slice(), &self.positions];
+        match &self.projection {
+            None => self.embedding_norm.embed(tables, &ids, hidden, narrow),
+            Some(projection) => {
+                self.embedding_norm.embed(tables, &ids, embedded, lowest);
+                projection.forward(lowest, None, hidden);
+                narrow.encode(hidden);
+            }
+        }
+        for (layer, architecture::Layer { attention: attends, feed_forward }) in self.layers.iter().zip(described) {
             layer.query_key_value.forward(narrow, None, qkv); // (tokens, 3 · hidden)
-            attention(self.format, qkv, &spans, heads, None, context); // (tokens, hidden)
+            attention(self.format, qkv, &spans, attends.heads as usize, None, context); // (tokens, hidden)
             narrow.encode(context);
             layer.attention_output.forward(narrow, None, sums);
             layer.attention_norm.add(sums, hidden, narrow);
             std::mem::swap(hidden, sums);
-            layer.intermediate.forward(narrow, Some(activation), intermediate); // (tokens, intermediate)
+            layer.up.forward(narrow, Some(feed_forward.activation.into()), intermediate); // (tokens, intermediate)
             wide.encode(intermediate);
-            layer.output.forward(wide, None, sums);
+            layer.down.forward(wide, None, sums);
             layer.output_norm.add(sums, hidden, narrow);
             std::mem::swap(hidden, sums);
         }
@@ -175,25 +193,31 @@ impl From<Activation> for kernels::Activation {
 
 /// Memory of one pass, kept from pass to pass.
 struct Workspace {
+    embedded: Vec<f32>,     // (tokens, width of the embeddings), where it is not hidden
     hidden: Vec<f32>,       // (tokens, hidden)
     sums: Vec<f32>,         // (tokens, hidden)
     qkv: Vec<f32>,          // (tokens, 3 · hidden)
     context: Vec<f32>,      // (tokens, hidden)
     intermediate: Vec<f32>, // (tokens, intermediate)
+    lowest: Rows,           // (tokens, width of the embeddings)
     narrow: Rows,           // (tokens, hidden)
     wide: Rows,             // (tokens, intermediate)
 }
 
 impl Workspace {
-    fn new(config: &EncoderConfig, format: Format) -> Self {
+    fn new(architecture: &Architecture, format: Format) -> Self {
+        let intermediate = architecture.layers.iter().map(|layer| layer.feed_forward.up.output).max().unwrap_or(0);
+        let rows = |width: i64| Rows::new(format, width as usize);
         Self {
+            embedded: Vec::new(),
             hidden: Vec::new(),
             sums: Vec::new(),
             qkv: Vec::new(),
             context: Vec::new(),
             intermediate: Vec::new(),
-            narrow: Rows::new(format, config.hidden_size as usize),
-            wide: Rows::new(format, config.intermediate_size as usize),
+            lowest: rows(architecture.embeddings.words.width),
+            narrow: rows(architecture.hidden),
+            wide: rows(intermediate),
         }
     }
 }

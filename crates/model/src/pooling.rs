@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::packed::{PackedBatch, Packing, Run, Starts};
+use crate::torch::{PackedBatch, Packing, Run, Starts};
 
 /// How a sentence's token embeddings become one. Source: sentence-transformers, `Pooling`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

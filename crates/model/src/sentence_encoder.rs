@@ -6,13 +6,14 @@ mod training;
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use kernels::Processor;
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{Device, Kind, Tensor};
 
 pub use self::training::gradient;
 use crate::{
-    config::{EncoderConfig, ModelType},
-    encoder::Encoder,
+    architecture::{Architecture, Depth, Variable},
+    config::EncoderConfig,
     error::Error,
+    family::Keys,
     files::refuse_adapter,
     init,
     layout::{self, Layout, Written},
@@ -22,6 +23,7 @@ use crate::{
     precision::Precision,
     similarity::SimilarityFunction,
     tokenizer::Tokenizer,
+    torch::{Encoder, Variables},
     weights::{self, write_safetensors},
 };
 
@@ -87,7 +89,7 @@ enum PoolingSource {
 enum Weights {
     /// Variables of libtorch: in training, whose products on a processor are the kernels', on a GPU, and on a processor
     /// without the instructions that the kernels need.
-    Torch { vs: VarStore, encoder: Encoder, tape: RefCell<Option<Box<Tape>>> },
+    Torch { variables: Variables, encoder: Encoder, tape: RefCell<Option<Box<Tape>>> },
     /// The kernels of a processor.
     Native(NativeEncoder),
 }
@@ -96,17 +98,17 @@ const ENCODES_ALONE: &str = "the encoder was loaded for encoding alone: see Opti
 
 impl Weights {
     /// Variables without values.
-    fn torch(config: &EncoderConfig, device: Device) -> Result<Self, Error> {
-        let vs = VarStore::new(device);
-        let encoder = Encoder::new(&vs.root(), config)?;
-        Ok(Self::Torch { vs, encoder, tape: RefCell::default() })
+    fn torch(architecture: &Architecture, device: Device) -> Result<Self, Error> {
+        let variables = Variables::new(&architecture.variables(), device)?;
+        let encoder = Encoder::new(&variables, architecture);
+        Ok(Self::Torch { variables, encoder, tape: RefCell::default() })
     }
 
     /// # Panics
     /// If the encoder was not loaded as trainable.
-    fn vs(&self) -> &VarStore {
-        let Weights::Torch { vs, .. } = self else { panic!("{ENCODES_ALONE}") };
-        vs
+    fn variables(&self) -> &Variables {
+        let Weights::Torch { variables, .. } = self else { panic!("{ENCODES_ALONE}") };
+        variables
     }
 
     /// What training computes with.
@@ -119,15 +121,17 @@ impl Weights {
     }
 
     /// Casts the layers, once and not in every pass.
-    fn cast(&self, precision: Precision) -> Result<(), Error> {
+    fn cast(&self, architecture: &Architecture, precision: Precision) -> Result<(), Error> {
         let Some(kind) = precision.kind() else {
             let what = format!("precision {precision} is for processors: on a GPU, bf16 is the fastest");
             return Err(Error::Unusable(what));
         };
         tch::no_grad(|| {
-            for (name, mut variable) in self.vs().variables() {
-                if name.starts_with("encoder.") {
-                    variable.set_data(&variable.to_kind(kind));
+            let by_name = self.variables().by_name();
+            for Variable { name, depth, .. } in architecture.variables() {
+                if matches!(depth, Depth::Layer(_)) {
+                    let variable = &by_name[&name];
+                    variable.shallow_clone().set_data(&variable.to_kind(kind));
                 }
             }
         });
@@ -188,8 +192,7 @@ impl SentenceEncoder {
         refuse_adapter(dir)?;
         let mut config = EncoderConfig::load(&dir.join("config.json"))?;
         if let Some(dropout) = options.dropout {
-            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (dropout, dropout);
-            config.validate().map_err(Error::Unusable)?;
+            config = config.with_dropout(dropout).map_err(Error::Unusable)?;
         }
         let longest = config.max_sequence_length() as usize;
         let max_seq_length = match options.max_seq_length {
@@ -212,17 +215,17 @@ impl SentenceEncoder {
         if layout.lowercase {
             tokenizer = tokenizer.with_lowercase()?;
         }
-        let tokenizer = tokenizer.with_embeddings(config.vocab_size as usize).map_err(within)?;
-        let stored = weights::Weights::open(dir)?;
-        stored.check_size(&config)?;
+        let tokenizer = tokenizer.with_embeddings(config.vocab_size() as usize).map_err(within)?;
+        let stored = weights::Weights::open(dir, config.architecture())?;
+        stored.check_size(config.architecture())?;
         let (device, precision) = (options.device, if options.trainable { Precision::F32 } else { options.precision });
         let weights = if !options.trainable && is_native(device, precision) {
             let read = |name: &str, shape: &[i64]| stored.read(name, shape);
-            Weights::Native(NativeEncoder::new(&read, &config, precision.format())?)
+            Weights::Native(NativeEncoder::new(&read, config.architecture(), precision.format())?)
         } else {
-            let weights = Weights::torch(&config, device)?;
-            stored.load_into(weights.vs())?;
-            weights.cast(precision)?;
+            let weights = Weights::torch(config.architecture(), device)?;
+            stored.load_into(weights.variables())?;
+            weights.cast(config.architecture(), precision)?;
             weights
         };
         let Layout { normalize, similarity, truncate_dim, .. } = layout;
@@ -247,19 +250,20 @@ impl SentenceEncoder {
         pooling: Pooling,
         device: Device,
     ) -> Result<Self, Error> {
-        config.validate().map_err(Error::Unusable)?;
         if tokenizer.max_seq_length() as i64 > config.max_sequence_length() {
             let (asked, longest) = (tokenizer.max_seq_length(), config.max_sequence_length());
             return Err(Error::Unusable(format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
         }
-        if tokenizer.vocab_size() as i64 > config.vocab_size {
-            let (largest, rows) = (tokenizer.vocab_size() - 1, config.vocab_size);
+        if tokenizer.vocab_size() as i64 > config.vocab_size() {
+            let (largest, rows) = (tokenizer.vocab_size() - 1, config.vocab_size());
             return Err(Error::Unusable(format!(
                 "the tokenizer has ids up to {largest}, and the encoder's vocab_size is {rows}"
             )));
         }
-        let weights = Weights::torch(&config, device)?;
-        init::initialize(weights.vs(), &config);
+        let weights = Weights::torch(config.architecture(), device)?;
+        let architecture = config.architecture();
+        init::initialize(weights.variables(), &architecture.variables(), architecture.initializer_range);
+        init::clear_padding(weights.variables(), &architecture.embeddings);
         Ok(Self {
             weights,
             config,
@@ -309,7 +313,7 @@ impl SentenceEncoder {
     /// Width of an embedding that [`SentenceEncoder::encode`] gives: the encoder's, or less where the model's directory
     /// truncates its embeddings.
     pub fn dimensions(&self) -> usize {
-        let hidden = self.config.hidden_size as usize;
+        let hidden = self.config.hidden_size() as usize;
         self.truncate_dim.map_or(hidden, |width| width.min(hidden))
     }
 
@@ -333,12 +337,12 @@ impl SentenceEncoder {
         self.device
     }
 
-    /// The weights by the names of transformers' `BertModel` and `RobertaModel`; they share memory with the encoder's.
+    /// The weights by the names that they have in transformers; they share memory with the encoder's.
     ///
     /// # Panics
     /// If the encoder was not loaded as trainable.
     pub fn variables(&self) -> BTreeMap<String, Tensor> {
-        self.weights.vs().variables().into_iter().collect()
+        self.weights.variables().by_name()
     }
 
     /// Writes a checkpoint: a sentence-transformers directory with `card` as its model card, weights in f32. It appears
@@ -374,15 +378,12 @@ impl SentenceEncoder {
     }
 
     fn write_as(&self, dir: &Path, card: &str, kind: Kind) -> Result<(), Error> {
-        let architecture = match self.config.model_type {
-            ModelType::Bert => "BertModel",
-            ModelType::Roberta => "RobertaModel",
-        };
-        self.write_transformer(dir, card, self.variables(), kind, architecture)?;
+        let class = self.config.architecture().class;
+        self.write_transformer(dir, card, self.variables(), kind, class)?;
         let written = Written {
             pooling: self.pooling,
             normalize: self.normalize,
-            hidden: self.config.hidden_size,
+            hidden: self.config.hidden_size(),
             max_seq_length: self.tokenizer.max_seq_length(),
             lowercase: self.tokenizer.lowercase(),
             similarity: self.similarity,
@@ -398,18 +399,18 @@ impl SentenceEncoder {
         card: &str,
         weights: BTreeMap<String, Tensor>,
         kind: Kind,
-        architecture: &str,
+        class: &str,
     ) -> Result<(), Error> {
         let weights = weights.into_iter().map(|(name, variable)| (name, variable.detach().to_kind(kind)));
         write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
-        let mut config = self.config.clone();
-        config.other.insert("architectures".to_owned(), vec![architecture].into());
+        let mut config = Keys::from(self.config.clone());
+        config.insert("architectures".to_owned(), vec![class].into());
         // Of the weights that were read. Readers take a missing key for f32, which is what to compute in, however the
         // weights are stored.
-        config.other.remove("dtype");
-        config.other.remove("torch_dtype");
+        config.remove("dtype");
+        config.remove("torch_dtype");
         if kind != Kind::Float {
-            config.other.insert("dtype".to_owned(), "float32".into());
+            config.insert("dtype".to_owned(), "float32".into());
         }
         let path = dir.join("config.json");
         let text = serde_json::to_string_pretty(&config).expect("a configuration is JSON");

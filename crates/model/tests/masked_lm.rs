@@ -6,10 +6,7 @@ mod common;
 use std::{fs, process::Command};
 
 use common::{fixture, json, reference_python};
-use model::{
-    Alphabet, EncoderConfig, MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder, Tokenizer,
-    weights::read_safetensors,
-};
+use model::{MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder, weights::read_safetensors};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -124,18 +121,6 @@ print(json.dumps([type(model).__name__, loss.item(), AutoTokenizer.from_pretrain
     assert_eq!((&found[0], &found[2]), (&json!("RobertaForMaskedLM"), &json!("[MASK]")));
     let (mean, loss) = (guesses.loss / guesses.positions as f64, found[1].as_f64().unwrap());
     assert!((mean - loss).abs() < 1e-5 * loss, "{mean} here, {loss} there");
-}
-
-#[test]
-fn bert_has_no_head_of_robertas() {
-    let config: EncoderConfig = serde_json::from_str(
-        r#"{"model_type": "bert", "vocab_size": 60, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "intermediate_size": 16}"#,
-    )
-    .unwrap();
-    let tokenizer = Tokenizer::train(&["비가 온다.", "눈이 온다."], Alphabet::Syllables, 60, 16).unwrap();
-    let error = MaskedLanguageModel::from_scratch(config, tokenizer, Device::Cpu).unwrap_err();
-    assert!(error.to_string().contains("RoBERTa's"), "{error}");
 }
 
 #[test]

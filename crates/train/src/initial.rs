@@ -122,7 +122,7 @@ fn begin_as_average(
     else {
         return Ok(());
     };
-    let (hidden, vocab) = (shape.hidden_size as usize, tokenizer.vocab_size());
+    let (hidden, vocab) = (shape.hidden_size() as usize, tokenizer.vocab_size());
     let widest = vocab + averaging::BALANCE;
     ensure!(
         (averaging::BALANCE + 1..=widest).contains(&hidden),
@@ -133,7 +133,7 @@ fn begin_as_average(
     // All ranks begin with the first one's weights.
     if environment.ranks.is_first() {
         let tokens = cooccurrence::token_vectors(text.blocks()?, tokenizer, hidden - averaging::BALANCE)?;
-        averaging::initialize(weights, &tokens, shape.num_hidden_layers);
+        averaging::initialize(weights, &tokens, shape.architecture());
     }
     Ok(())
 }
@@ -168,11 +168,16 @@ fn fresh<T: AsRef<str>>(
             (tokenizer, rows)
         }
     };
-    shape.vocab_size = rows as i64;
-    if let Some(dropout) = config.dropout {
-        (shape.hidden_dropout_prob, shape.attention_probs_dropout_prob) = (dropout, dropout);
-    }
-    shape.pad_token_id = shape.pad_token_id.or(tokenizer.pad_token_id());
+    let settled = || {
+        if let (false, Some(padding)) = (shape.has("pad_token_id"), tokenizer.pad_token_id()) {
+            shape = shape.with("pad_token_id", padding)?;
+        }
+        if let Some(dropout) = config.dropout {
+            shape = shape.with_dropout(dropout)?;
+        }
+        shape.with("vocab_size", rows)
+    };
+    let shape = settled().map_err(|what: String| anyhow::anyhow!("model.scratch: {what}"))?;
     Ok((shape, tokenizer))
 }
 

@@ -3,11 +3,15 @@
 //! Own code, because the optimizer that tch wraps keeps its moments to itself, and a run that is to be resumed has to
 //! save them.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 use anyhow::{Context, ensure};
 use kernels::{AdamWStep, adamw, square_sum};
 use model::{
+    architecture::{Depth, Variable as Described},
     gradient,
     operators::{FusedStep, fused_adamw},
     slices,
@@ -72,14 +76,17 @@ impl AdamW {
     /// Optimizes `variables`, which are in f32 and on one device, and moves them and their gradients into its own tensors.
     ///
     /// # Panics
-    /// If a variable requires no gradient.
-    pub fn new(variables: BTreeMap<String, Tensor>, config: AdamWConfig) -> Self {
-        let layers = variables.keys().filter_map(|name| layer(name)).max().map_or(0, |last| last + 1);
+    /// If a variable requires no gradient, or is not described.
+    pub fn new(variables: BTreeMap<String, Tensor>, described: &[Described], config: AdamWConfig) -> Self {
+        let by_name: HashMap<&str, &Described> = described.iter().map(|one| (one.name.as_str(), one)).collect();
+        let layers = described.iter().map(|one| if let Depth::Layer(index) = one.depth { index + 1 } else { 0 }).max();
+        let layers = layers.unwrap_or_default() as i32;
         let device = variables.values().next().map_or(Device::Cpu, Tensor::device);
         let mut alike: BTreeMap<(bool, i32), Vec<(String, Tensor)>> = BTreeMap::new();
         for (name, variable) in variables {
-            let above = if config.layerwise_decay == 1.0 { 0 } else { layers_above(&name, layers) };
-            let group = (decays(&name), above);
+            let described = by_name[name.as_str()];
+            let above = if config.layerwise_decay == 1.0 { 0 } else { layers_above(described.depth, layers) };
+            let group = (described.role.decays(), above);
             alike.entry(group).or_default().push((name, variable));
         }
         let mut end = 0;
@@ -239,16 +246,11 @@ impl Variable {
 /// Variables begin at multiples of this many numbers, a line of a processor's cache.
 const ALIGNMENT: usize = 16;
 
-/// The number of the encoder's layer that a variable belongs to, counted from 0.
-fn layer(name: &str) -> Option<i32> {
-    name.split_once("encoder.layer.")?.1.split('.').next()?.parse().ok()
-}
-
-fn layers_above(name: &str, layers: i32) -> i32 {
-    match layer(name) {
-        Some(layer) => layers - 1 - layer,
-        None if name.contains("embeddings.") => layers,
-        None => 0, // a head
+fn layers_above(depth: Depth, layers: i32) -> i32 {
+    match depth {
+        Depth::Embeddings => layers,
+        Depth::Layer(index) => layers - 1 - index as i32,
+        Depth::Head => 0,
     }
 }
 
@@ -264,33 +266,35 @@ fn through_memory(tensor: &mut Tensor, work: impl FnOnce(&mut [f32])) {
     tch::no_grad(|| tensor.copy_(&Tensor::from_slice(&here).view_as(tensor)));
 }
 
-fn decays(name: &str) -> bool {
-    // A head's layer norm has another name than the encoder's.
-    !name.ends_with("bias") && !name.contains("LayerNorm") && !name.contains("layer_norm")
-}
-
 #[cfg(test)]
 mod tests {
+    use model::architecture::Role;
+
     use super::*;
+
+    fn one(name: &str, role: Role, depth: Depth, shape: &[i64]) -> Described {
+        Described { name: name.to_owned(), shape: shape.to_vec(), role, depth }
+    }
 
     #[test]
     fn each_layer_below_learns_at_the_decayed_rate() {
         let shares = [
-            ("roberta.embeddings.word_embeddings.weight", 0.25),
-            ("roberta.embeddings.LayerNorm.bias", 0.25),
-            ("roberta.encoder.layer.0.output.dense.weight", 0.5),
-            ("roberta.encoder.layer.1.output.dense.weight", 1.0),
-            ("lm_head.bias", 1.0),
+            ("table", Depth::Embeddings, 0.25),
+            ("first", Depth::Layer(0), 0.5),
+            ("second", Depth::Layer(1), 1.0),
+            ("head", Depth::Head, 1.0),
         ];
-        let variable = |(name, _): (&str, f64)| {
+        let described = shares.map(|(name, depth, _)| one(name, Role::Weight, depth, &[3]));
+        let variable = |(name, ..): (&str, _, _)| {
             let variable = Tensor::zeros([3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
             (variable.sum(Kind::Float)).backward(); // a gradient of 1
             (name.to_owned(), variable)
         };
         let variables: BTreeMap<String, Tensor> = shares.map(variable).into_iter().collect();
         let held = variables.iter().map(|(name, variable)| (name.clone(), variable.shallow_clone())).collect();
-        AdamW::new(held, AdamWConfig { layerwise_decay: 0.5, ..AdamWConfig::default() }).step(0.01, 1.0);
-        for (name, share) in shares {
+        let config = AdamWConfig { layerwise_decay: 0.5, ..AdamWConfig::default() };
+        AdamW::new(held, &described, config).step(0.01, 1.0);
+        for (name, _, share) in shares {
             // The first step of Adam is as long as the learning rate, whatever the gradient.
             let moved = -variables[name].double_value(&[0]);
             assert!((moved - 0.01 * share).abs() < 1e-6, "{name}: {moved}");
@@ -301,15 +305,19 @@ mod tests {
     #[test]
     fn both_kernels_take_the_same_steps() {
         tch::manual_seed(7);
-        let shapes: [(&str, &[i64]); 3] =
-            [("encoder.layer.0.weight", &[5, 7]), ("encoder.layer.1.bias", &[3]), ("encoder.layer.1.weight", &[33])];
-        let drawn = shapes.map(|(name, shape)| (name, Tensor::randn(shape, (Kind::Float, Device::Cpu))));
+        let described = [
+            one("0.weight", Role::Weight, Depth::Layer(0), &[5, 7]),
+            one("1.bias", Role::Bias, Depth::Layer(1), &[3]),
+            one("1.weight", Role::Weight, Depth::Layer(1), &[33]),
+        ];
+        let draw = |one: &Described| (one.name.clone(), Tensor::randn(&one.shape, (Kind::Float, Device::Cpu)));
+        let drawn = described.each_ref().map(draw);
         let config = AdamWConfig { layerwise_decay: 0.5, weight_decay: 0.1, ..AdamWConfig::default() };
         let begin = || {
-            let copy = |(name, drawn): &(&str, Tensor)| ((*name).to_owned(), drawn.copy().set_requires_grad(true));
+            let copy = |(name, drawn): &(String, Tensor)| (name.clone(), drawn.copy().set_requires_grad(true));
             let variables: BTreeMap<String, Tensor> = drawn.iter().map(copy).collect();
             let held: Vec<Tensor> = variables.values().map(Tensor::shallow_clone).collect();
-            (AdamW::new(variables, config), held)
+            (AdamW::new(variables, &described, config), held)
         };
         let ((mut ours, our_variables), (mut theirs, their_variables)) = (begin(), begin());
         for step in 1..=5 {

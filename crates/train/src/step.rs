@@ -90,7 +90,7 @@ pub(crate) fn backpropagate_whole(
     loss: impl FnOnce(&Tensor) -> Tensor,
 ) -> f64 {
     if sentences.is_empty() {
-        let _ = loss(&Tensor::zeros([0, encoder.config().hidden_size], (Kind::Float, encoder.device())));
+        let _ = loss(&Tensor::zeros([0, encoder.config().hidden_size()], (Kind::Float, encoder.device())));
         return 0.0;
     }
     let found = encoder.backpropagate(sentences, precision, dropout, loss);

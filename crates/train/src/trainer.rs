@@ -65,7 +65,7 @@ pub fn train(config: &Config, environment: &Environment) -> anyhow::Result<Repor
         layerwise_decay: config.layerwise_lr_decay,
         ..AdamWConfig::default()
     };
-    let mut optimizer = AdamW::new(task.variables(), optimizer_config);
+    let mut optimizer = AdamW::new(task.variables(), &task.described(), optimizer_config);
     let mut report = Report::new(config, environment, task.rows(), task.data_sha256()?, task.similarity_function());
     let (mut whole, mut window) = (Meter::start(), Meter::start()); // the epoch, and the steps since the last log
     environment.interrupt.wait_for_check();

@@ -50,7 +50,7 @@ fn run(encoder: &SentenceEncoder, steps: &Value, batch_size: usize) -> Vec<StepO
         weight_decay: value("weight_decay"),
         ..AdamWConfig::default()
     };
-    let mut optimizer = AdamW::new(encoder.variables(), config);
+    let mut optimizer = AdamW::new(encoder.variables(), &encoder.config().architecture().variables(), config);
     let schedule = LinearSchedule { warmup_steps: value("warmup_steps") as u64, total_steps: value("steps") as u64 };
     let max_grad_norm = Some(value("max_grad_norm"));
     let step_config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm, dropout: None };
@@ -76,7 +76,8 @@ fn no_step_is_taken_along_a_gradient_that_is_not_finite() {
     let before = copies();
     let mut batches = batches(&encoder, &steps["batches"][0], 8);
     batches[0].labels = &batches[0].labels * f64::NAN;
-    let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
+    let mut optimizer =
+        AdamW::new(encoder.variables(), &encoder.config().architecture().variables(), AdamWConfig::default());
     let config = StepConfig { loss: Loss::Mse, precision: Precision::F32, max_grad_norm: Some(1.0), dropout: None };
     let outcome = training_step(&encoder, &mut optimizer, &batches, 1e-3, &config, &Ranks::alone());
     assert!(!outcome.is_finite());
@@ -145,7 +146,8 @@ fn bf16_training_follows_f32() {
     let steps = json("steps.json");
     let losses = |precision| -> Vec<f64> {
         let encoder = encoder();
-        let mut optimizer = AdamW::new(encoder.variables(), AdamWConfig::default());
+        let mut optimizer =
+            AdamW::new(encoder.variables(), &encoder.config().architecture().variables(), AdamWConfig::default());
         let config = StepConfig { loss: Loss::Mse, precision, max_grad_norm: Some(1.0), dropout: None };
         let mut step = |rows| {
             training_step(&encoder, &mut optimizer, &batches(&encoder, rows, 8), 1e-3, &config, &Ranks::alone()).loss

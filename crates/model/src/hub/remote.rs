@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     files::{self, Folder, refuse_adapter, stays_below},
     layout::Layout,
-    weights::Weights,
+    weights,
 };
 
 /// Bytes of the longest listing that is read: a repository with a hundred thousand files.
@@ -93,7 +93,7 @@ impl<'a> Remote<'a> {
         let transformer = Layout::read(&dir).ok()?.transformer;
         let has = |name: &str| transformer.join(name).exists();
         let is_whole = has("config.json") && files::TOKENIZERS.into_iter().any(has);
-        (is_whole && Weights::open(&transformer).is_ok()).then_some(dir)
+        (is_whole && weights::are_whole(&transformer)).then_some(dir)
     }
 
     /// The file that names the commit of a branch.

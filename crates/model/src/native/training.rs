@@ -1,5 +1,5 @@
 //! Forward and backward pass of training on a processor: the same function as libtorch's autograd differentiates in
-//! [`Encoder::forward`](crate::encoder::Encoder::forward), with its gradient written out.
+//! [`Encoder::forward`](crate::torch::Encoder::forward), with its gradient written out.
 //!
 //! Products take their inputs in the format of the run; sums, norms, the residual stream and its gradient are f32. A weight
 //! is laid out right before the product that reads it. Dropout masks, attention weights and activations are made again in
@@ -15,7 +15,10 @@ use self::{
     dropouts::{Dropouts, drop_out},
     parameters::{Affine, Parameter},
 };
-use crate::{config::EncoderConfig, pooling::Pooling};
+use crate::{
+    architecture::{self, Architecture},
+    pooling::Pooling,
+};
 
 /// What a forward pass keeps for the backward pass, and memory for both, kept from step to step.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Tape {
     ids: Vec<(usize, usize)>, // (tokens): word and position
     sentences: Sentences,
     embedded: NormTape,
+    lowest: Vec<f32>, // (tokens, width of the embeddings): where it is not hidden, the projection's input
+    projected: Rows,  // the same
     layers: Vec<LayerTape>,
     hidden: Vec<f32>,       // (tokens, hidden)
     branch: Vec<f32>,       // (tokens, hidden)
@@ -48,15 +53,16 @@ struct LayerTape {
 }
 
 impl Tape {
-    pub(crate) fn new(config: &EncoderConfig, format: Format) -> Self {
-        let (hidden, intermediate) = (config.hidden_size as usize, config.intermediate_size as usize);
-        let layer = |_| LayerTape {
+    pub(crate) fn new(architecture: &Architecture, format: Format) -> Self {
+        let hidden = architecture.hidden as usize;
+        let intermediate = |layer: &architecture::Layer| layer.feed_forward.up.output as usize;
+        let layer = |layer: &architecture::Layer| LayerTape {
             input: Rows::new(format, hidden),
             qkv: Vec::new(),
             context: Rows::new(format, hidden),
             attended: NormTape::default(),
             middle: Rows::new(format, hidden),
-            pre: Rows::new(format, intermediate),
+            pre: Rows::new(format, intermediate(layer)),
             output: NormTape::default(),
         };
         Self {
@@ -64,14 +70,16 @@ impl Tape {
             ids: Vec::new(),
             sentences: Sentences::new([]),
             embedded: NormTape::default(),
-            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            lowest: Vec::new(),
+            projected: Rows::new(format, architecture.embeddings.words.width as usize),
+            layers: architecture.layers.iter().map(layer).collect(),
             hidden: Vec::new(),
             branch: Vec::new(),
             qkv: Vec::new(),
             intermediate: Vec::new(),
             narrow: Rows::new(format, hidden),
             triple: Rows::new(format, 3 * hidden),
-            wide: Rows::new(format, intermediate),
+            wide: Rows::new(format, architecture.layers.iter().map(intermediate).max().unwrap_or(0)),
             transposed: Rows::new(format, 0),
             factor: Factor::new(format),
         }
@@ -85,36 +93,38 @@ impl Tape {
     pub(crate) fn forward(
         &mut self,
         parameters: &Parameters,
-        config: &EncoderConfig,
+        architecture: &Architecture,
         sentences: &[Vec<i64>],
         seed: Option<u64>,
     ) {
-        let width = config.hidden_size as usize;
-        let heads = config.num_attention_heads as usize;
-        let eps = config.layer_norm_eps as f32;
-        let dropouts = Dropouts { config, seed };
-        let activation = kernels::Activation::from(config.hidden_act);
+        let width = architecture.hidden as usize;
+        let embeddings = &architecture.embeddings;
+        let dropouts = Dropouts { architecture, seed };
         self.sentences = Sentences::new(sentences.iter().map(Vec::len));
-        let words = sentences.iter().flat_map(|ids| ids.iter().copied().zip(config.position_ids(ids)));
+        let words = sentences.iter().flat_map(|ids| ids.iter().copied().zip(embeddings.position_ids(ids)));
         self.ids = words.map(|(id, position)| (id as usize, position as usize)).collect();
-        self.embed(parameters, width, eps, dropouts.embeddings());
+        self.embed(parameters, embeddings, dropouts.embeddings());
 
         let Self { hidden, branch, intermediate, wide, factor, .. } = self;
-        for (index, (layer, tape)) in parameters.layers.iter().zip(&mut self.layers).enumerate() {
+        let layers = parameters.layers.iter().zip(&architecture.layers).zip(&mut self.layers);
+        for (index, ((layer, architecture::Layer { attention: attends, feed_forward }), tape)) in layers.enumerate() {
             tape.input.encode(hidden);
-            let projections = [&layer.query, &layer.key, &layer.value];
+            let projections = layer.projections.each_ref();
             factor.pack_transposed(&projections.map(|affine| affine.weight.value), width);
             factor.multiply_bias(&tape.input, &projections.map(|affine| affine.bias.value).concat(), &mut tape.qkv);
+            let heads = attends.heads as usize;
             attention(self.format, &tape.qkv, &self.sentences, heads, dropouts.attention(index), branch);
             tape.context.encode(branch);
             linear(factor, &layer.attention_output, &tape.context, &mut tape.attended.normalized);
+            let eps = attends.norm.eps as f32;
             tape.attended.add(hidden, layer.attention_norm.values(), eps, dropouts.attended(index));
 
             tape.middle.encode(hidden);
-            linear(factor, &layer.intermediate, &tape.middle, intermediate);
+            linear(factor, &layer.up, &tape.middle, intermediate);
             tape.pre.encode(intermediate);
-            activation.apply(intermediate, wide);
-            linear(factor, &layer.output, wide, &mut tape.output.normalized);
+            kernels::Activation::from(feed_forward.activation).apply(intermediate, wide);
+            linear(factor, &layer.down, wide, &mut tape.output.normalized);
+            let eps = feed_forward.norm.eps as f32;
             tape.output.add(hidden, layer.output_norm.values(), eps, dropouts.output(index));
         }
     }
@@ -125,8 +135,7 @@ impl Tape {
     }
 
     /// Embeddings of the sentences that the forward pass saw, (sentences, hidden).
-    pub(crate) fn pool(&self, config: &EncoderConfig, pooling: Pooling) -> Vec<f32> {
-        let width = config.hidden_size as usize;
+    pub(crate) fn pool(&self, width: usize, pooling: Pooling) -> Vec<f32> {
         let ranges = self.sentences.ranges();
         let mut pooled = vec![0.0; ranges.len() * width];
         for (tokens, pooled) in ranges.zip(pooled.chunks_exact_mut(width)) {
@@ -136,8 +145,7 @@ impl Tape {
     }
 
     /// From the gradient with respect to the sentences' embeddings to that with respect to the tokens', (tokens, hidden).
-    pub(crate) fn pool_backward(&self, config: &EncoderConfig, pooling: Pooling, grad_pooled: &[f32]) -> Vec<f32> {
-        let width = config.hidden_size as usize;
+    pub(crate) fn pool_backward(&self, width: usize, pooling: Pooling, grad_pooled: &[f32]) -> Vec<f32> {
         let mut grad = vec![0.0; self.hidden.len()];
         for (tokens, grad_pooled) in self.sentences.ranges().zip(grad_pooled.chunks_exact(width)) {
             let tokens = tokens.start * width..tokens.end * width;
@@ -146,23 +154,31 @@ impl Tape {
         grad
     }
 
-    /// Word, position and token type embeddings summed, normalized, dropped.
-    fn embed(&mut self, parameters: &Parameters, width: usize, eps: f32, dropout: Option<Dropout>) {
-        let (words, positions) = (parameters.word_embeddings.value, parameters.position_embeddings.value);
-        let token_type = &parameters.token_type_embeddings.value[..width]; // a single sentence is all type 0
+    /// Word, position and token type embeddings summed, normalized, dropped and projected.
+    fn embed(&mut self, parameters: &Parameters, embeddings: &architecture::Embeddings, dropout: Option<Dropout>) {
+        let width = embeddings.words.width as usize;
+        let (words, positions) = (parameters.words.value, parameters.positions.value);
+        let untyped = vec![0.0; width];
+        // A single sentence is all type 0.
+        let token_type = parameters.token_types.as_ref().map_or(untyped.as_slice(), |table| &table.value[..width]);
         let norm = &parameters.embedding_norm;
-        let tokens = self.ids.len();
-        self.hidden.resize(tokens * width, 0.0);
-        self.hidden.fill(0.0);
-        self.embedded.normalized.resize(tokens * width, 0.0);
-        for (row, &(id, position)) in self.embedded.normalized.chunks_exact_mut(width).zip(&self.ids) {
+        let Self { ids, embedded, lowest, projected, hidden, factor, .. } = self;
+        embedded.normalized.resize(ids.len() * width, 0.0);
+        for (row, &(id, position)) in embedded.normalized.chunks_exact_mut(width).zip(&*ids) {
             let (word, position) = (&words[id * width..][..width], &positions[position * width..][..width]);
             for (x, ((word, position), token_type)) in row.iter_mut().zip(word.iter().zip(position).zip(token_type)) {
                 *x = word + token_type + position;
             }
         }
-        self.embedded.add(&mut self.hidden, norm.values(), eps, None);
-        drop_out(&mut self.hidden, width, dropout);
+        let sum = if parameters.projection.is_some() { &mut *lowest } else { &mut *hidden };
+        sum.clear();
+        sum.resize(ids.len() * width, 0.0);
+        embedded.add(sum, norm.values(), embeddings.norm.eps as f32, None);
+        drop_out(sum, width, dropout);
+        if let Some(projection) = &parameters.projection {
+            projected.encode(lowest);
+            linear(factor, projection, projected, hidden);
+        }
     }
 
     /// Adds the gradient of a loss to the parameters' gradients, given that with respect to the tokens' embeddings which
@@ -170,28 +186,29 @@ impl Tape {
     pub(crate) fn backward(
         &mut self,
         parameters: &mut Parameters,
-        config: &EncoderConfig,
+        architecture: &Architecture,
         seed: Option<u64>,
         mut grad: Vec<f32>, // of the residual stream
     ) {
-        let width = config.hidden_size as usize;
-        let heads = config.num_attention_heads as usize;
-        let dropouts = Dropouts { config, seed };
-        let activation = kernels::Activation::from(config.hidden_act);
+        let width = architecture.hidden as usize;
+        let dropouts = Dropouts { architecture, seed };
         let Self { format, branch, qkv, intermediate, narrow, triple, wide, transposed, factor, sentences, .. } = self;
-        for (index, (layer, tape)) in parameters.layers.iter_mut().zip(&mut self.layers).enumerate().rev() {
+        let layers = parameters.layers.iter_mut().zip(&architecture.layers).zip(&mut self.layers);
+        for (index, ((layer, described), tape)) in layers.enumerate().rev() {
+            let heads = described.attention.heads as usize;
+            let activation = kernels::Activation::from(described.feed_forward.activation);
             tape.output.backward(&mut grad, layer.output_norm.weight.value, layer.output_norm.grads());
             branch.clone_from(&grad);
             drop_out(branch, width, dropouts.output(index));
             tape.pre.decode(intermediate);
             activation.apply(intermediate, wide);
-            backward_weight(&mut [&mut layer.output], branch, wide, transposed, factor);
+            backward_weight(&mut [&mut layer.down], branch, wide, transposed, factor);
             narrow.encode(branch);
-            factor.pack(&[layer.output.weight.value], wide.width());
+            factor.pack(&[layer.down.weight.value], wide.width());
             factor.multiply(narrow, intermediate);
             activation.backward(intermediate, &tape.pre, wide);
-            backward_weight(&mut [&mut layer.intermediate], intermediate, &tape.middle, transposed, factor);
-            factor.pack(&[layer.intermediate.weight.value], width);
+            backward_weight(&mut [&mut layer.up], intermediate, &tape.middle, transposed, factor);
+            factor.pack(&[layer.up.weight.value], width);
             factor.multiply_add(wide, 0..wide.tokens(), &mut grad);
 
             tape.attended.backward(&mut grad, layer.attention_norm.weight.value, layer.attention_norm.grads());
@@ -202,24 +219,34 @@ impl Tape {
             factor.pack(&[layer.attention_output.weight.value], width);
             factor.multiply(narrow, branch); // now of the context
             attention_backward(*format, &tape.qkv, sentences, heads, dropouts.attention(index), branch, qkv);
-            let mut projections = [&mut layer.query, &mut layer.key, &mut layer.value];
+            let mut projections = layer.projections.each_mut();
             backward_weight(&mut projections, qkv, &tape.input, transposed, factor);
             triple.encode(qkv);
             factor.pack(&projections.map(|affine| affine.weight.value), width);
             factor.multiply_add(triple, 0..triple.tokens(), &mut grad);
         }
+        if let Some(projection) = &mut parameters.projection {
+            backward_weight(&mut [&mut *projection], &grad, &self.projected, transposed, factor);
+            narrow.encode(&grad);
+            factor.pack(&[projection.weight.value], self.projected.width());
+            factor.multiply(narrow, &mut self.lowest);
+            grad.clone_from(&self.lowest);
+        }
+        let width = architecture.embeddings.words.width as usize;
         drop_out(&mut grad, width, dropouts.embeddings());
         self.embedded.backward(&mut grad, parameters.embedding_norm.weight.value, parameters.embedding_norm.grads());
-        let padding = config.pad_token_id() as usize;
+        let padding = architecture.embeddings.padding as usize;
         for (&(id, position), grad) in self.ids.iter().zip(grad.chunks_exact(width)) {
             let add = |table: &mut Parameter, row: usize| {
                 table.grad[row * width..][..width].iter_mut().zip(grad).for_each(|(sum, x)| *sum += x);
             };
             if id != padding {
-                add(&mut parameters.word_embeddings, id); // torch.nn.Embedding: padding_idx has no gradient
+                add(&mut parameters.words, id); // torch.nn.Embedding: padding_idx has no gradient
             }
-            add(&mut parameters.position_embeddings, position);
-            add(&mut parameters.token_type_embeddings, 0);
+            add(&mut parameters.positions, position);
+            if let Some(token_types) = &mut parameters.token_types {
+                add(token_types, 0);
+            }
         }
     }
 }

@@ -8,11 +8,11 @@ use tch::{Device, Kind, Tensor};
 use super::SentenceEncoder;
 use crate::{
     native::training::{Parameters, Tape},
-    packed::PackedBatch,
     precision::Precision,
     runtime,
     similarity::normalized,
     slices,
+    torch::PackedBatch,
 };
 
 impl SentenceEncoder {
@@ -23,7 +23,7 @@ impl SentenceEncoder {
     /// If the encoder was not loaded as trainable.
     pub fn forward(&self, sentences: &[Vec<i64>], precision: Precision, train: bool) -> Tensor {
         let (encoder, _) = self.weights.trainable();
-        let batch = PackedBatch::new(sentences, &self.config, self.device);
+        let batch = PackedBatch::new(sentences, &self.config.architecture().embeddings, self.device);
         let hidden = encoder.forward(&batch, precision, train); // (tokens, hidden)
         let embeddings = self.pooling.forward(&hidden, &batch); // (sentences, hidden)
         if self.normalize { normalized(&embeddings) } else { embeddings }
@@ -50,13 +50,14 @@ impl SentenceEncoder {
             loss.backward();
             return loss.double_value(&[]);
         }
+        let width = self.config.hidden_size() as usize;
         self.native_pass(tape, sentences, format, dropout, |tape| {
-            let pooled = tape.pool(&self.config, self.pooling);
+            let pooled = tape.pool(width, self.pooling);
             let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);
             let loss = loss(&if self.normalize { normalized(&pooled) } else { pooled.shallow_clone() });
             loss.backward();
             let grad_pooled = copied(&pooled.grad());
-            (tape.pool_backward(&self.config, self.pooling, &grad_pooled), loss.double_value(&[]))
+            (tape.pool_backward(width, self.pooling, &grad_pooled), loss.double_value(&[]))
         })
     }
 
@@ -77,14 +78,15 @@ impl SentenceEncoder {
         let format = precision.format();
         if self.device != Device::Cpu || !Processor::current().is_vectorized() {
             runtime::manual_seed(dropout.unwrap_or_default());
-            let batch = PackedBatch::new(sentences, &self.config, self.device);
+            let batch = PackedBatch::new(sentences, &self.config.architecture().embeddings, self.device);
             let hidden = encoder.forward(&batch, precision, dropout.is_some());
             let loss = loss(&batch.restore_tokens(hidden));
             loss.backward();
             return loss.double_value(&[]);
         }
         self.native_pass(tape, sentences, format, dropout, |tape| {
-            let hidden = Tensor::from_slice(tape.tokens()).view((-1, self.config.hidden_size)).set_requires_grad(true);
+            let hidden =
+                Tensor::from_slice(tape.tokens()).view((-1, self.config.hidden_size())).set_requires_grad(true);
             let loss = loss(&hidden);
             loss.backward();
             (copied(&hidden.grad()), loss.double_value(&[]))
@@ -101,26 +103,26 @@ impl SentenceEncoder {
         dropout: Option<u64>,
         differentiate: impl FnOnce(&Tape) -> (Vec<f32>, f64),
     ) -> f64 {
-        let (variables, config) = (self.variables(), &self.config);
+        let (variables, architecture) = (self.variables(), self.config.architecture());
         let mut grads = variables.iter().map(|(name, variable)| (name.clone(), gradient(variable))).collect();
         let mut tape = tape.borrow_mut();
         let tape = match &mut *tape {
             Some(tape) if tape.format() == format => tape,
-            other => other.insert(Box::new(Tape::new(&self.config, format))),
+            other => other.insert(Box::new(Tape::new(architecture, format))),
         };
         {
             // SAFETY: `variables` and `grads` are handles of this function, and the tape has none; whoever has others (the
             // optimizer) runs before or after.
             #[allow(unsafe_code)]
-            let parameters = unsafe { Parameters::new(&variables, &mut grads, &self.config) };
+            let parameters = unsafe { Parameters::new(&variables, &mut grads, architecture) };
             // On a thread of the pool, here and below: from any other, every step would wake one and wait for it.
-            rayon::scope(|_| tape.forward(&parameters, config, sentences, dropout));
+            rayon::scope(|_| tape.forward(&parameters, architecture, sentences, dropout));
         }
         let (grad, loss) = differentiate(tape); // may read and write them
         // SAFETY: as above.
         #[allow(unsafe_code)]
-        let mut parameters = unsafe { Parameters::new(&variables, &mut grads, &self.config) };
-        rayon::scope(|_| tape.backward(&mut parameters, config, dropout, grad));
+        let mut parameters = unsafe { Parameters::new(&variables, &mut grads, architecture) };
+        rayon::scope(|_| tape.backward(&mut parameters, architecture, dropout, grad));
         loss
     }
 
@@ -130,7 +132,7 @@ impl SentenceEncoder {
     /// If the encoder was not loaded as trainable.
     pub(crate) fn encode_tokens(&self, sentences: &[Vec<i64>]) -> Tensor {
         let (encoder, _) = self.weights.trainable();
-        let batch = PackedBatch::new(sentences, &self.config, self.device);
+        let batch = PackedBatch::new(sentences, &self.config.architecture().embeddings, self.device);
         batch.restore_tokens(tch::no_grad(|| encoder.forward(&batch, Precision::F32, false)))
     }
 }

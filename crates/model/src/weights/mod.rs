@@ -15,9 +15,9 @@ use std::{
     sync::Arc,
 };
 
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{Device, Kind, Tensor};
 
-use crate::{config::EncoderConfig, error::Error, files, slices};
+use crate::{architecture::Architecture, error::Error, files, slices, torch::Variables};
 
 pub use self::safetensors::{read as read_safetensors, write as write_safetensors};
 
@@ -96,33 +96,29 @@ pub(crate) struct Weights {
     prefix: &'static str, // of the encoder's names
 }
 
+/// What stands before the names of an encoder that was saved with a head, beside its family's own: there are RoBERTas
+/// among the BERTs.
+const PREFIXES: [&str; 2] = ["roberta.", "bert."];
+
 impl Weights {
-    /// Opens the weights of a Hugging Face directory.
-    pub(crate) fn open(mut dir: &Path) -> Result<Self, Error> {
-        let found = files::weights(&mut dir, Path::new(""))?.ok_or_else(|| Error::invalid(dir, files::NO_WEIGHTS))?;
-        let path = dir.join(&found.first);
-        let mut entries = BTreeMap::new();
-        for file in if found.shards.is_empty() { vec![found.first] } else { found.shards } {
-            entries.extend(open_file(&dir.join(file))?);
-        }
-        let prefix = ["", "roberta.", "bert."]
-            .into_iter()
-            .find(|prefix| entries.keys().any(|name| name.starts_with(&format!("{prefix}embeddings."))))
-            .ok_or_else(|| {
-                Error::invalid(
-                    &path,
-                    "no encoder: expected tensors named `embeddings.…`, `roberta.embeddings.…` or `bert.embeddings.…`",
-                )
-            })?;
+    /// Opens the weights of a Hugging Face directory, in which there is an encoder.
+    pub(crate) fn open(dir: &Path, architecture: &Architecture) -> Result<Self, Error> {
+        let (path, entries) = index(dir)?;
+        let (words, own) = (architecture.embeddings.words.name(), architecture.prefix);
+        let (first, _) = words.split_once('.').unwrap_or((&words, ""));
+        let below = |prefix: &&str| entries.keys().any(|name| name.starts_with(&format!("{prefix}{first}.")));
+        let prefix = ["", own].into_iter().chain(PREFIXES).find(below).ok_or_else(|| {
+            Error::invalid(&path, format!("no encoder: expected tensors named `{first}.…` or `{own}{first}.…`"))
+        })?;
         Ok(Self { path, entries, prefix })
     }
 
     /// Refuses a configuration that asks for far more than the weights hold, before memory is taken for it.
-    pub(crate) fn check_size(&self, config: &EncoderConfig) -> Result<(), Error> {
+    pub(crate) fn check_size(&self, architecture: &Architecture) -> Result<(), Error> {
         // An expanded tensor repeats few numbers many times.
         let numbers = |entry: &Entry| entry.numel().min(entry.reach()).unwrap_or_default();
         let held: i128 = self.entries.values().map(|entry| i128::from(numbers(entry))).sum();
-        let asked = config.parameters();
+        let asked = architecture.parameters();
         // A tensor that is missing or misshapen is named later; this is about sizes that no machine has.
         if asked > 2 * held + (1 << 24) {
             return Err(Error::invalid(&self.path, format!("{held} parameters, expected {asked} by config.json")));
@@ -130,8 +126,8 @@ impl Weights {
         Ok(())
     }
 
-    /// Reads one of the encoder's tensors, in the number format that it was stored in. Names may carry a `roberta.` or
-    /// `bert.` prefix in the file.
+    /// Reads one of the encoder's tensors, in the number format that it was stored in. Names may carry a prefix such
+    /// as `roberta.` in the file.
     pub(crate) fn read(&self, name: &str, shape: &[i64]) -> Result<Tensor, Error> {
         let full = format!("{}{name}", self.prefix);
         let invalid = |what: String| Error::invalid(&self.path, format!("tensor `{full}` {what}"));
@@ -151,23 +147,37 @@ impl Weights {
         self.entries.contains_key(name)
     }
 
-    /// Fills every variable of `vs` by its very name, casting to its number format.
-    pub(crate) fn load_whole(mut self, vs: &VarStore) -> Result<(), Error> {
+    /// Fills every variable by its very name, casting to its number format.
+    pub(crate) fn load_whole(mut self, variables: &Variables) -> Result<(), Error> {
         self.prefix = "";
-        self.load_into(vs)
+        self.load_into(variables)
     }
 
-    /// Fills every variable of `vs`, casting to its number format. Tensors that `vs` does not ask for (heads) are ignored.
-    pub(crate) fn load_into(&self, vs: &VarStore) -> Result<(), Error> {
-        let mut variables: Vec<_> = vs.variables().into_iter().collect();
-        variables.sort_by(|a, b| a.0.cmp(&b.0));
-        for (name, mut variable) in variables {
+    /// Fills every variable, casting to its number format. Tensors that none asks for (heads) are ignored.
+    pub(crate) fn load_into(&self, variables: &Variables) -> Result<(), Error> {
+        for (name, mut variable) in variables.by_name() {
             let tensor = self.read(&name, &variable.size())?;
             let filled = tch::no_grad(|| variable.f_copy_(&tensor));
             filled.map_err(|error| Error::invalid(&self.path, format!("tensor `{name}`: {}", Error::from(error))))?;
         }
         Ok(())
     }
+}
+
+/// Whether a directory has weights, all files of them.
+pub(crate) fn are_whole(dir: &Path) -> bool {
+    index(dir).is_ok()
+}
+
+/// The tensors of a directory, and the file that messages name.
+fn index(mut dir: &Path) -> Result<(PathBuf, BTreeMap<String, Entry>), Error> {
+    let found = files::weights(&mut dir, Path::new(""))?.ok_or_else(|| Error::invalid(dir, files::NO_WEIGHTS))?;
+    let path = dir.join(&found.first);
+    let mut entries = BTreeMap::new();
+    for file in if found.shards.is_empty() { vec![found.first] } else { found.shards } {
+        entries.extend(open_file(&dir.join(file))?);
+    }
+    Ok((path, entries))
 }
 
 /// The name that the first BERT releases gave to a layer norm's tensor.

@@ -71,6 +71,9 @@ const SCRATCH_KEYS: [&str; 25] = [
     "architectures",
 ];
 
+/// Rows of the token embeddings until the tokenizer settles them: beyond any id of a padding token.
+const UNSETTLED: i64 = 1 << 30;
+
 /// Checks `[model]`.
 pub(super) fn read(raw: &RawConfig) -> anyhow::Result<ModelSource> {
     if let Some(length) = raw.model.max_seq_length {
@@ -128,7 +131,7 @@ pub(super) fn read(raw: &RawConfig) -> anyhow::Result<ModelSource> {
         }
         None => {
             ensure!(tokenizer.is_some(), "model.scratch.vocab_size is missing: the tokenizer to be trained needs it");
-            table.insert("vocab_size".to_owned(), 1.into()); // settled with the tokenizer
+            table.insert("vocab_size".to_owned(), UNSETTLED.into());
             None
         }
     };

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use model::architecture::Architecture;
 use tch::{Device, Kind, Tensor};
 
 use super::cooccurrence::TokenVectors;
@@ -25,11 +26,16 @@ const UNKNOWN: f64 = 1e-2;
 /// Entries that bring a row to its length.
 pub(super) const BALANCE: usize = 2;
 
-/// Sets the weights of an encoder of `layers` layers, whose hidden size is that of the vectors and `BALANCE` more.
-pub(super) fn initialize(weights_by_name: &BTreeMap<String, Tensor>, tokens: &TokenVectors, layers: i64) {
+/// Sets the weights of an encoder whose hidden size is that of the vectors and `BALANCE` more.
+pub(super) fn initialize(
+    weights_by_name: &BTreeMap<String, Tensor>,
+    tokens: &TokenVectors,
+    architecture: &Architecture,
+) {
     tch::no_grad(|| {
-        let variable = |name: &str| weights_by_name[name].shallow_clone();
-        let table = variable("embeddings.word_embeddings.weight");
+        let variable = |path: &str| weights_by_name[&format!("{path}.weight")].shallow_clone();
+        let embeddings = &architecture.embeddings;
+        let table = variable(&embeddings.words.path);
         let weights = SMOOTHING / (&tokens.frequencies + SMOOTHING); // (vocab)
         let centred = &tokens.vectors - tokens.vectors.mean_dim([1].as_slice(), true, Kind::Float);
         let width = tokens.vectors.size()[1];
@@ -42,16 +48,14 @@ pub(super) fn initialize(weights_by_name: &BTreeMap<String, Tensor>, tokens: &To
         let rows = Tensor::cat(&[&vectors, &rest, &-&rest], 1).to_device(table.device());
         table.narrow(0, 0, rows.size()[0]).copy_(&rows);
 
-        let positions = ["position", "token_type"].map(|kind| format!("embeddings.{kind}_embeddings.weight"));
-        let outputs = (0..layers).flat_map(|layer| {
-            ["attention.output", "output"].map(|part| format!("encoder.layer.{layer}.{part}.dense.weight"))
-        });
-        for name in positions.into_iter().chain(outputs) {
-            let _ = variable(&name).zero_();
+        let tables = [Some(&embeddings.positions), embeddings.token_types.as_ref()].into_iter().flatten();
+        let outputs = architecture.layers.iter().flat_map(|layer| [&layer.attention.output, &layer.feed_forward.down]);
+        for path in tables.map(|table| &table.path).chain(outputs.map(|affine| &affine.path)) {
+            let _ = variable(path).zero_();
         }
-        let last = format!("encoder.layer.{}.output.LayerNorm.weight", layers - 1); // a shape has at least one
+        let last = architecture.layers.last().expect("a shape has at least one layer");
         let balance = BALANCE as i64;
-        let _ = variable(&last).narrow(0, table.size()[1] - balance, balance).zero_();
+        let _ = variable(&last.feed_forward.norm.path).narrow(0, table.size()[1] - balance, balance).zero_();
     });
 }
 
@@ -78,7 +82,7 @@ mod tests {
         let vectors = &vectors / vectors.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt();
         let frequencies = Tensor::rand([vocab], (Kind::Float, Device::Cpu)).pow_tensor_scalar(8.0) * 0.1 + 1e-6;
         let tokens = TokenVectors { vectors, frequencies };
-        initialize(&encoder.variables(), &tokens, 2);
+        initialize(&encoder.variables(), &tokens, encoder.config().architecture());
 
         let ids = tokenizer.encode(&sentences).unwrap();
         let found = encoder.forward(&ids, Precision::F32, false);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context, ensure};
 use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, write_pairs};
 use ground::hex;
-use model::{Precision, SentenceEncoder, SimilarityFunction, similarity_matrix};
+use model::{Precision, SentenceEncoder, SimilarityFunction, architecture::Variable, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
@@ -212,6 +212,10 @@ fn tokenize(
 impl Task for Contrastive {
     fn variables(&self) -> BTreeMap<String, Tensor> {
         self.encoder.variables()
+    }
+
+    fn described(&self) -> Vec<Variable> {
+        self.encoder.config().architecture().variables()
     }
 
     fn steps_per_epoch(&self) -> u64 {

@@ -12,7 +12,9 @@ use data::Dataset;
 use eval::LABEL_SCALE;
 use ground::hex;
 use model::{
-    Precision, SentenceEncoder, SimilarityFunction, similarity_matrix, slices,
+    Precision, SentenceEncoder, SimilarityFunction,
+    architecture::Variable,
+    similarity_matrix, slices,
     weights::{read_safetensors, write_safetensors},
 };
 use rand::seq::SliceRandom;
@@ -262,6 +264,10 @@ fn grouped(neighbours: &[Vec<usize>], size: usize, rng: &mut ChaCha8Rng) -> Vec<
 impl Task for Distillation {
     fn variables(&self) -> BTreeMap<String, Tensor> {
         self.encoder.variables()
+    }
+
+    fn described(&self) -> Vec<Variable> {
+        self.encoder.config().architecture().variables()
     }
 
     fn steps_per_epoch(&self) -> u64 {

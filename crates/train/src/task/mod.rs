@@ -9,7 +9,7 @@ mod similarity;
 use std::{collections::BTreeMap, path::Path};
 
 use data::Dataset;
-use model::SimilarityFunction;
+use model::{SimilarityFunction, architecture::Variable};
 use tch::Tensor;
 
 use self::{
@@ -35,6 +35,9 @@ use crate::{
 pub(crate) trait Task {
     /// The weights by name; they share memory with the model's.
     fn variables(&self) -> BTreeMap<String, Tensor>;
+
+    /// What they are.
+    fn described(&self) -> Vec<Variable>;
 
     /// Optimizer steps of an epoch.
     fn steps_per_epoch(&self) -> u64;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::ensure;
 use data::{Dataset, write_pairs};
-use model::{SentenceEncoder, SimilarityFunction};
+use model::{SentenceEncoder, SimilarityFunction, architecture::Variable};
 use tch::Tensor;
 
 use super::{EpochOrder, Step, StepPlace, Task, order::steps};
@@ -79,6 +79,10 @@ impl Similarity {
 impl Task for Similarity {
     fn variables(&self) -> BTreeMap<String, Tensor> {
         self.encoder.variables()
+    }
+
+    fn described(&self) -> Vec<Variable> {
+        self.encoder.config().architecture().variables()
     }
 
     fn steps_per_epoch(&self) -> u64 {

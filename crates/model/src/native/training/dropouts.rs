@@ -2,12 +2,12 @@
 
 use kernels::Dropout;
 
-use crate::config::EncoderConfig;
+use crate::architecture::Architecture;
 
 /// Dropout of one pass; each place that drops has a mask of its own.
 #[derive(Clone, Copy)]
 pub(super) struct Dropouts<'a> {
-    pub(super) config: &'a EncoderConfig,
+    pub(super) architecture: &'a Architecture,
     pub(super) seed: Option<u64>,
 }
 
@@ -19,19 +19,19 @@ impl Dropouts<'_> {
     }
 
     pub(super) fn embeddings(&self) -> Option<Dropout> {
-        self.of(self.config.hidden_dropout_prob, 0)
+        self.of(self.architecture.embeddings_dropout, 0)
     }
 
     pub(super) fn attention(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.config.attention_probs_dropout_prob, 3 * layer + 1)
+        self.of(self.architecture.layers[layer].attention.weights_dropout, 3 * layer + 1)
     }
 
     pub(super) fn attended(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.config.hidden_dropout_prob, 3 * layer + 2)
+        self.of(self.architecture.layers[layer].attention.output_dropout, 3 * layer + 2)
     }
 
     pub(super) fn output(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.config.hidden_dropout_prob, 3 * layer + 3)
+        self.of(self.architecture.layers[layer].feed_forward.dropout, 3 * layer + 3)
     }
 }
 

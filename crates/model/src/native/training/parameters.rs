@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 
 use crate::{
-    config::EncoderConfig,
+    architecture::{self, Architecture},
     slices::{values, values_mut},
 };
 
@@ -34,22 +34,21 @@ impl Affine<'_> {
 }
 
 pub(super) struct LayerParameters<'a> {
-    pub(super) query: Affine<'a>,
-    pub(super) key: Affine<'a>,
-    pub(super) value: Affine<'a>,
+    pub(super) projections: [Affine<'a>; 3], // to queries, keys and values
     pub(super) attention_output: Affine<'a>,
     pub(super) attention_norm: Affine<'a>,
-    pub(super) intermediate: Affine<'a>,
-    pub(super) output: Affine<'a>,
+    pub(super) up: Affine<'a>,
+    pub(super) down: Affine<'a>,
     pub(super) output_norm: Affine<'a>,
 }
 
 /// The encoder's variables with their gradients.
 pub(crate) struct Parameters<'a> {
-    pub(super) word_embeddings: Parameter<'a>,
-    pub(super) position_embeddings: Parameter<'a>,
-    pub(super) token_type_embeddings: Parameter<'a>,
+    pub(super) words: Parameter<'a>,
+    pub(super) positions: Parameter<'a>,
+    pub(super) token_types: Option<Parameter<'a>>,
     pub(super) embedding_norm: Affine<'a>,
+    pub(super) projection: Option<Affine<'a>>,
     pub(super) layers: Vec<LayerParameters<'a>>,
 }
 
@@ -63,41 +62,34 @@ impl<'a> Parameters<'a> {
     pub(crate) unsafe fn new(
         variables: &'a BTreeMap<String, Tensor>,
         grads: &'a mut BTreeMap<String, Tensor>,
-        config: &EncoderConfig,
+        architecture: &Architecture,
     ) -> Self {
         let mut grads: BTreeMap<&str, &mut Tensor> =
             grads.iter_mut().map(|(name, grad)| (name.as_str(), grad)).collect();
-        let mut parameter = |name: String| Parameter {
-            // SAFETY: the caller's, of this and the next.
-            value: unsafe { values(&variables[&name]) },
-            grad: unsafe { values_mut(grads.remove(name.as_str()).expect("a gradient for each variable")) },
-        };
-        let mut affine = |path: String| Affine {
-            weight: parameter(format!("{path}.weight")),
-            bias: parameter(format!("{path}.bias")),
-        };
-        let embedding_norm = affine("embeddings.LayerNorm".to_owned());
-        let mut layer = |index: i64| {
-            let mut affine = |name: &str| affine(format!("encoder.layer.{index}.{name}"));
-            LayerParameters {
-                query: affine("attention.self.query"),
-                key: affine("attention.self.key"),
-                value: affine("attention.self.value"),
-                attention_output: affine("attention.output.dense"),
-                attention_norm: affine("attention.output.LayerNorm"),
-                intermediate: affine("intermediate.dense"),
-                output: affine("output.dense"),
-                output_norm: affine("output.LayerNorm"),
+        let mut parameter = |path: &str, what: &str| {
+            let name = format!("{path}.{what}");
+            Parameter {
+                // SAFETY: the caller's, of this and the next.
+                value: unsafe { values(&variables[&name]) },
+                grad: unsafe { values_mut(grads.remove(name.as_str()).expect("a gradient for each variable")) },
             }
         };
-        let layers = (0..config.num_hidden_layers).map(&mut layer).collect();
-        let mut table = |name: &str| parameter(format!("embeddings.{name}.weight"));
-        Self {
-            word_embeddings: table("word_embeddings"),
-            position_embeddings: table("position_embeddings"),
-            token_type_embeddings: table("token_type_embeddings"),
-            embedding_norm,
-            layers,
-        }
+        let embeddings = &architecture.embeddings;
+        let words = parameter(&embeddings.words.path, "weight");
+        let positions = parameter(&embeddings.positions.path, "weight");
+        let token_types = embeddings.token_types.as_ref().map(|table| parameter(&table.path, "weight"));
+        let mut affine = |path: &str| Affine { weight: parameter(path, "weight"), bias: parameter(path, "bias") };
+        let embedding_norm = affine(&embeddings.norm.path);
+        let projection = embeddings.projection.as_ref().map(|projection| affine(&projection.path));
+        let layer = |architecture::Layer { attention, feed_forward }: &architecture::Layer| LayerParameters {
+            projections: attention.projections.each_ref().map(|projection| affine(&projection.path)),
+            attention_output: affine(&attention.output.path),
+            attention_norm: affine(&attention.norm.path),
+            up: affine(&feed_forward.up.path),
+            down: affine(&feed_forward.down.path),
+            output_norm: affine(&feed_forward.norm.path),
+        };
+        let layers = architecture.layers.iter().map(layer).collect();
+        Self { words, positions, token_types, embedding_norm, projection, layers }
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context, ensure};
 use data::{BlockPlace, Dataset, Exclusion, TextBlocks, TextFile};
 use ground::hex;
-use model::{Guesses, MaskedBatch, MaskedLanguageModel, Precision};
+use model::{Guesses, MaskedBatch, MaskedLanguageModel, Precision, architecture::Variable};
 use sha2::{Digest, Sha256};
 use tch::Tensor;
 
@@ -115,6 +115,10 @@ impl Masked {
 impl Task for Masked {
     fn variables(&self) -> BTreeMap<String, Tensor> {
         self.model.variables()
+    }
+
+    fn described(&self) -> Vec<Variable> {
+        self.model.architecture().masked_variables()
     }
 
     fn steps_per_epoch(&self) -> u64 {

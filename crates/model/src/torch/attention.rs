@@ -1,53 +1,47 @@
 //! Multi-head self-attention over the sentences of a packed batch.
 
-use tch::{TchError, Tensor, nn};
+use tch::Tensor;
 
-use crate::{
-    config::EncoderConfig,
+use super::{
     linear::{LayerNorm, Linear},
-    operators::packed_attention,
     packed::{PackedBatch, Packing, Run, Starts},
+    variables::Variables,
 };
+use crate::{architecture, operators::packed_attention};
 
 /// Self-attention with its output product, residual and layer norm. Source: transformers, `RobertaAttention`.
 #[derive(Debug)]
 pub(crate) struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    projections: [Linear; 3], // to queries, keys and values
     output: Linear,
-    layer_norm: LayerNorm,
+    norm: LayerNorm,
     heads: i64,
-    attention_dropout: f64,
-    hidden_dropout: f64,
+    weights_dropout: f64,
+    output_dropout: f64,
 }
 
 impl Attention {
-    pub(crate) fn new(path: nn::Path, config: &EncoderConfig) -> Result<Self, TchError> {
-        let hidden = config.hidden_size;
-        let (this, output) = (&path / "self", &path / "output");
-        Ok(Self {
-            query: Linear::new(&this / "query", hidden, hidden)?,
-            key: Linear::new(&this / "key", hidden, hidden)?,
-            value: Linear::new(&this / "value", hidden, hidden)?,
-            output: Linear::new(&output / "dense", hidden, hidden)?,
-            layer_norm: LayerNorm::new(&output / "LayerNorm", hidden, config.layer_norm_eps)?,
-            heads: config.num_attention_heads,
-            attention_dropout: config.attention_probs_dropout_prob,
-            hidden_dropout: config.hidden_dropout_prob,
-        })
+    pub(crate) fn new(variables: &Variables, attention: &architecture::Attention) -> Self {
+        Self {
+            projections: attention.projections.each_ref().map(|affine| Linear::new(variables, affine)),
+            output: Linear::new(variables, &attention.output),
+            norm: LayerNorm::new(variables, &attention.norm),
+            heads: attention.heads,
+            weights_dropout: attention.weights_dropout,
+            output_dropout: attention.output_dropout,
+        }
     }
 
     /// (tokens, hidden) to (tokens, hidden); a token attends to the tokens of its own sentence.
     pub(crate) fn forward(&self, hidden: &Tensor, batch: &PackedBatch, train: bool) -> Tensor {
-        let (query, key, value) = (self.query.forward(hidden), self.key.forward(hidden), self.value.forward(hidden));
+        let [query, key, value] = self.projections.each_ref().map(|projection| projection.forward(hidden));
         let attend = |run: &Run| self.attend(&run.view(&query), &run.view(&key), &run.view(&value), train);
         let context = match &batch.packing {
             Packing::Starts(starts) => self.attend_packed([&query, &key, &value], starts, self.dropout(train)),
             Packing::Runs { runs, .. } => Tensor::cat(&runs.iter().map(attend).collect::<Vec<_>>(), 0),
         }; // (tokens, hidden)
-        let output = self.output.forward(&context).dropout(self.hidden_dropout, train);
-        self.layer_norm.forward(&(output + hidden))
+        let output = self.output.forward(&context).dropout(self.output_dropout, train);
+        self.norm.forward(&(output + hidden))
     }
 
     /// Attention within sentences of equal length, (sentences, length, hidden) each, to (sentences · length, hidden).
@@ -95,14 +89,16 @@ impl Attention {
     }
 
     fn dropout(&self, train: bool) -> f64 {
-        if train { self.attention_dropout } else { 0.0 }
+        if train { self.weights_dropout } else { 0.0 }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::{Device, Kind};
+
     use super::*;
-    use tch::{Device, Kind, nn::VarStore};
+    use crate::EncoderConfig;
 
     #[test]
     fn padded_sentences_attend_to_their_own_tokens_as_packed_ones() {
@@ -113,10 +109,12 @@ mod tests {
         .unwrap();
         tch::manual_seed(7);
         let sentences = [vec![5, 6, 7], vec![8], vec![2, 3, 4, 1], vec![9, 1]];
-        let batch = PackedBatch::new(&sentences, &config, Device::Cpu);
+        let batch = PackedBatch::new(&sentences, &config.architecture().embeddings, Device::Cpu);
         let Packing::Runs { runs, .. } = &batch.packing else { panic!("a processor works on runs") };
         let starts = Starts::new(&[vec![8], vec![9, 1], vec![5, 6, 7], vec![2, 3, 4, 1]], Device::Cpu);
-        let attention = Attention::new(VarStore::new(Device::Cpu).root(), &config).unwrap();
+        let described = &config.architecture().layers[0].attention;
+        let variables = Variables::new(&config.architecture().variables(), Device::Cpu).unwrap();
+        let attention = Attention::new(&variables, described);
         let packed = [(); 3].map(|()| Tensor::randn([10, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true));
         let weights = Tensor::randn([10, 16], (Kind::Float, Device::Cpu));
         let [query, key, value] = packed.each_ref();

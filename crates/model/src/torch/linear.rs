@@ -3,7 +3,10 @@
 //! Their weights are cast to the number format of their input, which costs nothing where they have it already. So
 //! training in bf16 keeps f32 weights and casts each once per step, and inference casts once at load.
 
-use tch::{TchError, Tensor, nn};
+use tch::Tensor;
+
+use super::variables::Variables;
+use crate::architecture;
 
 /// y = x Wᵀ + b.
 #[derive(Debug)]
@@ -13,8 +16,8 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub(crate) fn new(path: nn::Path, input: i64, output: i64) -> Result<Self, TchError> {
-        Ok(Self { weight: path.f_zeros("weight", &[output, input])?, bias: path.f_zeros("bias", &[output])? })
+    pub(crate) fn new(variables: &Variables, affine: &architecture::Affine) -> Self {
+        Self { weight: variables.get(&affine.path, "weight"), bias: variables.get(&affine.path, "bias") }
     }
 
     /// (tokens, in) to (tokens, out).
@@ -33,8 +36,9 @@ pub(crate) struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(crate) fn new(path: nn::Path, hidden: i64, eps: f64) -> Result<Self, TchError> {
-        Ok(Self { weight: path.f_ones("weight", &[hidden])?, bias: path.f_zeros("bias", &[hidden])?, eps })
+    pub(crate) fn new(variables: &Variables, norm: &architecture::Norm) -> Self {
+        let get = |what: &str| variables.get(&norm.path, what);
+        Self { weight: get("weight"), bias: get("bias"), eps: norm.eps }
     }
 
     /// (tokens, hidden) to (tokens, hidden).
@@ -47,5 +51,15 @@ impl LayerNorm {
             self.eps,
             true,
         )
+    }
+}
+
+/// A function of each number.
+pub(crate) fn activate(activation: crate::config::Activation, xs: &Tensor) -> Tensor {
+    use crate::config::Activation;
+    match activation {
+        Activation::Gelu => xs.gelu("none"),
+        Activation::GeluTanh => xs.gelu("tanh"),
+        Activation::Relu => xs.relu(),
     }
 }

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::config::EncoderConfig;
+use crate::architecture::Embeddings;
 
 /// Neighbouring sentences of equal length within a packed batch: a dense (sentences, length) block of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +56,10 @@ pub(crate) struct Starts {
 
 impl PackedBatch {
     /// Packs tokenized sentences, none of them empty.
-    pub fn new(sentences: &[Vec<i64>], config: &EncoderConfig, device: Device) -> Self {
+    pub fn new(sentences: &[Vec<i64>], embeddings: &Embeddings, device: Device) -> Self {
         let are_equal = sentences.windows(2).all(|two| two[0].len() == two[1].len());
         if device.is_cuda() && !are_equal {
-            return Self::in_order(sentences, config, device);
+            return Self::in_order(sentences, embeddings, device);
         }
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|&index| sentences[index].len()); // stable: equal lengths keep the caller's order
@@ -75,13 +75,13 @@ impl PackedBatch {
             end += length;
         }
         let packed = order.iter().map(|&index| sentences[index].as_slice());
-        let (input_ids, position_ids) = ids(packed, config, device);
+        let (input_ids, position_ids) = ids(packed, embeddings, device);
         let restore = Tensor::from_slice(&restore).to_device(device);
         Self { input_ids, position_ids, packing: Packing::Runs { runs, order, restore } }
     }
 
-    fn in_order(sentences: &[Vec<i64>], config: &EncoderConfig, device: Device) -> Self {
-        let (input_ids, position_ids) = ids(sentences.iter().map(Vec::as_slice), config, device);
+    fn in_order(sentences: &[Vec<i64>], embeddings: &Embeddings, device: Device) -> Self {
+        let (input_ids, position_ids) = ids(sentences.iter().map(Vec::as_slice), embeddings, device);
         Self { input_ids, position_ids, packing: Packing::Starts(Starts::new(sentences, device)) }
     }
 
@@ -107,11 +107,11 @@ impl PackedBatch {
 }
 
 /// Token and position ids of sentences, one after the other: (T) each.
-fn ids<'a>(sentences: impl Iterator<Item = &'a [i64]>, config: &EncoderConfig, device: Device) -> (Tensor, Tensor) {
+fn ids<'a>(sentences: impl Iterator<Item = &'a [i64]>, embeddings: &Embeddings, device: Device) -> (Tensor, Tensor) {
     let (mut input_ids, mut position_ids) = (Vec::new(), Vec::new());
     for ids in sentences {
         input_ids.extend_from_slice(ids);
-        position_ids.extend(config.position_ids(ids));
+        position_ids.extend(embeddings.position_ids(ids));
     }
     let on_device = |ids: &[i64]| Tensor::from_slice(ids).to_device(device);
     (on_device(&input_ids), on_device(&position_ids))
@@ -168,16 +168,17 @@ mod tests {
     use super::*;
     use crate::pooling::Pooling;
 
-    fn config(family: &str) -> EncoderConfig {
-        serde_json::from_str(&format!(
+    fn embeddings(family: &str) -> Embeddings {
+        let config: crate::EncoderConfig = serde_json::from_str(&format!(
             r#"{{"model_type": "{family}", "vocab_size": 10, "hidden_size": 4, "num_hidden_layers": 1,
                 "num_attention_heads": 1, "intermediate_size": 4}}"#
         ))
-        .unwrap()
+        .unwrap();
+        config.architecture().embeddings.clone()
     }
 
     fn pack(sentences: &[Vec<i64>]) -> PackedBatch {
-        PackedBatch::new(sentences, &config("bert"), Device::Cpu)
+        PackedBatch::new(sentences, &embeddings("bert"), Device::Cpu)
     }
 
     fn values(tensor: &Tensor) -> Vec<i64> {
@@ -186,7 +187,8 @@ mod tests {
 
     #[test]
     fn sentences_of_equal_length_stand_together_without_padding() {
-        let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3, 4], vec![9]], &config("bert"), Device::Cpu);
+        let batch =
+            PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3, 4], vec![9]], &embeddings("bert"), Device::Cpu);
         assert_eq!(values(&batch.input_ids), [8, 9, 5, 6, 7, 2, 3, 4]);
         assert_eq!(values(&batch.position_ids), [0, 0, 0, 1, 2, 0, 1, 2]);
         let Packing::Runs { runs, .. } = &batch.packing else { panic!("a processor works on runs") };
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_callers_order_is_restored() {
-        let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3]], &config("bert"), Device::Cpu);
+        let batch = PackedBatch::new(&[vec![5, 6, 7], vec![8], vec![2, 3]], &embeddings("bert"), Device::Cpu);
         let lengths = Tensor::from_slice(&[1i64, 2, 3]); // packed order
         assert_eq!(values(&batch.restore_order(lengths)), [3, 1, 2]);
     }
@@ -204,7 +206,7 @@ mod tests {
     fn by_their_starts_sentences_are_pooled_as_by_their_runs() {
         let sentences = [vec![5, 6, 5], vec![8], vec![2, 3, 4], vec![9, 9]]; // the largest may stand there twice
         let runs = pack(&sentences);
-        let starts = PackedBatch::in_order(&sentences, &config("bert"), Device::Cpu);
+        let starts = PackedBatch::in_order(&sentences, &embeddings("bert"), Device::Cpu);
         let table = Tensor::randn([10, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let weights = Tensor::randn([4, 4], (Kind::Float, Device::Cpu));
         for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
@@ -222,14 +224,14 @@ mod tests {
     #[test]
     fn the_callers_order_of_tokens_is_restored() {
         let sentences = [vec![5, 6, 7], vec![8], vec![2, 3], vec![9]];
-        let batch = PackedBatch::new(&sentences, &config("bert"), Device::Cpu);
+        let batch = PackedBatch::new(&sentences, &embeddings("bert"), Device::Cpu);
         assert_eq!(values(&batch.restore_tokens(batch.input_ids.shallow_clone())), sentences.concat());
     }
 
     #[test]
     fn roberta_positions_start_after_the_padding_id_and_skip_padding_in_the_text() {
         // transformers: create_position_ids_from_input_ids(torch.tensor([[0, 5, 1, 6, 2]]), padding_idx=1)
-        let batch = PackedBatch::new(&[vec![0, 5, 1, 6, 2]], &config("roberta"), Device::Cpu);
+        let batch = PackedBatch::new(&[vec![0, 5, 1, 6, 2]], &embeddings("roberta"), Device::Cpu);
         assert_eq!(values(&batch.position_ids), [2, 3, 1, 4, 5]);
     }
 }

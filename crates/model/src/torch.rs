@@ -1,0 +1,17 @@
+//! The encoder on libtorch: on GPUs, on processors without the instructions that the kernels need, and what training
+//! differentiates there. Nothing outside this room knows how it computes.
+
+mod attention;
+mod embeddings;
+mod encoder;
+mod layer;
+mod linear;
+mod packed;
+mod variables;
+
+pub use self::{encoder::Encoder, packed::PackedBatch};
+pub(crate) use self::{
+    linear::{LayerNorm, Linear, activate},
+    packed::{Packing, Run, Starts},
+    variables::Variables,
+};

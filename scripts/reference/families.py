@@ -1,0 +1,76 @@
+"""A tiny masked language model of every family: its encoder's mean embeddings, its loss, and the norms of its gradients."""
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
+
+from files import float32, write_json
+from masked import backpropagate, hide, pad
+from tiny_models import pooled
+
+# Keys beside the vocabulary's: an odd number of layers and widths that nothing divides by chance. The tokenizer is that of
+# the RoBERTa beside them, whose padding token is 1.
+FAMILIES = {
+    "electra": {"model_type": "electra", "embedding_size": 10, "hidden_size": 24, "num_hidden_layers": 3},
+    "electra-unprojected": {"model_type": "electra", "embedding_size": 24, "hidden_size": 24, "num_hidden_layers": 1},
+    "distilbert": {"model_type": "distilbert", "dim": 24, "n_layers": 3, "n_heads": 4, "hidden_dim": 40},
+    "xlm-roberta": {"model_type": "xlm-roberta", "hidden_size": 24, "num_hidden_layers": 1},
+    "camembert": {"model_type": "camembert", "hidden_size": 24, "num_hidden_layers": 1, "layer_norm_eps": 1e-5},
+}
+BERTS = {"num_attention_heads": 4, "intermediate_size": 40}
+COMMON = {"max_position_embeddings": 66, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+
+
+def make(tokenizer_of: Path, fixtures: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_of)
+    batch = hide(tokenizer)
+    expected = {}
+    for seed, (name, keys) in enumerate(FAMILIES.items()):
+        sizes = COMMON if keys["model_type"] == "distilbert" else COMMON | BERTS
+        config = AutoConfig.for_model(vocab_size=len(tokenizer), **sizes | keys)
+        model = AutoModelForMaskedLM.from_config(config, attn_implementation="eager")
+        randomize(model, seed)
+        model.save_pretrained(fixtures / name)
+        (fixtures / name / "generation_config.json").unlink(missing_ok=True)
+        clean(fixtures / name / "config.json")
+        ids, mask = pad(batch["sequences"], config.pad_token_id)
+        with torch.no_grad():
+            hidden = model.eval().base_model(input_ids=ids, attention_mask=mask).last_hidden_state
+        result = backpropagate(model, batch)
+        gradients = {name: parameter.grad.norm().item() for name, parameter in named(model)}
+        expected[name] = {
+            "class": type(model.base_model).__name__,
+            "mean": float32(pooled(hidden, mask)["mean"]),
+            "loss": result["loss"],
+            "gradients": gradients,
+        }
+    write_json(fixtures / "families.json", {"batch": batch, "families": expected})
+
+
+def named(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
+    """Those that learned; one that two names share has that of the table or of the head's own bias."""
+    tied = (".decoder.", "vocab_projector.weight", "generator_lm_head.weight")
+    everything = model.named_parameters(remove_duplicate=False)
+    return [(name, value) for name, value in everything if value.grad is not None and not any(part in name for part in tied)]
+
+
+def randomize(model: torch.nn.Module, seed: int) -> None:
+    """Weights wide enough that embeddings differ; biases and norms that are not 0 and 1."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    norms = {
+        id(module.weight) for module in model.modules() if "norm" in type(module).__name__.lower() and module.weight is not None
+    }
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            scale = 0.6 if "word_embeddings" in name else 0.2
+            parameter.copy_((1.0 if id(parameter) in norms else 0.0) + scale * noise)
+
+
+def clean(path: Path) -> None:
+    """The version of transformers is no part of a model."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("transformers_version", None)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
