@@ -3,7 +3,9 @@
 #![allow(missing_docs)] // criterion's macros document nothing
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use kernels::{Activation, AdamWStep, Factor, Format, Linear, Rows, Sentences, adamw, attention, attention_backward};
+use kernels::{
+    Activation, AdamWStep, Attention, Factor, Format, Linear, Rows, Sentences, adamw, attention, attention_backward,
+};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -59,7 +61,9 @@ fn attentions(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(sentences.tokens() as u64));
         let (mut context, mut grad_qkv) = (Vec::new(), Vec::new());
         group.bench_function("forward", |bencher| {
-            bencher.iter(|| attention(Format::F32, &qkv, &sentences, HEADS, None, &mut context));
+            bencher.iter(|| {
+                attention(Format::F32, &qkv, &sentences, &Attention::plain(HEADS, HIDDEN / HEADS), None, &mut context)
+            });
         });
         group.bench_function("backward", |bencher| {
             bencher.iter(|| attention_backward(Format::F32, &qkv, &sentences, HEADS, None, &grad, &mut grad_qkv));

@@ -2,7 +2,10 @@
 
 use crate::{
     rows::Rows,
-    vector::{gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative, relu, relu_derivative},
+    vector::{
+        gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative, relu, relu_derivative, silu, silu_derivative, tanh,
+        tanh_derivative,
+    },
 };
 
 /// A function of each number.
@@ -14,6 +17,10 @@ pub enum Activation {
     GeluTanh,
     /// max(x, 0).
     Relu,
+    /// x · σ(x).
+    Silu,
+    /// tanh x.
+    Tanh,
 }
 
 impl Activation {
@@ -24,6 +31,8 @@ impl Activation {
             Activation::Gelu => gelu(row),
             Activation::GeluTanh => gelu_tanh(row),
             Activation::Relu => relu(row),
+            Activation::Silu => silu(row),
+            Activation::Tanh => tanh(row),
         }
     }
 
@@ -33,6 +42,22 @@ impl Activation {
             matrix,
             #[inline(always)]
             |_, row| self.row(row),
+        );
+    }
+
+    /// The function of the first half of each row, times the second half: (tokens, 2 · width) to (tokens, width), taken up
+    /// by `out`; what `matrix` held is lost.
+    pub fn gate(self, matrix: &mut [f32], out: &mut Rows) {
+        let width = out.width();
+        out.encode_parts(
+            matrix,
+            2 * width,
+            #[inline(always)]
+            |row| {
+                let (values, gates) = row.split_at_mut(width);
+                self.row(values);
+                values.iter_mut().zip(gates).for_each(|(value, gate)| *value *= *gate);
+            },
         );
     }
 
@@ -55,6 +80,8 @@ impl Activation {
             Activation::Gelu => encode!(gelu_derivative),
             Activation::GeluTanh => encode!(gelu_tanh_derivative),
             Activation::Relu => encode!(relu_derivative),
+            Activation::Silu => encode!(silu_derivative),
+            Activation::Tanh => encode!(tanh_derivative),
         }
     }
 }

@@ -41,12 +41,12 @@ mod vectorize;
 
 pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw, square_sum};
-pub use attention::{Sentences, attention, attention_backward};
+pub use attention::{Attention, Relative, Rotary, Sentences, attention, attention_backward, prepare_heads};
 pub use dropout::Dropout;
 pub use factor::Factor;
 pub use format::Format;
 pub use linear::Linear;
-pub use norm::{LayerNorm, NormTape};
+pub use norm::{Norm, NormTape, embed};
 pub use processor::{Level, Processor, VARIABLE};
 pub use rows::Rows;
 pub use scan::{scan, scan_bf16, scan_int8};

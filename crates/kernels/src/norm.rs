@@ -1,4 +1,4 @@
-//! Layer norms over whole matrices, with the sums before them; forward and backward.
+//! Norms over whole matrices, with the sums before them; forward, and of layer norms backward.
 
 use rayon::prelude::*;
 
@@ -6,25 +6,36 @@ use crate::{
     dropout::Dropout,
     rows::Rows,
     sums::sum_rows,
-    vector::{layer_norm, layer_norm_backward, normalize},
+    vector::{layer_norm, layer_norm_backward, normalize, rms_norm},
     vectorize::vectorize,
 };
 
 /// Rows that one thread works on in a go.
 const FEW: usize = 8;
 
-/// A layer norm's parameters, for inference.
+/// A norm's parameters, for inference.
 #[derive(Debug)]
-pub struct LayerNorm {
+pub struct Norm {
     /// (width).
     pub weight: Vec<f32>,
-    /// (width).
+    /// (width), zero where there is none.
     pub bias: Vec<f32>,
-    /// Added to the variance.
+    /// Added to the variance, or to the mean square.
     pub eps: f32,
+    /// Whether the mean is taken away first, as layer norm does; root mean square norm does not.
+    pub is_centred: bool,
 }
 
-impl LayerNorm {
+impl Norm {
+    #[inline(always)]
+    pub(crate) fn row(&self, row: &mut [f32]) {
+        if self.is_centred {
+            layer_norm(row, &self.weight, &self.bias, self.eps);
+        } else {
+            rms_norm(row, &self.weight, self.eps);
+        }
+    }
+
     /// The norm of `matrix`, (tokens, width), and what skipped the layer before it, in place, and taken up by `out`.
     pub fn add(&self, matrix: &mut [f32], residual: &[f32], out: &mut Rows) {
         let width = self.weight.len();
@@ -33,26 +44,61 @@ impl LayerNorm {
             #[inline(always)]
             |index, row| {
                 row.iter_mut().zip(&residual[index * width..]).for_each(|(x, residual)| *x += residual);
-                layer_norm(row, &self.weight, &self.bias, self.eps);
+                self.row(row);
             },
         );
     }
 
-    /// The norm of the sums of two tables' rows, each (rows, width), of which `ids` are the numbers: (tokens, width), and
-    /// taken up by `out`.
-    pub fn embed(&self, tables: [&[f32]; 2], ids: &[(usize, usize)], hidden: &mut Vec<f32>, out: &mut Rows) {
-        let width = self.weight.len();
-        hidden.resize(ids.len() * width, 0.0);
-        out.encode_with(
+    /// Adds a branch to the residual stream `hidden`, (tokens, width) each, whose norm is taken up by `out`; what `branch`
+    /// held is lost.
+    pub fn add_before(&self, hidden: &mut [f32], branch: &mut [f32], out: &mut Rows) {
+        out.encode_beside(
+            branch,
             hidden,
             #[inline(always)]
-            |index, row| {
-                let (first, second) = (&tables[0][ids[index].0 * width..], &tables[1][ids[index].1 * width..]);
-                row.iter_mut().zip(first.iter().zip(second)).for_each(|(x, (first, second))| *x = first + second);
-                layer_norm(row, &self.weight, &self.bias, self.eps);
+            |branch, hidden| {
+                hidden.iter_mut().zip(&*branch).for_each(|(hidden, branch)| *hidden += branch);
+                branch.copy_from_slice(hidden);
+                self.row(branch);
             },
         );
     }
+
+    /// The norm of `matrix`, (tokens, width), in place, and taken up by `out`.
+    pub fn encode(&self, matrix: &mut [f32], out: &mut Rows) {
+        out.encode_with(
+            matrix,
+            #[inline(always)]
+            |_, row| self.row(row),
+        );
+    }
+
+    /// The norm of (tokens, width), in place.
+    pub fn apply(&self, matrix: &mut [f32]) {
+        matrix.par_chunks_exact_mut(self.weight.len()).with_min_len(FEW).for_each(|row| {
+            vectorize(
+                #[inline(always)]
+                || self.row(row),
+            );
+        });
+    }
+}
+
+/// The sums of rows of tables, each (rows, width): one of `tables[0]` for the first number of each of `ids`, and where there
+/// is a second table, one for the second: (tokens, width).
+pub fn embed(tables: &[&[f32]], width: usize, ids: &[(usize, usize)], hidden: &mut Vec<f32>) {
+    hidden.resize(ids.len() * width, 0.0);
+    hidden.par_chunks_exact_mut(width).zip(ids).with_min_len(FEW).for_each(|(row, &(first, second))| {
+        vectorize(
+            #[inline(always)]
+            || {
+                row.copy_from_slice(&tables[0][first * width..][..width]);
+                if let Some(table) = tables.get(1) {
+                    row.iter_mut().zip(&table[second * width..]).for_each(|(x, second)| *x += second);
+                }
+            },
+        );
+    });
 }
 
 /// What a layer norm keeps in training.

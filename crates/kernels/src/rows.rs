@@ -83,6 +83,37 @@ impl Rows {
         );
     }
 
+    /// Takes up the first numbers of longer rows of `apart` numbers, after `transform` has changed each row in place.
+    pub(crate) fn encode_parts(&mut self, matrix: &mut [f32], apart: usize, transform: impl Fn(&mut [f32]) + Sync) {
+        let width = self.width;
+        self.take_up(
+            matrix.par_chunks_exact_mut(apart),
+            #[inline(always)]
+            |_, row| {
+                transform(&mut *row);
+                &row[..width]
+            },
+        );
+    }
+
+    /// Takes up rows of `scratch`, which `transform` makes of them and of those of another matrix, which it may change.
+    pub(crate) fn encode_beside(
+        &mut self,
+        scratch: &mut [f32],
+        other: &mut [f32],
+        transform: impl Fn(&mut [f32], &mut [f32]) + Sync,
+    ) {
+        let rows = scratch.par_chunks_exact_mut(self.width).zip(other.par_chunks_exact_mut(self.width));
+        self.take_up(
+            rows,
+            #[inline(always)]
+            |_, (row, other)| {
+                transform(&mut *row, other);
+                row
+            },
+        );
+    }
+
     /// Takes up what `finish` makes of each row.
     fn take_up<'a, R: Send>(
         &mut self,

@@ -6,8 +6,9 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    Activation, Dropout, Factor, Format, LayerNorm, Level, Linear, NormTape, Processor, Rows, Sentences, VARIABLE,
-    adamw, add_column_sums, attention, attention_backward, product::Product, square_sum,
+    Activation, Attention, Dropout, Factor, Format, Level, Linear, Norm, NormTape, Processor, Relative, Rotary, Rows,
+    Sentences, VARIABLE, adamw, add_column_sums, attention, attention_backward, embed, prepare_heads, product::Product,
+    square_sum,
 };
 
 /// Runs all tests of this crate again in processes that use no more than a level, each that the processor has. That of AMX
@@ -37,7 +38,9 @@ fn no_vectorized_function_of_the_program_calls_what_is_not_vectorized() {
     }
     // So that they are in the program, whatever its tests use.
     std::hint::black_box((Activation::apply as fn(_, _, _), Activation::backward as fn(_, _, _, _)));
-    std::hint::black_box((LayerNorm::add as fn(_, _, _, _), LayerNorm::embed as fn(_, _, _, _, _)));
+    std::hint::black_box((Norm::add as fn(_, _, _, _), Norm::add_before as fn(_, _, _, _)));
+    std::hint::black_box((Norm::encode as fn(_, _, _), Norm::apply as fn(_, _), Activation::gate as fn(_, _, _)));
+    std::hint::black_box((prepare_heads as fn(_, _, _, _, _), embed as fn(_, _, _, _)));
     std::hint::black_box((NormTape::add as fn(_, _, _, _, _), NormTape::backward as fn(_, _, _, _)));
     std::hint::black_box((Dropout::apply as fn(_, _, _), add_column_sums as fn(_, _, _, _)));
     std::hint::black_box((adamw as fn(_, _, _, _, _), square_sum as fn(_) -> _, Factor::multiply as fn(_, _, _)));
@@ -312,7 +315,7 @@ fn attention_and_its_gradient_are_their_definition_within_each_sentence() {
         let rounded = Product::new(Format::Bf16).has_instruction();
         for (format, tolerance) in [(Format::F32, 2e-5), (Format::Bf16, if rounded { 0.3 } else { 2e-5 })] {
             let (mut context, mut grad_qkv) = (Vec::new(), Vec::new());
-            attention(format, &qkv, &sentences, heads, None, &mut context);
+            attention(format, &qkv, &sentences, &Attention::plain(heads, head), None, &mut context);
             attention_backward(format, &qkv, &sentences, heads, None, &grad, &mut grad_qkv);
             let (worst, worst_grad) = (worst(&context, &expected), worst(&grad_qkv, &expected_grad));
             assert!(
@@ -323,6 +326,123 @@ fn attention_and_its_gradient_are_their_definition_within_each_sentence() {
     }
 }
 
+/// What one query gives its keys, in f64: causal, windowed, of heads that share keys, and with relative positions.
+fn context_in_f64(
+    qkv: &[f32],
+    attention: &Attention,
+    relative: Option<[&[f32]; 2]>,
+    row: &dyn Fn(i64) -> usize,
+) -> Vec<f64> {
+    let Attention { heads, kv_heads, head, is_causal, window, .. } = *attention;
+    let length = qkv.len() / attention.width();
+    let part = |token: usize, place: usize| &qkv[token * attention.width() + place * head..][..head];
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let scale = 1.0 / ((head * if relative.is_some() { 3 } else { 1 }) as f64).sqrt();
+    let mut context = Vec::new();
+    for query in 0..length {
+        for index in 0..heads {
+            let shared = index * kv_heads / heads;
+            let weight = |key: usize| {
+                let behind = key as i64 - query as i64;
+                if is_causal && behind > 0 || window.is_some_and(|window| behind.unsigned_abs() as usize > window) {
+                    return 0.0;
+                }
+                let (q, k) = (part(query, index), part(key, heads + shared));
+                let mut score = dot(q, k);
+                if let Some([keys, queries]) = relative {
+                    let row = (row(-behind) * heads + index) * head;
+                    score += dot(q, &keys[row..][..head]) + dot(k, &queries[row..][..head]);
+                }
+                (score * scale).exp()
+            };
+            let weights: Vec<f64> = (0..length).map(weight).collect();
+            let sum: f64 = weights.iter().sum();
+            context.extend((0..head).map(|column| {
+                let values = (0..length).map(|key| f64::from(part(key, heads + kv_heads + shared)[column]));
+                weights.iter().zip(values).map(|(weight, value)| weight * value).sum::<f64>() / sum
+            }));
+        }
+    }
+    context
+}
+
+#[test]
+fn attention_that_sees_less_or_knows_distances_is_its_definition() {
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    let plain = Attention::plain(2, 8);
+    let shapes = [
+        Attention { is_causal: true, ..plain },
+        Attention { window: Some(0), ..plain },
+        Attention { window: Some(3), heads: 4, ..plain },
+        Attention { window: Some(64), ..plain },
+        Attention { window: Some(20), is_causal: true, heads: 4, kv_heads: 2, head: 16, ..plain },
+        Attention { heads: 6, kv_heads: 2, ..plain },
+    ];
+    let rounded = Product::new(Format::Bf16).has_instruction();
+    for attention_of in shapes {
+        for length in [1, 47, 65, 130, 700] {
+            let qkv = random(&mut rng, length * attention_of.width());
+            let expected = context_in_f64(&qkv, &attention_of, None, &|_| 0);
+            for (format, tolerance) in [(Format::F32, 2e-5), (Format::Bf16, if rounded { 0.05 } else { 2e-5 })] {
+                let mut context = Vec::new();
+                attention(format, &qkv, &Sentences::new([length]), &attention_of, None, &mut context);
+                let worst = worst(&context, &expected);
+                assert!(worst < tolerance, "{format:?} {attention_of:?} {length}: {worst}");
+            }
+        }
+    }
+    // Distances up to 100 have rows of their own, those beyond share the last: 202 rows, so more than one strip.
+    let row = |distance: i64| (distance + 101).clamp(0, 201) as usize;
+    let (heads, head, longest) = (plain.heads, plain.head, 300);
+    let buckets: Vec<u32> = (1 - longest..longest).map(|distance| row(distance) as u32).collect();
+    let [keys, queries] = [(); 2].map(|()| random(&mut rng, 202 * heads * head));
+    let relative = Relative::new(Format::F32, heads, Some(&keys), Some(&queries), buckets);
+    let attention_of = Attention { relative: Some(&relative), ..plain };
+    for length in [1, 20, 48, 130, 300] {
+        let qkv = random(&mut rng, length * plain.width());
+        let expected = context_in_f64(&qkv, &plain, Some([&keys, &queries]), &row);
+        let mut context = Vec::new();
+        attention(Format::F32, &qkv, &Sentences::new([length]), &attention_of, None, &mut context);
+        let worst = worst(&context, &expected);
+        assert!(worst < 2e-5, "{length}: {worst}");
+    }
+}
+
+#[test]
+fn heads_are_turned_to_their_positions_by_their_norms() {
+    let mut rng = ChaCha8Rng::seed_from_u64(14);
+    let (heads, kv_heads, head) = (3, 1, 6);
+    let weights = [(); 2].map(|()| random(&mut rng, head));
+    let norms = weights.clone().map(|weight| Norm { weight, bias: vec![0.0; head], eps: 1e-6, is_centred: false });
+    let before = random(&mut rng, 2 * (heads + 2 * kv_heads) * head);
+    let mut qkv = before.clone();
+    let positions = [5, 900];
+    prepare_heads(&mut qkv, [heads, kv_heads, head], Some(&norms), Some(&Rotary::new(1e4, head, 901)), &positions);
+    let mut expected = Vec::new();
+    for (row, position) in before.chunks_exact((heads + 2 * kv_heads) * head).zip(positions) {
+        for (index, part) in row.chunks_exact(head).enumerate() {
+            let part: Vec<f64> = part.iter().map(|x| f64::from(*x)).collect();
+            if index >= heads + kv_heads {
+                expected.extend(part);
+                continue;
+            }
+            let root = (part.iter().map(|x| x * x).sum::<f64>() / head as f64 + 1e-6).sqrt();
+            let weight = &weights[usize::from(index >= heads)];
+            let normed: Vec<f64> = part.iter().zip(weight).map(|(x, weight)| x / root * f64::from(*weight)).collect();
+            let angle = |pair: usize| position as f64 * 1e4f64.powf(-2.0 * pair as f64 / head as f64);
+            let half = head / 2;
+            let turned = |pair: usize, sign: f64, other: usize, own: usize| {
+                let (sine, cosine) = angle(pair).sin_cos();
+                normed[own] * cosine + sign * normed[other] * sine
+            };
+            expected.extend((0..half).map(|pair| turned(pair, -1.0, pair + half, pair)));
+            expected.extend((0..half).map(|pair| turned(pair, 1.0, pair, pair + half)));
+        }
+    }
+    let worst = worst(&qkv, &expected);
+    assert!(worst < 1e-4, "{worst}"); // an angle of 900 has 3e-5 of rounding
+}
+
 /// Mean weights of a sentence whose scores are all equal: of one head, of which the values tell which keys were kept.
 #[test]
 fn attentions_dropout_is_the_same_backward_and_in_every_part_of_a_long_sentence() {
@@ -331,7 +451,7 @@ fn attentions_dropout_is_the_same_backward_and_in_every_part_of_a_long_sentence(
     let dropout = Dropout::new(0.25, 11);
     let qkv: Vec<f32> = (0..length).flat_map(|_| [0.0, 0.0, 1.0]).collect();
     let (mut context, mut grad_qkv) = (Vec::new(), Vec::new());
-    attention(Format::F32, &qkv, &sentences, 1, dropout, &mut context);
+    attention(Format::F32, &qkv, &sentences, &Attention::plain(1, 1), dropout, &mut context);
     // Each is the mean of 700 numbers that are 0 or 4/3.
     let mean = context.iter().sum::<f32>() / length as f32;
     assert!((mean - 1.0).abs() < 0.01, "{mean}");
@@ -350,7 +470,8 @@ fn layer_norm_is_its_definition() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     for len in [1, 15, 16, 32, 770] {
         let (row, residual) = (random(&mut rng, len), random(&mut rng, len));
-        let norm = LayerNorm { weight: random(&mut rng, len), bias: random(&mut rng, len), eps: 1e-5 };
+        let (weight, bias) = (random(&mut rng, len), random(&mut rng, len));
+        let norm = Norm { weight, bias, eps: 1e-5, is_centred: true };
         let sum: Vec<f64> = row.iter().zip(&residual).map(|(x, y)| f64::from(*x) + f64::from(*y)).collect();
         let mean = sum.iter().sum::<f64>() / len as f64;
         let variance = sum.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / len as f64;

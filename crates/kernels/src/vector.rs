@@ -72,6 +72,15 @@ pub(crate) fn layer_norm(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32
     }
 }
 
+/// The row over its root mean square, times weight, in place. Source: Zhang, Sennrich, Root Mean Square Layer Normalization
+/// (2019).
+#[inline(always)]
+pub(crate) fn rms_norm(row: &mut [f32], weight: &[f32], eps: f32) {
+    let square = sum(row, |sum, x| x.mul_add(x, sum)) / row.len() as f32;
+    let scale = 1.0 / (square + eps).sqrt();
+    row.iter_mut().zip(weight).for_each(|(x, weight)| *x *= scale * weight);
+}
+
 /// The row without its mean, over its deviation, in place; returns 1 / deviation.
 #[inline(always)]
 pub(crate) fn normalize(row: &mut [f32], eps: f32) -> f32 {
@@ -132,6 +141,41 @@ pub(crate) fn gelu_tanh_derivative(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn relu_derivative(x: f32) -> f32 {
     if x > 0.0 { 1.0 } else { 0.0 }
+}
+
+/// x · σ(x), in place. Source: `torch.nn.functional.silu`.
+#[inline(always)]
+pub(crate) fn silu(row: &mut [f32]) {
+    row.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x));
+}
+
+/// Derivative of [`silu`].
+#[inline(always)]
+pub(crate) fn silu_derivative(x: f32) -> f32 {
+    let share = 1.0 / (1.0 + exp(-x));
+    share * (x * (1.0 - share) + 1.0)
+}
+
+/// tanh x, in place.
+#[inline(always)]
+pub(crate) fn tanh(row: &mut [f32]) {
+    row.iter_mut().for_each(|x| *x = tanh_of(*x));
+}
+
+#[inline(always)]
+fn tanh_of(x: f32) -> f32 {
+    // Near 0 the difference below would have no digit left: x − x³/3 + 2x⁵/15.
+    let square = x * x;
+    let series = x * polynomial(square, [2.0 / 15.0, -1.0 / 3.0, 1.0]);
+    let share = 1.0 - 2.0 / (1.0 + exp(2.0 * x));
+    if square < 0.01 { series } else { share }
+}
+
+/// Derivative of [`tanh`].
+#[inline(always)]
+pub(crate) fn tanh_derivative(x: f32) -> f32 {
+    let value = tanh_of(x);
+    1.0 - value * value
 }
 
 /// max(x, 0), in place.

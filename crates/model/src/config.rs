@@ -24,6 +24,12 @@ pub enum Activation {
     /// max(x, 0).
     #[serde(rename = "relu")]
     Relu,
+    /// x · σ(x).
+    #[serde(rename = "silu", alias = "swish")]
+    Silu,
+    /// tanh x.
+    #[serde(rename = "tanh")]
+    Tanh,
 }
 
 /// Configuration of an encoder: the keys of its `config.json`, and what they describe.

@@ -4,8 +4,12 @@
 //! published weights join `scripts/interchange`.
 
 mod bert;
+mod deberta_v2;
 mod distilbert;
 mod electra;
+mod modernbert;
+mod qwen3;
+mod rotary;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -26,20 +30,62 @@ pub(crate) struct Family {
 }
 
 /// All that are read.
-const FAMILIES: [Family; 6] =
-    [bert::BERT, bert::ROBERTA, bert::XLM_ROBERTA, bert::CAMEMBERT, electra::ELECTRA, distilbert::DISTILBERT];
+const FAMILIES: [Family; 9] = [
+    bert::BERT,
+    bert::ROBERTA,
+    bert::XLM_ROBERTA,
+    bert::CAMEMBERT,
+    electra::ELECTRA,
+    distilbert::DISTILBERT,
+    deberta_v2::DEBERTA_V2,
+    modernbert::MODERNBERT,
+    qwen3::QWEN3,
+];
+
+/// Published encoders that are not read, and what reading them would take.
+const NOT_READ: [(&str, &str); 10] = [
+    ("albert", "ALBERT's layers share their weights"),
+    ("deberta", "DeBERTa's first version projects otherwise; its second and third are read, as deberta-v2"),
+    ("gemma3_text", "Gemma 3 scales its embeddings and has norms on both sides of each part"),
+    ("mistral", "of decoders, Qwen3's alone are read"),
+    ("mpnet", "MPNet adds a bias to attention by buckets of distance"),
+    (
+        "new",
+        "gte's weights belong to code of its own, which is not executed: rotated and gated layers under other names",
+    ),
+    ("nomic_bert", "nomic's weights belong to code of its own, which is not executed: rotated and gated layers"),
+    ("qwen2", "of decoders, Qwen3's alone are read"),
+    ("roformer", "RoFormer rotates queries and keys in neighbouring pairs"),
+    ("t5", "T5 adds a bias to attention by buckets of distance"),
+];
+
+/// Keys by which other models compute something else.
+const OF_OTHERS: [&str; 8] = [
+    "attention_multiplier",
+    "attn_logit_softcapping",
+    "embedding_multiplier",
+    "final_logit_softcapping",
+    "num_experts",
+    "query_pre_attn_scalar",
+    "residual_multiplier",
+    "use_bidirectional_attention",
+];
 
 /// The family that `model_type` names.
 pub(crate) fn of(keys: &Keys) -> Result<&'static Family, String> {
     let known = || FAMILIES.iter().map(|family| family.model_type).collect::<Vec<_>>().join(", ");
-    match keys.get("model_type") {
-        Some(Value::String(name)) => FAMILIES
-            .iter()
-            .find(|family| family.model_type == name)
-            .ok_or_else(|| format!("model_type `{name}` is not supported, expected one of {}", known())),
-        Some(other) => Err(format!("model_type is {other}, expected one of {}", known())),
-        None => Err(format!("missing field `model_type`, expected one of {}", known())),
+    let name = match keys.get("model_type") {
+        Some(Value::String(name)) => name,
+        Some(other) => return Err(format!("model_type is {other}, expected one of {}", known())),
+        None => return Err(format!("missing field `model_type`, expected one of {}", known())),
+    };
+    if let Some(family) = FAMILIES.iter().find(|family| family.model_type == name) {
+        return Ok(family);
     }
+    Err(match NOT_READ.iter().find(|(other, _)| other == name) {
+        Some((_, why)) => format!("model_type `{name}` is not supported: {why}; expected one of {}", known()),
+        None => format!("model_type `{name}` is not supported, expected one of {}", known()),
+    })
 }
 
 /// A family's keys by their types; what does not concern the encoder is kept.
@@ -49,6 +95,10 @@ trait Config: Serialize + DeserializeOwned {
 }
 
 fn read<C: Config>(keys: Keys) -> Result<(Keys, Architecture), String> {
+    let is_given = |key: &&&str| keys.get(**key).is_some_and(|value| !value.is_null() && *value != Value::Bool(false));
+    if let Some(key) = OF_OTHERS.iter().find(is_given) {
+        return Err(format!("{key} is not supported: it changes what an encoder of this family computes"));
+    }
     let config: C = serde_path_to_error::deserialize(Value::Object(keys)).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.inner());
         if path == "." { inner.to_string() } else { format!("{path}: {inner}") }

@@ -24,6 +24,8 @@ pub(crate) fn initialize(variables: &Variables, described: &[Variable], range: f
 /// Sets the padding token's embedding to 0.
 pub(crate) fn clear_padding(variables: &Variables, embeddings: &Embeddings) {
     tch::no_grad(|| {
-        let _ = variables.get(&embeddings.words.path, "weight").get(embeddings.padding).zero_();
+        if let Some(padding) = embeddings.padding {
+            let _ = variables.get(&embeddings.words.path, "weight").get(padding).zero_();
+        }
     });
 }

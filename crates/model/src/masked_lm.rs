@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, ops::Range, path::Path};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::{
-    architecture::Architecture,
-    config::{Activation, EncoderConfig},
+    architecture::{Architecture, MaskedHead},
+    config::EncoderConfig,
     error::Error,
     files::refuse_adapter,
     init,
@@ -18,7 +18,7 @@ use crate::{
     precision::Precision,
     sentence_encoder::{Options, SentenceEncoder},
     tokenizer::Tokenizer,
-    torch::{LayerNorm, Linear, Variables, activate},
+    torch::{Linear, Norm, Variables, activate},
     weights::Weights,
 };
 
@@ -66,31 +66,34 @@ pub struct MaskedLanguageModel {
 
 #[derive(Debug)]
 struct Head {
+    described: MaskedHead,
     variables: Variables,
     dense: Linear,
-    activation: Activation,
-    norm: LayerNorm,
-    bias: Tensor, // (vocab)
+    norm: Norm,
+    bias: Option<Tensor>, // (vocab)
 }
 
 impl Head {
     /// A head with fresh weights.
     fn new(architecture: &Architecture, device: Device) -> Result<Self, Error> {
-        let head = &architecture.masked_head;
+        let Some(head) = &architecture.masked_head else {
+            let class = architecture.class;
+            return Err(Error::Unusable(format!("{class} guesses no hidden tokens: it is no masked language model")));
+        };
         let described = head.variables(architecture.embeddings.words.rows);
         let variables = Variables::new(&described, device)?;
         init::initialize(&variables, &described, architecture.initializer_range);
-        let (dense, norm) = (Linear::new(&variables, &head.dense), LayerNorm::new(&variables, &head.norm));
-        let bias = variables.by_name()[&head.bias].shallow_clone();
-        Ok(Self { variables, dense, activation: head.activation, norm, bias })
+        let (dense, norm) = (Linear::new(&variables, &head.dense), Norm::new(&variables, &head.norm));
+        let bias = head.bias.as_ref().map(|name| variables.by_name()[name].shallow_clone());
+        Ok(Self { described: head.clone(), variables, dense, norm, bias })
     }
 
     /// (positions, hidden) in any number format, which is that of the products, to (positions, vocab) in f32; `table` holds
     /// the token embeddings, (vocab, hidden).
     fn forward(&self, hidden: &Tensor, table: &Tensor) -> Tensor {
-        let activated = activate(self.activation, &self.dense.forward(hidden));
+        let activated = activate(self.described.activation, &self.dense.forward(hidden));
         let (kind, features) = (hidden.kind(), self.norm.forward(&activated)); // (positions, width of the table)
-        features.linear(&table.to_kind(kind), Some(&self.bias.to_kind(kind))).to_kind(Kind::Float)
+        features.linear(&table.to_kind(kind), self.bias.as_ref().map(|bias| bias.to_kind(kind))).to_kind(Kind::Float)
     }
 }
 
@@ -113,9 +116,8 @@ impl MaskedLanguageModel {
             return Err(Error::invalid(path, "do_lower_case is not supported for a masked language model"));
         }
         let model = Self::with_fresh_head(encoder)?;
-        let architecture = model.encoder.config().architecture();
-        let stored = Weights::open(&dir, architecture)?;
-        if stored.has(&format!("{}.weight", architecture.masked_head.dense.path)) {
+        let stored = Weights::open(&dir, model.architecture())?;
+        if stored.has(&format!("{}.weight", model.head.described.dense.path)) {
             stored.load_whole(&model.head.variables)?;
         }
         Ok(model)
@@ -124,7 +126,7 @@ impl MaskedLanguageModel {
     /// A model with fresh weights, drawn from libtorch's random state.
     ///
     /// # Errors
-    /// As [`SentenceEncoder::from_scratch`].
+    /// As [`SentenceEncoder::from_scratch`], and where the family has no masked language model.
     pub fn from_scratch(config: EncoderConfig, tokenizer: Tokenizer, device: Device) -> Result<Self, Error> {
         Self::with_fresh_head(SentenceEncoder::from_scratch(config, tokenizer, Pooling::Mean, device)?)
     }
@@ -189,6 +191,6 @@ impl MaskedLanguageModel {
     /// # Errors
     /// Where a file cannot be written.
     pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
-        self.encoder.write_transformer(dir, card, self.variables(), Kind::Float, self.architecture().masked_head.class)
+        self.encoder.write_transformer(dir, card, self.variables(), Kind::Float, self.head.described.class)
     }
 }

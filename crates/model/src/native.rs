@@ -3,15 +3,17 @@
 
 pub(crate) mod training;
 
-use kernels::{Format, LayerNorm, Linear, Rows, Sentences, attention};
-use tch::Tensor;
+mod weights;
 
+use kernels::{Attention, Format, Linear, Norm, Relative, Rotary, Rows, Sentences, attention, embed, prepare_heads};
+
+pub(crate) use self::weights::Read;
+use self::weights::Weights;
 use crate::{
-    architecture::{self, Affine, Architecture, Norm, Table},
+    architecture::{self, Architecture, NormOrder},
     config::Activation,
     error::Error,
     pooling::Pooling,
-    slices,
 };
 
 /// Tokens for each thread that go through the layers together, by the bytes of a weight: enough that weights are read from
@@ -23,94 +25,82 @@ const PASS_TOKENS: usize = 64;
 pub(crate) struct NativeEncoder {
     architecture: Architecture,
     format: Format,
-    words: Vec<f32>,     // (vocab, width)
-    positions: Vec<f32>, // (positions, width), with the embedding of token type 0 added
-    embedding_norm: LayerNorm,
+    words: Vec<f32>,             // (vocab, width)
+    positions: Option<Vec<f32>>, // (positions, width), with the embedding of token type 0 added
+    embedding_norm: Option<Norm>,
     projection: Option<Linear>,
     layers: Vec<Layer>,
+    convolution: Option<Convolution>,
+    final_norm: Option<Norm>,
 }
 
 #[derive(Debug)]
 struct Layer {
-    query_key_value: Linear, // one product with three times the outputs
+    query_key_value: Linear, // one product with all outputs side by side
+    head_norms: Option<[Norm; 2]>,
+    relative: Option<Relative>,
     attention_output: Linear,
-    attention_norm: LayerNorm,
+    attention_norm: Option<Norm>,
     up: Linear,
     down: Linear,
-    output_norm: LayerNorm,
+    feed_forward_norm: Norm,
 }
 
-/// Gives an encoder's variable by its name; its shape is known.
-pub(crate) type Read<'a> = dyn Fn(&str, &[i64]) -> Result<Tensor, Error> + 'a;
-
-/// The variables of an encoder as plain numbers, for products in one format.
-struct Weights<'a> {
-    read: &'a Read<'a>,
-    format: Format,
-}
-
-impl Weights<'_> {
-    fn get(&self, path: &str, what: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
-        let variable = (self.read)(&format!("{path}.{what}"), shape)?;
-        Ok(slices::to_vec(&variable)?)
-    }
-
-    fn table(&self, table: &Table) -> Result<Vec<f32>, Error> {
-        self.get(&table.path, "weight", &[table.rows, table.width])
-    }
-
-    fn norm(&self, norm: &Norm) -> Result<LayerNorm, Error> {
-        let get = |what: &str| self.get(&norm.path, what, &[norm.width]);
-        Ok(LayerNorm { weight: get("weight")?, bias: get("bias")?, eps: norm.eps as f32 })
-    }
-
-    /// Products of one input as one that gives their outputs side by side.
-    fn linear(&self, parts: &[&Affine]) -> Result<Linear, Error> {
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for Affine { path, input, output } in parts {
-            append(&mut weight, self.get(path, "weight", &[*output, *input])?);
-            append(&mut bias, self.get(path, "bias", &[*output])?);
-        }
-        Ok(Linear::new(self.format, &weight, &bias))
-    }
-
-    fn layer(&self, layer: &architecture::Layer) -> Result<Layer, Error> {
-        let architecture::Layer { attention, feed_forward } = layer;
-        Ok(Layer {
-            query_key_value: self.linear(&attention.projections.each_ref())?,
-            attention_output: self.linear(&[&attention.output])?,
-            attention_norm: self.norm(&attention.norm)?,
-            up: self.linear(&[&feed_forward.up])?,
-            down: self.linear(&[&feed_forward.down])?,
-            output_norm: self.norm(&feed_forward.norm)?,
-        })
-    }
-}
-
-/// The first part keeps its memory.
-fn append(all: &mut Vec<f32>, part: Vec<f32>) {
-    if all.is_empty() { *all = part } else { all.extend(part) }
+/// Neighbouring tokens as the inputs of one product.
+#[derive(Debug)]
+struct Convolution {
+    linear: Linear, // (kernel · hidden) to (hidden)
+    kernel: usize,
+    activation: kernels::Activation,
+    norm: Norm,
 }
 
 impl NativeEncoder {
     /// Takes over the weights of an encoder, one variable at a time.
     pub(crate) fn new(read: &Read, architecture: &Architecture, format: Format) -> Result<Self, Error> {
-        let weights = Weights { read, format };
+        let weights = Weights::new(read, format);
         let embeddings = &architecture.embeddings;
-        let mut positions = weights.table(&embeddings.positions)?;
-        if let Some(table) = &embeddings.token_types {
-            let types = weights.table(table)?;
-            for row in positions.chunks_exact_mut(table.width as usize) {
-                // A single sentence is all type 0.
-                row.iter_mut().zip(&types).for_each(|(x, token_type)| *x += token_type);
-            }
-        }
+        let relative = architecture.relative.as_ref().map(|relative| weights.relative_table(relative)).transpose()?;
+        let layer = |described: &architecture::Layer| -> Result<Layer, Error> {
+            let architecture::Layer { attention, attention_norm, feed_forward, feed_forward_norm } = described;
+            let projections = attention.relative.as_ref().zip(relative.as_ref()).zip(architecture.relative.as_ref());
+            let relative = projections.map(|((projections, table), positions)| {
+                weights.relative(projections, table, positions, attention.heads, architecture.longest)
+            });
+            let norms = |[query, key]: &[architecture::Norm; 2]| -> Result<_, Error> {
+                Ok([weights.norm(query)?, weights.norm(key)?])
+            };
+            Ok(Layer {
+                query_key_value: weights.linear(&attention.projections)?,
+                head_norms: attention.head_norms.as_ref().map(norms).transpose()?,
+                relative: relative.transpose()?,
+                attention_output: weights.linear(std::slice::from_ref(&attention.output))?,
+                attention_norm: attention_norm.as_ref().map(|norm| weights.norm(norm)).transpose()?,
+                up: weights.linear(&feed_forward.up)?,
+                down: weights.linear(std::slice::from_ref(&feed_forward.down))?,
+                feed_forward_norm: weights.norm(feed_forward_norm)?,
+            })
+        };
+        let convolution = |described: &architecture::Convolution| -> Result<Convolution, Error> {
+            Ok(Convolution {
+                linear: weights.convolution(described)?,
+                kernel: described.kernel as usize,
+                activation: described.activation.into(),
+                norm: weights.norm(&described.norm)?,
+            })
+        };
         Ok(Self {
             words: weights.table(&embeddings.words)?,
-            positions,
-            embedding_norm: weights.norm(&embeddings.norm)?,
-            projection: embeddings.projection.as_ref().map(|affine| weights.linear(&[affine])).transpose()?,
-            layers: architecture.layers.iter().map(|layer| weights.layer(layer)).collect::<Result<_, _>>()?,
+            positions: weights.positions(embeddings)?,
+            embedding_norm: embeddings.norm.as_ref().map(|norm| weights.norm(norm)).transpose()?,
+            projection: embeddings
+                .projection
+                .as_ref()
+                .map(|affine| weights.linear(std::slice::from_ref(affine)))
+                .transpose()?,
+            layers: architecture.layers.iter().map(layer).collect::<Result<_, _>>()?,
+            convolution: architecture.convolution.as_ref().map(convolution).transpose()?,
+            final_norm: architecture.final_norm.as_ref().map(|norm| weights.norm(norm)).transpose()?,
             architecture: architecture.clone(),
             format,
         })
@@ -143,41 +133,179 @@ impl NativeEncoder {
     }
 
     fn pass(&self, sentences: &[&[i64]], pooling: Pooling, workspace: &mut Workspace, pooled: &mut Vec<f32>) {
-        let Architecture { embeddings, layers: described, .. } = &self.architecture;
         let width = self.architecture.hidden as usize;
         let spans = Sentences::new(sentences.iter().map(|ids| ids.len()));
-        let Workspace { embedded, hidden, sums, qkv, context, intermediate, lowest, narrow, wide } = workspace;
-        let ids: Vec<(usize, usize)> = sentences
-            .iter()
-            .flat_map(|ids| ids.iter().copied().zip(embeddings.position_ids(ids)))
-            .map(|(id, position)| (id as usize, position as usize))
-            .collect();
-        let tables = [self.words.as_slice(), &self.positions];
-        match &self.projection {
-            None => self.embedding_norm.embed(tables, &ids, hidden, narrow),
-            Some(projection) => {
-                self.embedding_norm.embed(tables, &ids, embedded, lowest);
-                projection.forward(lowest, None, hidden);
-                narrow.encode(hidden);
+        let positions = self.embed(sentences, workspace);
+        for (index, (layer, described)) in self.layers.iter().zip(&self.architecture.layers).enumerate() {
+            if let (0, Some(_)) = (index, &self.convolution) {
+                workspace.input.clone_from(&workspace.hidden);
+            }
+            match self.architecture.norm_order {
+                NormOrder::After => self.layer(layer, described, &spans, &positions, workspace),
+                NormOrder::Before => {
+                    let is_first = index == 0;
+                    self.layer_norm_first(layer, described, &spans, &positions, is_first, workspace);
+                }
+            }
+            if let (0, Some(convolution)) = (index, &self.convolution) {
+                convolution.add(&spans, workspace);
             }
         }
-        for (layer, architecture::Layer { attention: attends, feed_forward }) in self.layers.iter().zip(described) {
-            layer.query_key_value.forward(narrow, None, qkv); // (tokens, 3 · hidden)
-            attention(self.format, qkv, &spans, attends.heads as usize, None, context); // (tokens, hidden)
-            narrow.encode(context);
-            layer.attention_output.forward(narrow, None, sums);
-            layer.attention_norm.add(sums, hidden, narrow);
-            std::mem::swap(hidden, sums);
-            layer.up.forward(narrow, Some(feed_forward.activation.into()), intermediate); // (tokens, intermediate)
-            wide.encode(intermediate);
-            layer.down.forward(wide, None, sums);
-            layer.output_norm.add(sums, hidden, narrow);
-            std::mem::swap(hidden, sums);
+        let Workspace { hidden, sums, .. } = workspace;
+        if self.architecture.norm_order == NormOrder::Before {
+            // The last layer's branch is not added yet.
+            hidden.iter_mut().zip(&*sums).for_each(|(hidden, branch)| *hidden += branch);
+        }
+        if let Some(norm) = &self.final_norm {
+            norm.apply(hidden);
         }
         pooled.resize(sentences.len() * width, 0.0);
         for (tokens, pooled) in spans.ranges().zip(pooled.chunks_exact_mut(width)) {
             pooling.pool(&hidden[tokens.start * width..tokens.end * width], pooled);
         }
+    }
+
+    /// The first layer's input, in f32 and for products. Returns each token's position in its sentence.
+    fn embed(&self, sentences: &[&[i64]], workspace: &mut Workspace) -> Vec<usize> {
+        let Workspace { embedded, hidden, lowest, narrow, .. } = workspace;
+        let embeddings = &self.architecture.embeddings;
+        let ids: Vec<(usize, usize)> = sentences
+            .iter()
+            .flat_map(|ids| ids.iter().copied().zip(embeddings.position_ids(ids)))
+            .map(|(id, position)| (id as usize, position as usize))
+            .collect();
+        let tables = [Some(self.words.as_slice()), self.positions.as_deref()];
+        let tables: Vec<&[f32]> = tables.into_iter().flatten().collect();
+        let (sum, rows) =
+            if self.projection.is_some() { (&mut *embedded, &mut *lowest) } else { (&mut *hidden, &mut *narrow) };
+        embed(&tables, embeddings.words.width as usize, &ids, sum);
+        match &self.embedding_norm {
+            Some(norm) => norm.encode(sum, rows),
+            None => rows.encode(sum),
+        }
+        if let Some(projection) = &self.projection {
+            projection.forward(lowest, None, hidden);
+            narrow.encode(hidden);
+        }
+        ids.into_iter().map(|(_, position)| position).collect()
+    }
+
+    /// x = norm(x + f(x)), twice.
+    fn layer(
+        &self,
+        layer: &Layer,
+        described: &architecture::Layer,
+        spans: &Sentences,
+        positions: &[usize],
+        workspace: &mut Workspace,
+    ) {
+        self.attend(layer, &described.attention, spans, positions, workspace);
+        let Workspace { hidden, sums, narrow, .. } = workspace;
+        if let Some(norm) = &layer.attention_norm {
+            norm.add(sums, hidden, narrow);
+        }
+        std::mem::swap(hidden, sums);
+        feed_forward(layer, &described.feed_forward, workspace);
+        let Workspace { hidden, sums, narrow, .. } = workspace;
+        layer.feed_forward_norm.add(sums, hidden, narrow);
+        std::mem::swap(hidden, sums);
+    }
+
+    /// x = x + f(norm(x)), twice. What the layer before adds to x stands in `sums` when it begins, and so does what it adds
+    /// itself when it ends.
+    fn layer_norm_first(
+        &self,
+        layer: &Layer,
+        described: &architecture::Layer,
+        spans: &Sentences,
+        positions: &[usize],
+        is_first: bool,
+        workspace: &mut Workspace,
+    ) {
+        let Workspace { hidden, sums, narrow, .. } = workspace;
+        if is_first {
+            sums.clear();
+            sums.resize(hidden.len(), 0.0);
+        }
+        match &layer.attention_norm {
+            Some(norm) => norm.add_before(hidden, sums, narrow),
+            None => {
+                hidden.iter_mut().zip(&*sums).for_each(|(hidden, branch)| *hidden += branch);
+                narrow.encode(hidden);
+            }
+        }
+        self.attend(layer, &described.attention, spans, positions, workspace);
+        let Workspace { hidden, sums, narrow, .. } = workspace;
+        layer.feed_forward_norm.add_before(hidden, sums, narrow);
+        feed_forward(layer, &described.feed_forward, workspace);
+    }
+
+    /// What attention makes of `narrow`, in `sums`.
+    fn attend(
+        &self,
+        layer: &Layer,
+        described: &architecture::Attention,
+        spans: &Sentences,
+        positions: &[usize],
+        workspace: &mut Workspace,
+    ) {
+        let Workspace { sums, qkv, context, narrow, heads, .. } = workspace;
+        let attends = Attention {
+            heads: described.heads as usize,
+            kv_heads: described.kv_heads as usize,
+            head: described.head as usize,
+            is_causal: described.causal,
+            window: described.window.map(|window| window as usize),
+            relative: layer.relative.as_ref(),
+        };
+        layer.query_key_value.forward(narrow, None, qkv); // (tokens, queries, keys and values)
+        if described.rotary.is_some() || layer.head_norms.is_some() {
+            let longest = spans.ranges().map(|tokens| tokens.len()).max().unwrap_or_default();
+            // A pass has one or two bases of wavelengths.
+            let rotary = described.rotary.map(|theta| workspace.rotaries.of(theta, attends.head, longest));
+            let shape = [attends.heads, attends.kv_heads, attends.head];
+            prepare_heads(qkv, shape, layer.head_norms.as_ref(), rotary, positions);
+        }
+        attention(self.format, qkv, spans, &attends, None, context); // (tokens, heads · head)
+        heads.encode(context);
+        layer.attention_output.forward(heads, None, sums);
+    }
+}
+
+/// What a layer's second part makes of `narrow`, in `sums`.
+fn feed_forward(layer: &Layer, described: &architecture::FeedForward, workspace: &mut Workspace) {
+    let Workspace { sums, intermediate, narrow, wide, .. } = workspace;
+    let activation: kernels::Activation = described.activation.into();
+    if described.gated {
+        layer.up.forward(narrow, None, intermediate); // (tokens, 2 · intermediate)
+        activation.gate(intermediate, wide);
+    } else {
+        layer.up.forward(narrow, Some(activation), intermediate); // (tokens, intermediate)
+        wide.encode(intermediate);
+    }
+    layer.down.forward(wide, None, sums);
+}
+
+impl Convolution {
+    /// Adds what neighbours of the first layer's input make to its output.
+    fn add(&self, spans: &Sentences, workspace: &mut Workspace) {
+        let Workspace { input, hidden, sums, intermediate, narrow, neighbours, .. } = workspace;
+        let width = self.norm.weight.len();
+        let (row, reach) = (self.kernel * width, self.kernel / 2);
+        intermediate.clear();
+        intermediate.resize(spans.tokens() * row, 0.0); // zero beyond a sentence
+        for tokens in spans.ranges() {
+            for token in tokens.clone() {
+                let within = token.saturating_sub(reach).max(tokens.start)..(token + reach + 1).min(tokens.end);
+                let first = (within.start + reach - token) * width;
+                let source = &input[within.start * width..within.end * width];
+                intermediate[token * row + first..][..source.len()].copy_from_slice(source);
+            }
+        }
+        neighbours.encode(intermediate);
+        self.linear.forward(neighbours, Some(self.activation), sums);
+        self.norm.add(sums, hidden, narrow);
+        std::mem::swap(hidden, sums);
     }
 }
 
@@ -187,6 +315,8 @@ impl From<Activation> for kernels::Activation {
             Activation::Gelu => Self::Gelu,
             Activation::GeluTanh => Self::GeluTanh,
             Activation::Relu => Self::Relu,
+            Activation::Silu => Self::Silu,
+            Activation::Tanh => Self::Tanh,
         }
     }
 }
@@ -194,22 +324,27 @@ impl From<Activation> for kernels::Activation {
 /// Memory of one pass, kept from pass to pass.
 struct Workspace {
     embedded: Vec<f32>,     // (tokens, width of the embeddings), where it is not hidden
-    hidden: Vec<f32>,       // (tokens, hidden)
-    sums: Vec<f32>,         // (tokens, hidden)
-    qkv: Vec<f32>,          // (tokens, 3 · hidden)
-    context: Vec<f32>,      // (tokens, hidden)
-    intermediate: Vec<f32>, // (tokens, intermediate)
+    input: Vec<f32>,        // (tokens, hidden): the first layer's, where there is a convolution
+    hidden: Vec<f32>,       // (tokens, hidden): the residual stream
+    sums: Vec<f32>,         // (tokens, hidden): a branch of it
+    qkv: Vec<f32>,          // (tokens, queries, keys and values)
+    context: Vec<f32>,      // (tokens, heads · head)
+    intermediate: Vec<f32>, // (tokens, outputs of the first feed-forward product)
     lowest: Rows,           // (tokens, width of the embeddings)
     narrow: Rows,           // (tokens, hidden)
-    wide: Rows,             // (tokens, intermediate)
+    heads: Rows,            // (tokens, heads · head)
+    wide: Rows,             // (tokens, inputs of the second feed-forward product)
+    neighbours: Rows,       // (tokens, kernel · hidden)
+    rotaries: Rotaries,
 }
 
 impl Workspace {
     fn new(architecture: &Architecture, format: Format) -> Self {
-        let intermediate = architecture.layers.iter().map(|layer| layer.feed_forward.up.output).max().unwrap_or(0);
+        let widest = |of: fn(&architecture::Layer) -> i64| architecture.layers.iter().map(of).max().unwrap_or(0);
         let rows = |width: i64| Rows::new(format, width as usize);
         Self {
             embedded: Vec::new(),
+            input: Vec::new(),
             hidden: Vec::new(),
             sums: Vec::new(),
             qkv: Vec::new(),
@@ -217,7 +352,29 @@ impl Workspace {
             intermediate: Vec::new(),
             lowest: rows(architecture.embeddings.words.width),
             narrow: rows(architecture.hidden),
-            wide: rows(intermediate),
+            heads: rows(widest(|layer| layer.attention.output.input)),
+            wide: rows(widest(|layer| layer.feed_forward.down.input)),
+            neighbours: rows(architecture.convolution.as_ref().map_or(0, |one| one.kernel * architecture.hidden)),
+            rotaries: Rotaries::default(),
         }
+    }
+}
+
+/// Rotations by their base, for as many positions as were asked for yet.
+#[derive(Default)]
+struct Rotaries(Vec<(f64, usize, Rotary)>);
+
+impl Rotaries {
+    fn of(&mut self, theta: f64, head: usize, positions: usize) -> &Rotary {
+        let place = self.0.iter().position(|(base, ..)| *base == theta);
+        let place = place.unwrap_or_else(|| {
+            self.0.push((theta, 0, Rotary::new(theta, head, 0)));
+            self.0.len() - 1
+        });
+        let (_, known, rotary) = &mut self.0[place];
+        if *known < positions {
+            (*known, *rotary) = (positions, Rotary::new(theta, head, positions));
+        }
+        rotary
     }
 }

@@ -18,7 +18,10 @@ use crate::{
     init,
     layout::{self, Layout, Written},
     manifest::{self, replace_dir},
-    native::{NativeEncoder, training::Tape},
+    native::{
+        NativeEncoder,
+        training::{PostNorm, Tape},
+    },
     pooling::Pooling,
     precision::Precision,
     similarity::SimilarityFunction,
@@ -89,9 +92,25 @@ enum PoolingSource {
 enum Weights {
     /// Variables of libtorch: in training, whose products on a processor are the kernels', on a GPU, and on a processor
     /// without the instructions that the kernels need.
-    Torch { variables: Variables, encoder: Encoder, tape: RefCell<Option<Box<Tape>>> },
+    Torch(Box<Trainable>),
     /// The kernels of a processor.
-    Native(NativeEncoder),
+    Native(Box<NativeEncoder>),
+}
+
+/// Variables of libtorch with what computes with them.
+#[derive(Debug)]
+struct Trainable {
+    variables: Variables,
+    encoder: Encoder,
+    /// Where the kernels compute the gradient.
+    native: Option<NativeTraining>,
+}
+
+/// What the kernels train with: the encoder whose gradient is written out, and memory for its passes.
+#[derive(Debug)]
+struct NativeTraining {
+    encoder: PostNorm,
+    tape: RefCell<Option<Box<Tape>>>,
 }
 
 const ENCODES_ALONE: &str = "the encoder was loaded for encoding alone: see Options::trainable";
@@ -101,23 +120,25 @@ impl Weights {
     fn torch(architecture: &Architecture, device: Device) -> Result<Self, Error> {
         let variables = Variables::new(&architecture.variables(), device)?;
         let encoder = Encoder::new(&variables, architecture);
-        Ok(Self::Torch { variables, encoder, tape: RefCell::default() })
+        let is_native = device == Device::Cpu && Processor::current().is_vectorized();
+        let native = PostNorm::of(architecture).filter(|_| is_native);
+        let native = native.map(|encoder| NativeTraining { encoder, tape: RefCell::default() });
+        Ok(Self::Torch(Box::new(Trainable { variables, encoder, native })))
     }
 
     /// # Panics
     /// If the encoder was not loaded as trainable.
     fn variables(&self) -> &Variables {
-        let Weights::Torch { variables, .. } = self else { panic!("{ENCODES_ALONE}") };
-        variables
+        &self.trainable().variables
     }
 
     /// What training computes with.
     ///
     /// # Panics
     /// If the encoder was not loaded as trainable.
-    fn trainable(&self) -> (&Encoder, &RefCell<Option<Box<Tape>>>) {
-        let Weights::Torch { encoder, tape, .. } = self else { panic!("{ENCODES_ALONE}") };
-        (encoder, tape)
+    fn trainable(&self) -> &Trainable {
+        let Weights::Torch(trainable) = self else { panic!("{ENCODES_ALONE}") };
+        trainable
     }
 
     /// Casts the layers, once and not in every pass.
@@ -221,7 +242,7 @@ impl SentenceEncoder {
         let (device, precision) = (options.device, if options.trainable { Precision::F32 } else { options.precision });
         let weights = if !options.trainable && is_native(device, precision) {
             let read = |name: &str, shape: &[i64]| stored.read(name, shape);
-            Weights::Native(NativeEncoder::new(&read, config.architecture(), precision.format())?)
+            Weights::Native(Box::new(NativeEncoder::new(&read, config.architecture(), precision.format())?))
         } else {
             let weights = Weights::torch(config.architecture(), device)?;
             stored.load_into(weights.variables())?;

@@ -2,6 +2,7 @@
 //! differentiates there. Nothing outside this room knows how it computes.
 
 mod attention;
+mod convolution;
 mod embeddings;
 mod encoder;
 mod layer;
@@ -11,7 +12,7 @@ mod variables;
 
 pub use self::{encoder::Encoder, packed::PackedBatch};
 pub(crate) use self::{
-    linear::{LayerNorm, Linear, activate},
+    linear::{Linear, Norm, activate},
     packed::{Packing, Run, Starts},
     variables::Variables,
 };

@@ -380,13 +380,23 @@ fn a_configuration_that_cannot_be_is_refused() {
         ),
         ("\"hidden_size\": 32", "\"hidden_size\": 0", "hidden_size is 0"),
         ("\"hidden_size\": 32", "\"hidden_size\": \"32\"", "invalid type: string"),
-        ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"", "unknown variant `silu`"),
+        ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"mish\"", "hidden_act: unknown variant `mish`"),
         (
             "\"model_type\": \"roberta\"",
             "\"model_type\": \"deberta-v2\"",
             "model_type `deberta-v2` is not supported, expected one of bert, roberta",
         ),
         ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1000000000", "num_hidden_layers is 1000000000"),
+        (
+            "\"model_type\": \"roberta\"",
+            "\"model_type\": \"deberta\"",
+            "model_type `deberta` is not supported: DeBERTa's first",
+        ),
+        (
+            "\"vocab_size\":",
+            "\"attn_logit_softcapping\": 30, \"vocab_size\":",
+            "attn_logit_softcapping is not supported",
+        ),
         ("\"vocab_size\":", "\"vocab_sizes\":", "missing field `vocab_size`"),
         ("\"pad_token_id\": 1", "\"pad_token_id\": -9223372036854775808", "is outside the vocabulary"),
     ] {

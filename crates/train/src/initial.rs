@@ -123,6 +123,11 @@ fn begin_as_average(
         return Ok(());
     };
     let (hidden, vocab) = (shape.hidden_size() as usize, tokenizer.vocab_size());
+    ensure!(
+        shape.architecture().embeddings.words.width == shape.hidden_size(),
+        "model.scratch.token_embeddings = \"cooccurrence\" needs embeddings as wide as the layers: give \
+         embedding_size = {hidden}"
+    );
     let widest = vocab + averaging::BALANCE;
     ensure!(
         (averaging::BALANCE + 1..=widest).contains(&hidden),

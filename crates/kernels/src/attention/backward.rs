@@ -3,7 +3,7 @@
 use std::{f32::consts::LOG2_E, ops::Range};
 
 use super::{
-    Sentences,
+    Attention, Sentences,
     head::{Head, KEY, QUERIES, QUERY, VALUE, columns, left_times_right, product, rows},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     vectorize::vectorize,
 };
 
-/// Gradient of [`attention`](super::attention) with respect to `qkv`, from that with respect to its output. What the
+/// Gradient of [plain](super::Attention::plain) [`attention`](super::attention) with respect to `qkv`, from that with respect to its output. What the
 /// forward pass made on the way is made again.
 pub fn attention_backward(
     format: Format,
@@ -32,6 +32,7 @@ pub fn attention_backward(
     let hidden = grad_context.len() / tokens.max(1);
     grad_qkv.resize(tokens * 3 * hidden, 0.0);
     let head = hidden / heads;
+    let attention = Attention::plain(heads, head);
     let format = product(format);
     // As rows of `hidden` numbers: a token's query, key and value follow one another.
     let bands: Vec<_> = sentences.ranges().map(|tokens| 3 * tokens.start..3 * tokens.end).collect();
@@ -44,7 +45,7 @@ pub fn attention_backward(
         || Scratch::new(format),
         |scratch, mut block| {
             let sentence = block.rows().start / 3..block.rows().end / 3;
-            let part = Head::new(qkv, hidden, heads, block.columns().start, sentence);
+            let part = Head::new(qkv, &attention, block.columns().start / head, sentence);
             vectorize(
                 #[inline(always)]
                 || scratch.backward(&part, dropout, grad_context, &mut block),
@@ -120,7 +121,7 @@ impl Scratch {
     ) {
         let (head, length) = (part.head, part.sentence.len());
         let stride = length.next_multiple_of(PANEL); // whole vectors
-        let row_of_context = |token: usize| &grad_context[token * part.hidden + part.first..][..head];
+        let row_of_context = |token: usize| part.context(grad_context, token);
         // The weights, softmax(Q Kᵀ · scale).
         take(&mut self.left, head, queries.clone().map(|token| part.row(token, QUERY)));
         let scale = part.scale() * LOG2_E;

@@ -4,6 +4,10 @@ use std::{f32::consts::LOG2_E, ops::Range};
 
 use bytemuck::Zeroable;
 
+use super::{
+    Attention,
+    relative::{Relative, RelativeScratch},
+};
 use crate::{
     blocks::Block,
     dropout::Dropout,
@@ -31,12 +35,12 @@ pub(super) fn product(format: Format) -> Format {
 
 /// One head's columns of the queries, keys and values of a sentence.
 pub(super) struct Head<'a> {
-    pub(super) qkv: &'a [f32], // (tokens, 3 · hidden)
-    pub(super) hidden: usize,
-    pub(super) first: usize, // column
+    qkv: &'a [f32],      // (tokens, stride)
+    stride: usize,       // (heads + 2 · kv_heads) · head
+    columns: [usize; 3], // of this head's query, key and value
     pub(super) head: usize,
     pub(super) index: usize, // of `heads`
-    pub(super) heads: usize,
+    attention: &'a Attention<'a>,
     pub(super) sentence: Range<usize>,
 }
 
@@ -45,25 +49,45 @@ pub(super) const KEY: usize = 1;
 pub(super) const VALUE: usize = 2;
 
 impl<'a> Head<'a> {
-    /// The one that begins at column `first`.
-    pub(super) fn new(qkv: &'a [f32], hidden: usize, heads: usize, first: usize, sentence: Range<usize>) -> Self {
-        let head = hidden / heads;
-        Self { qkv, hidden, first, head, index: first / head, heads, sentence }
+    pub(super) fn new(qkv: &'a [f32], attention: &'a Attention<'a>, index: usize, sentence: Range<usize>) -> Self {
+        let Attention { heads, kv_heads, head, .. } = *attention;
+        let shared = index * kv_heads / heads;
+        let columns = [index, heads + shared, heads + kv_heads + shared].map(|place| place * head);
+        Self { qkv, stride: attention.width(), columns, head, index, attention, sentence }
     }
 
     /// A token's query, key or value.
     #[inline(always)]
     pub(super) fn row(&self, token: usize, matrix: usize) -> &[f32] {
-        &self.qkv[(3 * token + matrix) * self.hidden + self.first..][..self.head]
+        &self.qkv[token * self.stride + self.columns[matrix]..][..self.head]
     }
 
+    /// This head's part of a token's row of (tokens, heads · head).
+    #[inline(always)]
+    pub(super) fn context<'m>(&self, matrix: &'m [f32], token: usize) -> &'m [f32] {
+        &matrix[(token * self.attention.heads + self.index) * self.head..][..self.head]
+    }
+
+    #[inline(always)]
     pub(super) fn scale(&self) -> f32 {
-        1.0 / (self.head as f32).sqrt()
+        let products = 1 + self.attention.relative.map_or(0, Relative::products);
+        1.0 / ((self.head * products) as f32).sqrt()
     }
 
     /// The number of a token's mask: the same forward and backward.
     pub(super) fn mask(&self, token: usize) -> u32 {
-        (token * self.heads + self.index) as u32
+        (token * self.attention.heads + self.index) as u32
+    }
+
+    /// The tokens that one of some queries sees.
+    #[inline(always)]
+    fn seen(&self, queries: Range<usize>) -> Range<usize> {
+        let Attention { is_causal, window, .. } = *self.attention;
+        let Range { start, end } = self.sentence;
+        let reach = window.unwrap_or(self.sentence.len());
+        let last = queries.end - 1; // there is one
+        let end = if is_causal { queries.end } else { end.min(last + reach + 1) };
+        queries.start.saturating_sub(reach).max(start)..end
     }
 }
 
@@ -77,6 +101,7 @@ pub(super) struct Scratch {
     weights: Rows,     // (queries, keys): exponentials of scores
     context: Vec<f32>, // (queries, head)
     row: Vec<f32>,     // (head)
+    relative: RelativeScratch,
 }
 
 impl Scratch {
@@ -90,6 +115,7 @@ impl Scratch {
             weights: Rows::new(format, 0),
             context: Vec::new(),
             row: Vec::new(),
+            relative: RelativeScratch::new(format),
         }
     }
 
@@ -97,18 +123,26 @@ impl Scratch {
     #[inline(always)]
     pub(super) fn forward(&mut self, part: &Head, dropout: Option<Dropout>, out: &mut Block) {
         let Range { start, end } = part.sentence;
-        let keys = |first: usize| first..(first + KEYS).min(end);
         columns(&mut self.keys, self.format, part.head, part.sentence.clone().map(|token| part.row(token, KEY)));
         rows(&mut self.values, self.format, part.head, part.sentence.clone().map(|token| part.row(token, VALUE)));
+        let relative = part.attention.relative;
+        if let Some(relative) = relative {
+            self.relative.meet_keys(relative, part);
+        }
         for first in (start..end).step_by(QUERIES) {
             let queries = first..(first + QUERIES).min(end);
             self.take_queries(part, queries.clone());
+            if let Some(relative) = relative {
+                self.relative.meet_queries(relative, part, &self.queries);
+            }
             self.context.clear();
             self.context.resize(queries.len() * part.head, 0.0);
             // Of each query: the largest score yet, and the sum of the weights relative to it.
             let (mut largest, mut sums) = ([f32::NEG_INFINITY; QUERIES], [0.0f32; QUERIES]);
-            for first in (start..end).step_by(KEYS) {
-                let keys = keys(first);
+            let seen = part.seen(queries.clone());
+            let first = start + (seen.start - start) / COLUMNS * COLUMNS; // where a strip begins
+            for first in (first..seen.end).step_by(KEYS) {
+                let keys = first..(first + KEYS).min(seen.end);
                 self.weigh(part, queries.clone(), keys.clone(), dropout, &mut largest, &mut sums);
                 let context = &mut self.context;
                 let groups = (keys.start - start) / self.format.per_group();
@@ -172,10 +206,22 @@ impl Scratch {
                 scores[row * stride..][columns].copy_from_slice(sums);
             },
         );
+        let scale = part.scale() * LOG2_E;
         for (index, row) in scores.chunks_exact_mut(stride).enumerate() {
-            row[count..].fill(f32::NEG_INFINITY); // no weight
+            let query = queries.start + index;
+            if let Some(relative) = part.attention.relative {
+                self.relative.add(relative, part, [index, query], keys.clone(), scale, &mut row[..count]);
+            }
+            let seen = part.seen(query..query + 1);
+            row[..count.min(seen.start.saturating_sub(keys.start))].fill(f32::NEG_INFINITY); // no weight
+            row[count.min(seen.end.saturating_sub(keys.start))..].fill(f32::NEG_INFINITY);
             let top = largest(row, largest_yet[index]);
-            if top != largest_yet[index] && offset > 0 {
+            if top == f32::NEG_INFINITY {
+                row.fill(0.0); // sees none of these, and none before
+                self.weights.encode_row(index, &row[..count]);
+                continue;
+            }
+            if top != largest_yet[index] && largest_yet[index] != f32::NEG_INFINITY {
                 let factor = (largest_yet[index] - top).exp2();
                 sums[index] *= factor;
                 self.context[index * part.head..][..part.head].iter_mut().for_each(|x| *x *= factor);
@@ -184,7 +230,7 @@ impl Scratch {
             sums[index] += exp2_below(row, top);
             let row = &mut row[..count];
             if let Some(dropout) = dropout {
-                dropout.row(part.mask(queries.start + index)).apply_from(offset, row);
+                dropout.row(part.mask(query)).apply_from(offset, row);
             }
             self.weights.encode_row(index, row);
         }
@@ -234,7 +280,7 @@ pub(super) fn left_times_right(
 
 /// The same with some strips, whose columns end at `end`.
 #[inline(always)]
-fn left_times_strips(
+pub(super) fn left_times_strips(
     left: &Rows,
     right: &Panels,
     strips: Range<usize>,

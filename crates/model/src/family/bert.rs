@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     architecture::{
-        Affine, Architecture, Attention, Embeddings, FeedForward, Layer, MaskedHead, Norm, Positions, Table,
+        Affine, Architecture, Attention, Centre, Embeddings, FeedForward, Layer, MaskedHead, Norm, NormOrder,
+        Positions, Table,
     },
     config::Activation,
 };
@@ -82,13 +83,13 @@ impl Config for BertConfig {
                 };
                 let mut described =
                     self.described(classes[0], "roberta.", Positions::AfterPadding, self.hidden_size)?;
-                described.masked_head = MaskedHead {
+                described.masked_head = Some(MaskedHead {
                     class: classes[1],
                     dense: self.affine("lm_head.dense", self.hidden_size, self.hidden_size),
                     activation: Activation::Gelu,
                     norm: self.norm("lm_head.layer_norm", self.hidden_size),
-                    bias: "lm_head.bias".to_owned(),
-                };
+                    bias: Some("lm_head.bias".to_owned()),
+                });
                 described
             }
         })
@@ -97,11 +98,11 @@ impl Config for BertConfig {
 
 impl BertConfig {
     pub(super) fn affine(&self, path: &str, input: i64, output: i64) -> Affine {
-        Affine { path: path.to_owned(), input, output }
+        Affine { path: path.to_owned(), input, output, bias: true }
     }
 
     pub(super) fn norm(&self, path: &str, width: i64) -> Norm {
-        Norm { path: path.to_owned(), width, eps: self.layer_norm_eps }
+        Norm { path: path.to_owned(), width, eps: self.layer_norm_eps, centre: Centre::Mean, bias: true }
     }
 
     /// With BERT's head, and embeddings of `width` without a projection.
@@ -154,23 +155,27 @@ impl BertConfig {
             longest,
             embeddings: Embeddings {
                 words: table("word", self.vocab_size),
-                positions: table("position", self.max_position_embeddings),
+                positions: Some(table("position", self.max_position_embeddings)),
                 position_ids,
                 token_types: Some(table("token_type", self.type_vocab_size)),
-                norm: self.norm("embeddings.LayerNorm", width),
+                norm: Some(self.norm("embeddings.LayerNorm", width)),
+                dropout: self.hidden_dropout_prob,
                 projection: None,
-                padding,
+                padding: Some(padding),
             },
-            embeddings_dropout: self.hidden_dropout_prob,
+            relative: None,
             layers: (0..self.num_hidden_layers).map(|index| self.layer(index)).collect(),
+            norm_order: NormOrder::After,
+            convolution: None,
+            final_norm: None,
             initializer_range: self.initializer_range,
-            masked_head: MaskedHead {
+            masked_head: Some(MaskedHead {
                 class: "BertForMaskedLM",
                 dense: self.affine("cls.predictions.transform.dense", self.hidden_size, self.hidden_size),
                 activation: self.hidden_act,
                 norm: self.norm("cls.predictions.transform.LayerNorm", self.hidden_size),
-                bias: "cls.predictions.bias".to_owned(),
-            },
+                bias: Some("cls.predictions.bias".to_owned()),
+            }),
         })
     }
 
@@ -181,20 +186,30 @@ impl BertConfig {
         Layer {
             attention: Attention {
                 projections: ["query", "key", "value"]
-                    .map(|name| affine(&format!("attention.self.{name}"), hidden, hidden)),
+                    .map(|name| affine(&format!("attention.self.{name}"), hidden, hidden))
+                    .to_vec(),
                 heads: self.num_attention_heads,
+                kv_heads: self.num_attention_heads,
+                head: hidden / self.num_attention_heads,
+                head_norms: None,
+                rotary: None,
+                causal: false,
+                window: None,
+                relative: None,
                 output: affine("attention.output.dense", hidden, hidden),
-                norm: norm("attention.output.LayerNorm"),
                 weights_dropout: self.attention_probs_dropout_prob,
                 output_dropout: self.hidden_dropout_prob,
             },
+            attention_norm: Some(norm("attention.output.LayerNorm")),
             feed_forward: FeedForward {
-                up: affine("intermediate.dense", hidden, intermediate),
+                up: vec![affine("intermediate.dense", hidden, intermediate)],
+                gated: false,
                 activation: self.hidden_act,
+                inner_dropout: 0.0,
                 down: affine("output.dense", intermediate, hidden),
-                norm: norm("output.LayerNorm"),
-                dropout: self.hidden_dropout_prob,
+                output_dropout: self.hidden_dropout_prob,
             },
+            feed_forward_norm: norm("output.LayerNorm"),
         }
     }
 }

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     architecture::{
-        Affine, Architecture, Attention, Embeddings, FeedForward, Layer, MaskedHead, Norm, Positions, Table,
+        Affine, Architecture, Attention, Centre, Embeddings, FeedForward, Layer, MaskedHead, Norm, NormOrder,
+        Positions, Table,
     },
     config::Activation,
 };
@@ -61,11 +62,11 @@ impl Default for DistilBertConfig {
 }
 
 fn affine(path: &str, input: i64, output: i64) -> Affine {
-    Affine { path: path.to_owned(), input, output }
+    Affine { path: path.to_owned(), input, output, bias: true }
 }
 
 fn norm(path: &str, width: i64) -> Norm {
-    Norm { path: path.to_owned(), width, eps: EPS }
+    Norm { path: path.to_owned(), width, eps: EPS, centre: Centre::Mean, bias: true }
 }
 
 impl Config for DistilBertConfig {
@@ -92,23 +93,27 @@ impl Config for DistilBertConfig {
             longest: self.max_position_embeddings,
             embeddings: Embeddings {
                 words: table("word", self.vocab_size),
-                positions: table("position", self.max_position_embeddings),
+                positions: Some(table("position", self.max_position_embeddings)),
                 position_ids: Positions::FromZero,
                 token_types: None,
-                norm: norm("embeddings.LayerNorm", width),
+                norm: Some(norm("embeddings.LayerNorm", width)),
+                dropout: self.dropout,
                 projection: None,
-                padding: self.pad_token_id,
+                padding: Some(self.pad_token_id),
             },
-            embeddings_dropout: self.dropout,
+            relative: None,
             layers: (0..self.n_layers).map(|index| self.layer(index)).collect(),
+            norm_order: NormOrder::After,
+            convolution: None,
+            final_norm: None,
             initializer_range: self.initializer_range,
-            masked_head: MaskedHead {
+            masked_head: Some(MaskedHead {
                 class: "DistilBertForMaskedLM",
                 dense: affine("vocab_transform", width, width),
                 activation: self.activation,
                 norm: norm("vocab_layer_norm", width),
-                bias: "vocab_projector.bias".to_owned(),
-            },
+                bias: Some("vocab_projector.bias".to_owned()),
+            }),
         })
     }
 }
@@ -119,20 +124,31 @@ impl DistilBertConfig {
         let path = |name: &str| format!("transformer.layer.{index}.{name}");
         Layer {
             attention: Attention {
-                projections: ["q", "k", "v"].map(|name| affine(&path(&format!("attention.{name}_lin")), width, width)),
+                projections: ["q", "k", "v"]
+                    .map(|name| affine(&path(&format!("attention.{name}_lin")), width, width))
+                    .to_vec(),
                 heads: self.n_heads,
+                kv_heads: self.n_heads,
+                head: width / self.n_heads,
+                head_norms: None,
+                rotary: None,
+                causal: false,
+                window: None,
+                relative: None,
                 output: affine(&path("attention.out_lin"), width, width),
-                norm: norm(&path("sa_layer_norm"), width),
                 weights_dropout: self.attention_dropout,
                 output_dropout: 0.0,
             },
+            attention_norm: Some(norm(&path("sa_layer_norm"), width)),
             feed_forward: FeedForward {
-                up: affine(&path("ffn.lin1"), width, self.hidden_dim),
+                up: vec![affine(&path("ffn.lin1"), width, self.hidden_dim)],
+                gated: false,
                 activation: self.activation,
+                inner_dropout: 0.0,
                 down: affine(&path("ffn.lin2"), self.hidden_dim, width),
-                norm: norm(&path("output_layer_norm"), width),
-                dropout: self.dropout,
+                output_dropout: self.dropout,
             },
+            feed_forward_norm: norm(&path("output_layer_norm"), width),
         }
     }
 }

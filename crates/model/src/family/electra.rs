@@ -36,13 +36,13 @@ impl Config for ElectraConfig {
         let mut described = bert.described("ElectraModel", "electra.", Positions::FromZero, width)?;
         let projection = || bert.affine("embeddings_project", width, bert.hidden_size);
         described.embeddings.projection = (width != bert.hidden_size).then(projection);
-        described.masked_head = MaskedHead {
+        described.masked_head = Some(MaskedHead {
             class: "ElectraForMaskedLM",
             dense: bert.affine("generator_predictions.dense", bert.hidden_size, width),
             activation: Activation::Gelu,
             norm: bert.norm("generator_predictions.LayerNorm", width),
-            bias: "generator_lm_head.bias".to_owned(),
-        };
+            bias: Some("generator_lm_head.bias".to_owned()),
+        });
         Ok(described)
     }
 }

@@ -7,18 +7,19 @@
 
 mod dropouts;
 mod parameters;
+mod post_norm;
 
-use kernels::{Dropout, Factor, Format, NormTape, Rows, Sentences, add_column_sums, attention, attention_backward};
+use kernels::{
+    Attention, Dropout, Factor, Format, NormTape, Rows, Sentences, add_column_sums, attention, attention_backward,
+};
 
-pub(crate) use self::parameters::Parameters;
 use self::{
     dropouts::{Dropouts, drop_out},
     parameters::{Affine, Parameter},
+    post_norm::PostNormLayer,
 };
-use crate::{
-    architecture::{self, Architecture},
-    pooling::Pooling,
-};
+pub(crate) use self::{parameters::Parameters, post_norm::PostNorm};
+use crate::pooling::Pooling;
 
 /// What a forward pass keeps for the backward pass, and memory for both, kept from step to step.
 #[derive(Debug)]
@@ -53,10 +54,10 @@ struct LayerTape {
 }
 
 impl Tape {
-    pub(crate) fn new(architecture: &Architecture, format: Format) -> Self {
-        let hidden = architecture.hidden as usize;
-        let intermediate = |layer: &architecture::Layer| layer.feed_forward.up.output as usize;
-        let layer = |layer: &architecture::Layer| LayerTape {
+    pub(crate) fn new(encoder: &PostNorm, format: Format) -> Self {
+        let hidden = encoder.hidden;
+        let intermediate = |layer: &PostNormLayer| layer.up.output as usize;
+        let layer = |layer: &PostNormLayer| LayerTape {
             input: Rows::new(format, hidden),
             qkv: Vec::new(),
             context: Rows::new(format, hidden),
@@ -71,15 +72,15 @@ impl Tape {
             sentences: Sentences::new([]),
             embedded: NormTape::default(),
             lowest: Vec::new(),
-            projected: Rows::new(format, architecture.embeddings.words.width as usize),
-            layers: architecture.layers.iter().map(layer).collect(),
+            projected: Rows::new(format, encoder.embeddings.words.width as usize),
+            layers: encoder.layers.iter().map(layer).collect(),
             hidden: Vec::new(),
             branch: Vec::new(),
             qkv: Vec::new(),
             intermediate: Vec::new(),
             narrow: Rows::new(format, hidden),
             triple: Rows::new(format, 3 * hidden),
-            wide: Rows::new(format, architecture.layers.iter().map(intermediate).max().unwrap_or(0)),
+            wide: Rows::new(format, encoder.layers.iter().map(intermediate).max().unwrap_or(0)),
             transposed: Rows::new(format, 0),
             factor: Factor::new(format),
         }
@@ -93,38 +94,37 @@ impl Tape {
     pub(crate) fn forward(
         &mut self,
         parameters: &Parameters,
-        architecture: &Architecture,
+        encoder: &PostNorm,
         sentences: &[Vec<i64>],
         seed: Option<u64>,
     ) {
-        let width = architecture.hidden as usize;
-        let embeddings = &architecture.embeddings;
-        let dropouts = Dropouts { architecture, seed };
+        let (width, embeddings) = (encoder.hidden, &encoder.embeddings);
+        let dropouts = Dropouts { encoder, seed };
         self.sentences = Sentences::new(sentences.iter().map(Vec::len));
         let words = sentences.iter().flat_map(|ids| ids.iter().copied().zip(embeddings.position_ids(ids)));
         self.ids = words.map(|(id, position)| (id as usize, position as usize)).collect();
-        self.embed(parameters, embeddings, dropouts.embeddings());
+        self.embed(parameters, encoder, dropouts.embeddings());
 
         let Self { hidden, branch, intermediate, wide, factor, .. } = self;
-        let layers = parameters.layers.iter().zip(&architecture.layers).zip(&mut self.layers);
-        for (index, ((layer, architecture::Layer { attention: attends, feed_forward }), tape)) in layers.enumerate() {
+        let layers = parameters.layers.iter().zip(&encoder.layers).zip(&mut self.layers);
+        for (index, ((layer, described), tape)) in layers.enumerate() {
             tape.input.encode(hidden);
             let projections = layer.projections.each_ref();
             factor.pack_transposed(&projections.map(|affine| affine.weight.value), width);
             factor.multiply_bias(&tape.input, &projections.map(|affine| affine.bias.value).concat(), &mut tape.qkv);
-            let heads = attends.heads as usize;
-            attention(self.format, &tape.qkv, &self.sentences, heads, dropouts.attention(index), branch);
+            let attends = Attention::plain(described.heads, width / described.heads);
+            attention(self.format, &tape.qkv, &self.sentences, &attends, dropouts.attention(index), branch);
             tape.context.encode(branch);
             linear(factor, &layer.attention_output, &tape.context, &mut tape.attended.normalized);
-            let eps = attends.norm.eps as f32;
+            let eps = described.attention_norm.eps as f32;
             tape.attended.add(hidden, layer.attention_norm.values(), eps, dropouts.attended(index));
 
             tape.middle.encode(hidden);
             linear(factor, &layer.up, &tape.middle, intermediate);
             tape.pre.encode(intermediate);
-            kernels::Activation::from(feed_forward.activation).apply(intermediate, wide);
+            kernels::Activation::from(described.activation).apply(intermediate, wide);
             linear(factor, &layer.down, wide, &mut tape.output.normalized);
-            let eps = feed_forward.norm.eps as f32;
+            let eps = described.output_norm.eps as f32;
             tape.output.add(hidden, layer.output_norm.values(), eps, dropouts.output(index));
         }
     }
@@ -155,8 +155,8 @@ impl Tape {
     }
 
     /// Word, position and token type embeddings summed, normalized, dropped and projected.
-    fn embed(&mut self, parameters: &Parameters, embeddings: &architecture::Embeddings, dropout: Option<Dropout>) {
-        let width = embeddings.words.width as usize;
+    fn embed(&mut self, parameters: &Parameters, encoder: &PostNorm, dropout: Option<Dropout>) {
+        let width = encoder.embeddings.words.width as usize;
         let (words, positions) = (parameters.words.value, parameters.positions.value);
         let untyped = vec![0.0; width];
         // A single sentence is all type 0.
@@ -173,7 +173,7 @@ impl Tape {
         let sum = if parameters.projection.is_some() { &mut *lowest } else { &mut *hidden };
         sum.clear();
         sum.resize(ids.len() * width, 0.0);
-        embedded.add(sum, norm.values(), embeddings.norm.eps as f32, None);
+        embedded.add(sum, norm.values(), encoder.embedding_norm.eps as f32, None);
         drop_out(sum, width, dropout);
         if let Some(projection) = &parameters.projection {
             projected.encode(lowest);
@@ -186,17 +186,17 @@ impl Tape {
     pub(crate) fn backward(
         &mut self,
         parameters: &mut Parameters,
-        architecture: &Architecture,
+        encoder: &PostNorm,
         seed: Option<u64>,
         mut grad: Vec<f32>, // of the residual stream
     ) {
-        let width = architecture.hidden as usize;
-        let dropouts = Dropouts { architecture, seed };
+        let width = encoder.hidden;
+        let dropouts = Dropouts { encoder, seed };
         let Self { format, branch, qkv, intermediate, narrow, triple, wide, transposed, factor, sentences, .. } = self;
-        let layers = parameters.layers.iter_mut().zip(&architecture.layers).zip(&mut self.layers);
+        let layers = parameters.layers.iter_mut().zip(&encoder.layers).zip(&mut self.layers);
         for (index, ((layer, described), tape)) in layers.enumerate().rev() {
-            let heads = described.attention.heads as usize;
-            let activation = kernels::Activation::from(described.feed_forward.activation);
+            let heads = described.heads;
+            let activation = kernels::Activation::from(described.activation);
             tape.output.backward(&mut grad, layer.output_norm.weight.value, layer.output_norm.grads());
             branch.clone_from(&grad);
             drop_out(branch, width, dropouts.output(index));
@@ -232,15 +232,15 @@ impl Tape {
             factor.multiply(narrow, &mut self.lowest);
             grad.clone_from(&self.lowest);
         }
-        let width = architecture.embeddings.words.width as usize;
+        let width = encoder.embeddings.words.width as usize;
         drop_out(&mut grad, width, dropouts.embeddings());
         self.embedded.backward(&mut grad, parameters.embedding_norm.weight.value, parameters.embedding_norm.grads());
-        let padding = architecture.embeddings.padding as usize;
+        let padding = encoder.embeddings.padding.map(|id| id as usize);
         for (&(id, position), grad) in self.ids.iter().zip(grad.chunks_exact(width)) {
             let add = |table: &mut Parameter, row: usize| {
                 table.grad[row * width..][..width].iter_mut().zip(grad).for_each(|(sum, x)| *sum += x);
             };
-            if id != padding {
+            if Some(id) != padding {
                 add(&mut parameters.words, id); // torch.nn.Embedding: padding_idx has no gradient
             }
             add(&mut parameters.positions, position);

@@ -95,10 +95,10 @@ impl SentenceEncoder {
         };
         // Training changes the weights, so those of an encoder in training are laid out anew.
         let snapshot = match &self.weights {
-            Weights::Torch { variables, .. } if is_native(self.device, self.precision) => {
-                let variables = variables.by_name();
+            Weights::Torch(trainable) if is_native(self.device, self.precision) => {
+                let variables = trainable.variables.by_name();
                 let read = |name: &str, _: &[i64]| Ok(variables[name].shallow_clone());
-                Some(NativeEncoder::new(&read, self.config.architecture(), self.precision.format())?)
+                Some(Box::new(NativeEncoder::new(&read, self.config.architecture(), self.precision.format())?))
             }
             _ => None,
         };
@@ -112,7 +112,7 @@ impl SentenceEncoder {
                     embedded(&order[pass], pooled);
                 });
             }
-            (Weights::Torch { .. }, None) => {
+            (Weights::Torch(_), None) => {
                 let most = if self.device.is_cuda() { MAX_GPU_BATCH_TOKENS } else { MAX_BATCH_TOKENS };
                 let mut rest = order.as_slice();
                 while let Some(&first) = rest.first() {

@@ -1,11 +1,9 @@
 //! Passes of training: embeddings with their gradients.
 
-use std::cell::RefCell;
+use kernels::Format;
+use tch::{Kind, Tensor};
 
-use kernels::{Format, Processor};
-use tch::{Device, Kind, Tensor};
-
-use super::SentenceEncoder;
+use super::{NativeTraining, SentenceEncoder, Trainable};
 use crate::{
     native::training::{Parameters, Tape},
     precision::Precision,
@@ -22,7 +20,7 @@ impl SentenceEncoder {
     /// # Panics
     /// If the encoder was not loaded as trainable.
     pub fn forward(&self, sentences: &[Vec<i64>], precision: Precision, train: bool) -> Tensor {
-        let (encoder, _) = self.weights.trainable();
+        let Trainable { encoder, .. } = self.weights.trainable();
         let batch = PackedBatch::new(sentences, &self.config.architecture().embeddings, self.device);
         let hidden = encoder.forward(&batch, precision, train); // (tokens, hidden)
         let embeddings = self.pooling.forward(&hidden, &batch); // (sentences, hidden)
@@ -42,16 +40,14 @@ impl SentenceEncoder {
         dropout: Option<u64>,
         loss: impl FnOnce(&Tensor) -> Tensor,
     ) -> f64 {
-        let (_, tape) = self.weights.trainable();
-        let format = precision.format();
-        if self.device != Device::Cpu || !Processor::current().is_vectorized() {
+        let Some(native) = &self.weights.trainable().native else {
             runtime::manual_seed(dropout.unwrap_or_default());
             let loss = loss(&self.forward(sentences, precision, dropout.is_some()));
             loss.backward();
             return loss.double_value(&[]);
-        }
+        };
         let width = self.config.hidden_size() as usize;
-        self.native_pass(tape, sentences, format, dropout, |tape| {
+        self.native_pass(native, sentences, precision.format(), dropout, |tape| {
             let pooled = tape.pool(width, self.pooling);
             let pooled = Tensor::from_slice(&pooled).view((sentences.len() as i64, -1)).set_requires_grad(true);
             let loss = loss(&if self.normalize { normalized(&pooled) } else { pooled.shallow_clone() });
@@ -74,17 +70,16 @@ impl SentenceEncoder {
         dropout: Option<u64>,
         loss: impl FnOnce(&Tensor) -> Tensor,
     ) -> f64 {
-        let (encoder, tape) = self.weights.trainable();
-        let format = precision.format();
-        if self.device != Device::Cpu || !Processor::current().is_vectorized() {
+        let Trainable { encoder, native, .. } = self.weights.trainable();
+        let Some(native) = native else {
             runtime::manual_seed(dropout.unwrap_or_default());
             let batch = PackedBatch::new(sentences, &self.config.architecture().embeddings, self.device);
             let hidden = encoder.forward(&batch, precision, dropout.is_some());
             let loss = loss(&batch.restore_tokens(hidden));
             loss.backward();
             return loss.double_value(&[]);
-        }
-        self.native_pass(tape, sentences, format, dropout, |tape| {
+        };
+        self.native_pass(native, sentences, precision.format(), dropout, |tape| {
             let hidden =
                 Tensor::from_slice(tape.tokens()).view((-1, self.config.hidden_size())).set_requires_grad(true);
             let loss = loss(&hidden);
@@ -97,32 +92,32 @@ impl SentenceEncoder {
     /// backward pass.
     fn native_pass(
         &self,
-        tape: &RefCell<Option<Box<Tape>>>,
+        native: &NativeTraining,
         sentences: &[Vec<i64>],
         format: Format,
         dropout: Option<u64>,
         differentiate: impl FnOnce(&Tape) -> (Vec<f32>, f64),
     ) -> f64 {
-        let (variables, architecture) = (self.variables(), self.config.architecture());
+        let (variables, NativeTraining { encoder, tape }) = (self.variables(), native);
         let mut grads = variables.iter().map(|(name, variable)| (name.clone(), gradient(variable))).collect();
         let mut tape = tape.borrow_mut();
         let tape = match &mut *tape {
             Some(tape) if tape.format() == format => tape,
-            other => other.insert(Box::new(Tape::new(architecture, format))),
+            other => other.insert(Box::new(Tape::new(encoder, format))),
         };
         {
             // SAFETY: `variables` and `grads` are handles of this function, and the tape has none; whoever has others (the
             // optimizer) runs before or after.
             #[allow(unsafe_code)]
-            let parameters = unsafe { Parameters::new(&variables, &mut grads, architecture) };
+            let parameters = unsafe { Parameters::new(&variables, &mut grads, encoder) };
             // On a thread of the pool, here and below: from any other, every step would wake one and wait for it.
-            rayon::scope(|_| tape.forward(&parameters, architecture, sentences, dropout));
+            rayon::scope(|_| tape.forward(&parameters, encoder, sentences, dropout));
         }
         let (grad, loss) = differentiate(tape); // may read and write them
         // SAFETY: as above.
         #[allow(unsafe_code)]
-        let mut parameters = unsafe { Parameters::new(&variables, &mut grads, architecture) };
-        rayon::scope(|_| tape.backward(&mut parameters, architecture, dropout, grad));
+        let mut parameters = unsafe { Parameters::new(&variables, &mut grads, encoder) };
+        rayon::scope(|_| tape.backward(&mut parameters, encoder, dropout, grad));
         loss
     }
 
@@ -131,7 +126,7 @@ impl SentenceEncoder {
     /// # Panics
     /// If the encoder was not loaded as trainable.
     pub(crate) fn encode_tokens(&self, sentences: &[Vec<i64>]) -> Tensor {
-        let (encoder, _) = self.weights.trainable();
+        let Trainable { encoder, .. } = self.weights.trainable();
         let batch = PackedBatch::new(sentences, &self.config.architecture().embeddings, self.device);
         batch.restore_tokens(tch::no_grad(|| encoder.forward(&batch, Precision::F32, false)))
     }

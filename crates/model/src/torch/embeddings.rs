@@ -3,47 +3,47 @@
 use tch::{Kind, Tensor};
 
 use super::{
-    linear::{LayerNorm, Linear},
+    linear::{Linear, Norm},
     packed::PackedBatch,
     variables::Variables,
 };
-use crate::architecture::Architecture;
+use crate::architecture;
 
 /// First block of the encoder. Source: transformers, `RobertaEmbeddings`, and `ElectraModel` for the projection.
 #[derive(Debug)]
 pub(crate) struct Embeddings {
     words: Tensor,               // (vocab, width)
-    positions: Tensor,           // (positions, width)
+    positions: Option<Tensor>,   // (positions, width)
     token_types: Option<Tensor>, // (types, width)
-    norm: LayerNorm,
+    norm: Option<Norm>,
     projection: Option<Linear>,
     dropout: f64,
     padding: i64,
 }
 
 impl Embeddings {
-    pub(crate) fn new(variables: &Variables, architecture: &Architecture) -> Self {
-        let described = &architecture.embeddings;
+    pub(crate) fn new(variables: &Variables, described: &architecture::Embeddings) -> Self {
+        let table = |table: &architecture::Table| variables.get(&table.path, "weight");
         Self {
-            words: variables.get(&described.words.path, "weight"),
-            positions: variables.get(&described.positions.path, "weight"),
-            token_types: described.token_types.as_ref().map(|table| variables.get(&table.path, "weight")),
-            norm: LayerNorm::new(variables, &described.norm),
+            words: table(&described.words),
+            positions: described.positions.as_ref().map(table),
+            token_types: described.token_types.as_ref().map(table),
+            norm: described.norm.as_ref().map(|norm| Norm::new(variables, norm)),
             projection: described.projection.as_ref().map(|affine| Linear::new(variables, affine)),
-            dropout: architecture.embeddings_dropout,
-            padding: described.padding,
+            dropout: described.dropout,
+            padding: described.padding.unwrap_or(-1), // none
         }
     }
 
     /// A packed batch to (tokens, hidden) in a number format.
     pub(crate) fn forward(&self, batch: &PackedBatch, kind: Kind, train: bool) -> Tensor {
         let words = Tensor::embedding(&self.words, &batch.input_ids, self.padding, false, false);
-        let positions = Tensor::embedding(&self.positions, &batch.position_ids, -1, false, false);
-        let sum = match &self.token_types {
-            Some(types) => words + types.get(0) + positions, // a single sentence is all type 0
-            None => words + positions,
-        };
-        let embedded = self.norm.forward(&sum).dropout(self.dropout, train).to_kind(kind);
+        let types = self.token_types.as_ref().map(|types| types.get(0)); // a single sentence is all type 0
+        let positions = self.positions.as_ref();
+        let positions = positions.map(|table| Tensor::embedding(table, &batch.position_ids, -1, false, false));
+        let sum = [types, positions].into_iter().flatten().fold(words, |sum, other| sum + other);
+        let sum = self.norm.as_ref().map_or_else(|| sum.shallow_clone(), |norm| norm.forward(&sum));
+        let embedded = sum.dropout(self.dropout, train).to_kind(kind);
         match &self.projection {
             Some(projection) => projection.forward(&embedded),
             None => embedded,

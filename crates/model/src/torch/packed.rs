@@ -1,5 +1,7 @@
 //! A batch without padding: the tokens of all its sentences in one row.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::architecture::Embeddings;
@@ -23,6 +25,7 @@ pub struct PackedBatch {
     pub(crate) input_ids: Tensor,    // (T)
     pub(crate) position_ids: Tensor, // (T)
     pub(crate) packing: Packing,
+    sentences: Vec<Range<i64>>, // of tokens, as they lie
 }
 
 /// How sentences lie in the row.
@@ -75,14 +78,26 @@ impl PackedBatch {
             end += length;
         }
         let packed = order.iter().map(|&index| sentences[index].as_slice());
+        let sentences = ranges(packed.clone());
         let (input_ids, position_ids) = ids(packed, embeddings, device);
         let restore = Tensor::from_slice(&restore).to_device(device);
-        Self { input_ids, position_ids, packing: Packing::Runs { runs, order, restore } }
+        Self { input_ids, position_ids, packing: Packing::Runs { runs, order, restore }, sentences }
     }
 
     fn in_order(sentences: &[Vec<i64>], embeddings: &Embeddings, device: Device) -> Self {
         let (input_ids, position_ids) = ids(sentences.iter().map(Vec::as_slice), embeddings, device);
-        Self { input_ids, position_ids, packing: Packing::Starts(Starts::new(sentences, device)) }
+        let packing = Packing::Starts(Starts::new(sentences, device));
+        Self { input_ids, position_ids, packing, sentences: ranges(sentences.iter().map(Vec::as_slice)) }
+    }
+
+    /// The tokens of each sentence, in packed order.
+    pub(crate) fn sentences(&self) -> &[Range<i64>] {
+        &self.sentences
+    }
+
+    /// Tokens of the longest sentence.
+    pub(crate) fn longest(&self) -> i64 {
+        self.sentences.iter().map(|tokens| tokens.end - tokens.start).max().unwrap_or_default()
     }
 
     /// Brings one row per sentence, (sentences, …) in packed order, into the caller's order.
@@ -104,6 +119,17 @@ impl PackedBatch {
         let tokens: Vec<i64> = sentences.into_iter().flat_map(|(start, length)| start..start + length).collect();
         rows.index_select(0, &Tensor::from_slice(&tokens).to_device(rows.device()))
     }
+}
+
+/// Where sentences lie, one after the other.
+fn ranges<'a>(sentences: impl Iterator<Item = &'a [i64]>) -> Vec<Range<i64>> {
+    let mut start = 0;
+    let range = |ids: &[i64]| {
+        let range = start..start + ids.len() as i64;
+        start = range.end;
+        range
+    };
+    sentences.map(range).collect()
 }
 
 /// Token and position ids of sentences, one after the other: (T) each.

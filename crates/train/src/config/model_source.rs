@@ -43,13 +43,14 @@ pub enum TokenEmbeddings {
 
 /// Keys of `[model.scratch]`: the tokenizer, those that shape the encoder, and those of Hugging Face's `config.json` that
 /// are passed through.
-const SCRATCH_KEYS: [&str; 25] = [
+const SCRATCH_KEYS: [&str; 26] = [
     "tokenizer",
     "alphabet",
     "token_embeddings",
     "model_type",
     "vocab_size",
     "hidden_size",
+    "embedding_size",
     "num_hidden_layers",
     "num_attention_heads",
     "intermediate_size",

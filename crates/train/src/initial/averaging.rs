@@ -48,14 +48,15 @@ pub(super) fn initialize(
         let rows = Tensor::cat(&[&vectors, &rest, &-&rest], 1).to_device(table.device());
         table.narrow(0, 0, rows.size()[0]).copy_(&rows);
 
-        let tables = [Some(&embeddings.positions), embeddings.token_types.as_ref()].into_iter().flatten();
+        let tables = [&embeddings.positions, &embeddings.token_types].into_iter().flatten();
         let outputs = architecture.layers.iter().flat_map(|layer| [&layer.attention.output, &layer.feed_forward.down]);
         for path in tables.map(|table| &table.path).chain(outputs.map(|affine| &affine.path)) {
             let _ = variable(path).zero_();
         }
-        let last = architecture.layers.last().expect("a shape has at least one layer");
+        let last = architecture.layers.last().map(|layer| &layer.feed_forward_norm);
+        let last = architecture.final_norm.as_ref().or(last).expect("a shape has at least one layer");
         let balance = BALANCE as i64;
-        let _ = variable(&last.feed_forward.norm.path).narrow(0, table.size()[1] - balance, balance).zero_();
+        let _ = variable(&last.path).narrow(0, table.size()[1] - balance, balance).zero_();
     });
 }
 

@@ -2,12 +2,12 @@
 
 use kernels::Dropout;
 
-use crate::architecture::Architecture;
+use super::PostNorm;
 
 /// Dropout of one pass; each place that drops has a mask of its own.
 #[derive(Clone, Copy)]
 pub(super) struct Dropouts<'a> {
-    pub(super) architecture: &'a Architecture,
+    pub(super) encoder: &'a PostNorm,
     pub(super) seed: Option<u64>,
 }
 
@@ -19,19 +19,19 @@ impl Dropouts<'_> {
     }
 
     pub(super) fn embeddings(&self) -> Option<Dropout> {
-        self.of(self.architecture.embeddings_dropout, 0)
+        self.of(self.encoder.embeddings.dropout, 0)
     }
 
     pub(super) fn attention(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.architecture.layers[layer].attention.weights_dropout, 3 * layer + 1)
+        self.of(self.encoder.layers[layer].weights_dropout, 3 * layer + 1)
     }
 
     pub(super) fn attended(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.architecture.layers[layer].attention.output_dropout, 3 * layer + 2)
+        self.of(self.encoder.layers[layer].attention_dropout, 3 * layer + 2)
     }
 
     pub(super) fn output(&self, layer: usize) -> Option<Dropout> {
-        self.of(self.architecture.layers[layer].feed_forward.dropout, 3 * layer + 3)
+        self.of(self.encoder.layers[layer].output_dropout, 3 * layer + 3)
     }
 }
 

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use tch::Tensor;
 
-use crate::{
-    architecture::{self, Architecture},
-    slices::{values, values_mut},
-};
+use super::post_norm::{PostNorm, PostNormLayer};
+use crate::slices::{values, values_mut};
 
 /// A variable and its gradient.
 pub(super) struct Parameter<'a> {
@@ -62,7 +60,7 @@ impl<'a> Parameters<'a> {
     pub(crate) unsafe fn new(
         variables: &'a BTreeMap<String, Tensor>,
         grads: &'a mut BTreeMap<String, Tensor>,
-        architecture: &Architecture,
+        encoder: &PostNorm,
     ) -> Self {
         let mut grads: BTreeMap<&str, &mut Tensor> =
             grads.iter_mut().map(|(name, grad)| (name.as_str(), grad)).collect();
@@ -74,22 +72,22 @@ impl<'a> Parameters<'a> {
                 grad: unsafe { values_mut(grads.remove(name.as_str()).expect("a gradient for each variable")) },
             }
         };
-        let embeddings = &architecture.embeddings;
+        let embeddings = &encoder.embeddings;
         let words = parameter(&embeddings.words.path, "weight");
-        let positions = parameter(&embeddings.positions.path, "weight");
+        let positions = parameter(&encoder.positions.path, "weight");
         let token_types = embeddings.token_types.as_ref().map(|table| parameter(&table.path, "weight"));
         let mut affine = |path: &str| Affine { weight: parameter(path, "weight"), bias: parameter(path, "bias") };
-        let embedding_norm = affine(&embeddings.norm.path);
+        let embedding_norm = affine(&encoder.embedding_norm.path);
         let projection = embeddings.projection.as_ref().map(|projection| affine(&projection.path));
-        let layer = |architecture::Layer { attention, feed_forward }: &architecture::Layer| LayerParameters {
-            projections: attention.projections.each_ref().map(|projection| affine(&projection.path)),
-            attention_output: affine(&attention.output.path),
-            attention_norm: affine(&attention.norm.path),
-            up: affine(&feed_forward.up.path),
-            down: affine(&feed_forward.down.path),
-            output_norm: affine(&feed_forward.norm.path),
+        let layer = |layer: &PostNormLayer| LayerParameters {
+            projections: layer.projections.each_ref().map(|projection| affine(&projection.path)),
+            attention_output: affine(&layer.attention_output.path),
+            attention_norm: affine(&layer.attention_norm.path),
+            up: affine(&layer.up.path),
+            down: affine(&layer.down.path),
+            output_norm: affine(&layer.output_norm.path),
         };
-        let layers = architecture.layers.iter().map(layer).collect();
+        let layers = encoder.layers.iter().map(layer).collect();
         Self { words, positions, token_types, embedding_norm, projection, layers }
     }
 }

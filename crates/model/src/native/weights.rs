@@ -1,0 +1,124 @@
+//! The variables of an encoder as plain numbers, laid out for products in one format.
+
+use kernels::{Format, Linear, Norm, Relative, Rows};
+use tch::Tensor;
+
+use crate::{
+    architecture::{self, Affine, Centre, Embeddings, RelativePositions, RelativeProjections, Table},
+    error::Error,
+    slices,
+};
+
+/// Gives an encoder's variable by its name; its shape is known.
+pub(crate) type Read<'a> = dyn Fn(&str, &[i64]) -> Result<Tensor, Error> + 'a;
+
+pub(super) struct Weights<'a> {
+    read: &'a Read<'a>,
+    format: Format,
+}
+
+impl<'a> Weights<'a> {
+    pub(super) fn new(read: &'a Read<'a>, format: Format) -> Self {
+        Self { read, format }
+    }
+
+    fn get(&self, path: &str, what: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
+        let variable = (self.read)(&format!("{path}.{what}"), shape)?;
+        Ok(slices::to_vec(&variable)?)
+    }
+
+    pub(super) fn table(&self, table: &Table) -> Result<Vec<f32>, Error> {
+        self.get(&table.path, "weight", &[table.rows, table.width])
+    }
+
+    /// The embeddings of positions, to which that of token type 0 is added: a single sentence is all type 0.
+    pub(super) fn positions(&self, embeddings: &Embeddings) -> Result<Option<Vec<f32>>, Error> {
+        let Embeddings { words, positions, token_types, .. } = embeddings;
+        let types = token_types.as_ref().map(|table| self.table(table)).transpose()?;
+        let mut positions = match (positions, &types) {
+            (Some(table), _) => self.table(table)?,
+            (None, Some(_)) => {
+                return Err(Error::Unusable("token types without positions are not supported".to_owned()));
+            }
+            (None, None) => return Ok(None),
+        };
+        if let Some(types) = types {
+            for row in positions.chunks_exact_mut(words.width as usize) {
+                row.iter_mut().zip(&types).for_each(|(x, token_type)| *x += token_type);
+            }
+        }
+        Ok(Some(positions))
+    }
+
+    pub(super) fn norm(&self, norm: &architecture::Norm) -> Result<Norm, Error> {
+        let get = |what: &str| self.get(&norm.path, what, &[norm.width]);
+        let bias = if norm.bias { get("bias")? } else { vec![0.0; norm.width as usize] };
+        Ok(Norm { weight: get("weight")?, bias, eps: norm.eps as f32, is_centred: norm.centre == Centre::Mean })
+    }
+
+    /// Products of one input as one that gives their outputs side by side.
+    pub(super) fn linear(&self, parts: &[Affine]) -> Result<Linear, Error> {
+        self.linear_in(self.format, parts)
+    }
+
+    fn linear_in(&self, format: Format, parts: &[Affine]) -> Result<Linear, Error> {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for Affine { path, input, output, bias: has_bias } in parts {
+            append(&mut weight, self.get(path, "weight", &[*output, *input])?);
+            let zeros = || vec![0.0; *output as usize];
+            append(&mut bias, if *has_bias { self.get(path, "bias", &[*output])? } else { zeros() });
+        }
+        Ok(Linear::new(format, &weight, &bias))
+    }
+
+    /// The embeddings of relative positions, (rows, hidden).
+    pub(super) fn relative_table(&self, relative: &RelativePositions) -> Result<Vec<f32>, Error> {
+        let mut table = self.table(&relative.table)?;
+        if let Some(norm) = &relative.norm {
+            self.norm(norm)?.apply(&mut table);
+        }
+        Ok(table)
+    }
+
+    /// What a layer makes of them. They are the same for every sentence, and computed in f32.
+    pub(super) fn relative(
+        &self,
+        projections: &RelativeProjections,
+        table: &[f32],
+        positions: &RelativePositions,
+        heads: i64,
+        longest: i64,
+    ) -> Result<Relative, Error> {
+        let mut rows = Rows::new(Format::F32, positions.table.width as usize);
+        rows.encode(table);
+        let project = |affine: &Affine| -> Result<Vec<f32>, Error> {
+            let mut projected = Vec::new();
+            self.linear_in(Format::F32, std::slice::from_ref(affine))?.forward(&rows, None, &mut projected);
+            Ok(projected)
+        };
+        let keys = projections.keys.as_ref().map(project).transpose()?;
+        let queries = projections.queries.as_ref().map(project).transpose()?;
+        let buckets = (1 - longest..longest).map(|distance| positions.bucket(distance) as u32).collect();
+        Ok(Relative::new(self.format, heads as usize, keys.as_deref(), queries.as_deref(), buckets))
+    }
+
+    /// A convolution as a product of neighbours that stand side by side: its weight is (output, input, kernel).
+    pub(super) fn convolution(&self, convolution: &architecture::Convolution) -> Result<Linear, Error> {
+        let (width, kernel) = (convolution.norm.width, convolution.kernel);
+        let weight = self.get(&convolution.path, "weight", &[width, width, kernel])?;
+        let bias = self.get(&convolution.path, "bias", &[width])?;
+        let (width, kernel) = (width as usize, kernel as usize);
+        let mut turned = vec![0.0; weight.len()];
+        for (from, to) in weight.chunks_exact(width * kernel).zip(turned.chunks_exact_mut(width * kernel)) {
+            for (input, from) in from.chunks_exact(kernel).enumerate() {
+                from.iter().enumerate().for_each(|(place, x)| to[place * width + input] = *x);
+            }
+        }
+        Ok(Linear::new(self.format, &turned, &bias))
+    }
+}
+
+/// The first part keeps its memory.
+fn append(all: &mut Vec<f32>, part: Vec<f32>) {
+    if all.is_empty() { *all = part } else { all.extend(part) }
+}
