@@ -18,9 +18,8 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers import models as tokenizer_models
 from transformers import (
     AutoModelForMaskedLM,
+    AutoModel,
     BertModel,
-    DistilBertConfig,
-    DistilBertModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
@@ -28,6 +27,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
+import families
 import sentences
 from rows import OURS, Row, quiet, save_rows, save_vectors
 from texts import KOREAN, LOWERED
@@ -36,6 +36,17 @@ from tiny_models import make_bert, make_roberta, randomize
 ST = f"sentence-transformers {sentence_transformers.__version__}"
 HF = f"transformers {transformers.__version__}"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+# Beside BERT and RoBERTa, by their names in scripts/reference/families.py.
+FAMILIES = {
+    "CamemBERT": "camembert",
+    "DeBERTa-v2": "deberta-v2",
+    "DeBERTa-v2, apart": "deberta-v2-apart",
+    "DistilBERT": "distilbert",
+    "ELECTRA": "electra",
+    "ModernBERT": "modernbert",
+    "Qwen3": "qwen3",
+    "XLM-RoBERTa": "xlm-roberta",
+}
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
@@ -142,15 +153,25 @@ def sentence_models(bases: dict[str, Path]) -> Iterator[tuple[str, SentenceTrans
         yield f"{type(encoder.auto_model).__name__}, {name} tokens", assembled(encoder, models.Pooling(hidden(encoder)))
 
 
-def unsupported_models(bases: dict[str, Path]) -> Iterator[tuple[str, str, SentenceTransformer]]:
-    """A name, what a refusal has to say, and the model."""
     for mode in ("mean_sqrt_len_tokens", "weightedmean", "lasttoken"):
         encoder = transformer(bases["RoBERTa"])
-        yield f"pooling {mode}", mode, assembled(encoder, models.Pooling(hidden(encoder), pooling_mode=mode))
+        yield f"RoBERTa, {mode}", assembled(encoder, models.Pooling(hidden(encoder), pooling_mode=mode))
     encoder = transformer(bases["RoBERTa"])
     # 5.0 takes several modes only as flags, and later versions still do.
     both = models.Pooling(hidden(encoder), pooling_mode_mean_tokens=True, pooling_mode_max_tokens=True)
-    yield "pooling mean and max", "max", assembled(encoder, both)
+    yield "RoBERTa, mean and max", assembled(encoder, both)
+    encoder = transformer(bases["RoBERTa"])
+    prompted = assembled(encoder, models.Pooling(hidden(encoder)))
+    prompted.prompts, prompted.default_prompt_name = {"query": "질문: "}, "query"
+    yield "RoBERTa, default prompt", prompted
+    for name in FAMILIES:
+        encoder = transformer(bases[name])
+        mode = "lasttoken" if name == "Qwen3" else "mean"
+        yield f"{name}, {mode}", assembled(encoder, models.Pooling(hidden(encoder), pooling_mode=mode))
+
+
+def unsupported_models(bases: dict[str, Path]) -> Iterator[tuple[str, str, SentenceTransformer]]:
+    """A name, what a refusal has to say, and the model."""
     modules = {"Dense": models.Dense(32, 16), "LayerNorm": models.LayerNorm(32), "Dropout": models.Dropout(0.1)}
     for name, module in modules.items():
         encoder = transformer(bases["RoBERTa"])
@@ -160,10 +181,6 @@ def unsupported_models(bases: dict[str, Path]) -> Iterator[tuple[str, str, Sente
     yield "module StaticEmbedding", "StaticEmbedding", assembled(
         models.StaticEmbedding(tokenizer_of("unigram"), embedding_dim=16)
     )
-    encoder = transformer(bases["RoBERTa"])
-    prompted = assembled(encoder, models.Pooling(hidden(encoder)))
-    prompted.prompts, prompted.default_prompt_name = {"query": "질문: "}, "query"
-    yield "default prompt", "query", prompted
     if "transformer_task" in models.Transformer.config_keys:  # what the layers' output is read from; since 5.4
         encoder = transformer(bases["RoBERTa"], transformer_task="fill-mask")
         vocabulary = encoder.auto_model.config.vocab_size
@@ -179,8 +196,6 @@ def unsupported_models(bases: dict[str, Path]) -> Iterator[tuple[str, str, Sente
     cut = assembled(encoder, models.Pooling(hidden(encoder)))
     encode(cut, KOREAN)  # the tokenizer saves its side only once it has cut something
     yield "the last 12 tokens", "truncation_side", cut
-    encoder = transformer(bases["DistilBERT"])
-    yield "encoder DistilBERT", "distilbert", assembled(encoder, models.Pooling(hidden(encoder)))
 
 
 def main() -> None:
@@ -188,7 +203,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     quiet()
-    bases = {name: folder / "base" / name for name in ("RoBERTa", "BERT", "byte-level", "unigram", "DistilBERT")}
+    bases = {name: folder / "base" / slug(name) for name in ("RoBERTa", "BERT", "byte-level", "unigram", *FAMILIES)}
     sharded = folder / "base" / "BERT-sharded"
     for directory in (*bases.values(), sharded):
         directory.mkdir(parents=True)
@@ -196,9 +211,11 @@ def main() -> None:
     make_bert(bases["BERT"], sharded)
     for name in ("byte-level", "unigram"):
         make_with_tokenizer(bases[name], name)
-    config = DistilBertConfig(vocab_size=500, dim=32, n_layers=1, n_heads=4, hidden_dim=64, max_position_embeddings=64)
-    DistilBertModel(config).save_pretrained(bases["DistilBERT"])
-    copy_beside(bases["RoBERTa"], bases["DistilBERT"])
+    for seed, (name, family) in enumerate(FAMILIES.items()):
+        model = AutoModel.from_config(families.config_of(families.FAMILIES[family], vocab_size=500))
+        families.randomize(model, seed)
+        model.save_pretrained(bases[name])
+        copy_beside(bases["RoBERTa"], bases[name])
 
     rows: list[Row] = []
     shards = [("BertModel, sharded safetensors", sharded)]

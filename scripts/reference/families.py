@@ -55,7 +55,7 @@ FAMILIES = {
         "num_hidden_layers": 2,
         "num_key_value_heads": 2,
         "head_dim": 10,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
+        "rope_theta": 1000.0,
     },
     "camembert": {"model_type": "camembert", "hidden_size": 24, "num_hidden_layers": 1, "layer_norm_eps": 1e-5},
 }
@@ -63,13 +63,17 @@ BERTS = {"num_attention_heads": 4, "intermediate_size": 40}
 COMMON = {"max_position_embeddings": 66, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 
+def config_of(keys: dict, vocab_size: int) -> object:
+    sizes = COMMON if keys["model_type"] == "distilbert" else COMMON | BERTS
+    return AutoConfig.for_model(vocab_size=vocab_size, **sizes | keys)
+
+
 def make(tokenizer_of: Path, fixtures: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_of)
     batch = hide(tokenizer)
     expected = {}
     for seed, (name, keys) in enumerate(FAMILIES.items()):
-        sizes = COMMON if keys["model_type"] == "distilbert" else COMMON | BERTS
-        config = AutoConfig.for_model(vocab_size=len(tokenizer), **sizes | keys)
+        config = config_of(keys, len(tokenizer))
         masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING
         model = (AutoModelForMaskedLM if masked else AutoModel).from_config(config, attn_implementation="eager")
         randomize(model, seed)

@@ -10,7 +10,7 @@ use clap::Parser;
 use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter_stream};
 use ground::command_line::{self, WrongUse};
 use model::{
-    BUNDLED_MODEL, Options, Pooling, PrecisionChoice, SentenceEncoder, fingerprint,
+    BUNDLED_MODEL, Options, Pooling, PrecisionChoice, PromptChoice, SentenceEncoder, fingerprint,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -67,10 +67,16 @@ struct Args {
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     max_seq_length: Option<u32>,
-    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls or
-    /// max [default: mean].
+    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls, max,
+    /// mean_sqrt_len, weightedmean, lasttoken, or several joined by + [default: mean].
     #[arg(long)]
     pooling: Option<Pooling>,
+    /// Name of the model's prompt to put before every text [default: the model's default, if it has one].
+    #[arg(long, value_name = "NAME", conflicts_with = "prompt")]
+    prompt_name: Option<String>,
+    /// Text to put before every text, whatever the model has; nothing where it is empty.
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
     /// Device: auto (CUDA if usable), cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -129,11 +135,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
         precision,
         max_seq_length: args.max_seq_length.map(|length| length as usize),
         pooling: args.pooling,
+        prompt: PromptChoice::of(args.prompt_name.clone(), args.prompt.clone()),
         ..Options::default()
     };
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(&dir, &options)?;
     encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
+    encoder.prompt_note(args.model.display(), "--prompt-name").iter().for_each(|note| ground::say!("{note}"));
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
         ground::say!("{rows} rows{}", losses.appended());

@@ -29,6 +29,9 @@ pub struct Settings {
     /// the mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling: Option<Pooling>,
+    /// What was put before every text; older settings do not say, and it was nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prompt: String,
     /// Tokens per sentence.
     pub max_seq_length: usize,
     /// The sheet of workbooks, where one was named.
@@ -90,6 +93,7 @@ impl Settings {
             dimensions: encoder.dimensions(),
             precision: precision.to_string(),
             pooling: encoder.pooling_beside_directory(),
+            prompt: encoder.tokenizer().prompt().to_owned(),
             max_seq_length: encoder.tokenizer().max_seq_length(),
             sheet: table.reading.sheet.clone(),
             has_header: table.reading.has_header,
@@ -162,6 +166,7 @@ impl Settings {
             ("the model", self.model_sha256 != other.model_sha256),
             ("--precision", self.precision != other.precision),
             ("--pooling", self.pooling.unwrap_or_default() != other.pooling.unwrap_or_default()),
+            ("--prompt or --prompt-name", self.prompt != other.prompt),
             ("the width of its embeddings", self.dimensions != other.dimensions),
             ("--max-seq-length", self.max_seq_length != other.max_seq_length),
             ("--sheet", self.sheet != other.sheet),

@@ -17,7 +17,7 @@ use ground::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
-    BUNDLED_MODEL, Options, Pooling, Precision, PrecisionChoice, SentenceEncoder,
+    BUNDLED_MODEL, Options, Pooling, Precision, PrecisionChoice, PromptChoice, SentenceEncoder,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -49,10 +49,16 @@ struct Args {
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     max_seq_length: Option<u32>,
-    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls or
-    /// max [default: mean].
+    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls, max,
+    /// mean_sqrt_len, weightedmean, lasttoken, or several joined by + [default: mean].
     #[arg(long)]
     pooling: Option<Pooling>,
+    /// Name of the model's prompt to put before every text [default: the model's default, if it has one].
+    #[arg(long, value_name = "NAME", conflicts_with = "prompt")]
+    prompt_name: Option<String>,
+    /// Text to put before every text, whatever the model has; nothing where it is empty.
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
     /// Device: auto (CUDA if usable), cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -102,12 +108,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
         precision,
         max_seq_length: args.max_seq_length.map(|length| length as usize),
         pooling: args.pooling,
+        prompt: PromptChoice::of(args.prompt_name.clone(), args.prompt.clone()),
         ..Options::default()
     };
     let model = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(model, &options)?;
     encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
+    encoder.prompt_note(args.model.display(), "--prompt-name").iter().for_each(|note| ground::say!("{note}"));
 
+    let prompt = encoder.tokenizer().prompt().to_owned();
     // Every output is started before the long work, so that a path that cannot be written fails at once.
     let json = args.json.as_deref().map(Staged::create).transpose()?;
     let predictions = match &args.predictions {
@@ -147,7 +156,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         results.push(Evaluation::new("merged", &Scored::merge(labelled)));
     }
     let report =
-        Report { model: args.model.display().to_string(), precision, processor: runtime::processor(), results };
+        Report { model: args.model.display().to_string(), precision, prompt, processor: runtime::processor(), results };
     if let Some(mut file) = json {
         let path = file.target().to_owned();
         let text = serde_json::to_string_pretty(&report)? + "\n";

@@ -19,6 +19,9 @@ pub struct Report {
     pub model: String,
     /// Number format that it computed in.
     pub precision: Precision,
+    /// What was put before every sentence; absent where it was nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub prompt: String,
     /// What of the processor was used.
     pub processor: String,
     /// One entry per dataset, in the order asked for; with several that have labels, the last is of these merged.

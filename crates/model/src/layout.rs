@@ -15,6 +15,7 @@ use crate::{
     error::{Error, read_json},
     files::read_modules,
     pooling::Pooling,
+    prompts::Prompts,
     similarity::SimilarityFunction,
 };
 
@@ -42,6 +43,10 @@ pub(crate) struct Layout {
     pub(crate) similarity: SimilarityFunction,
     /// How many of an embedding's first numbers are kept, after it was divided by its norm; all without it.
     pub(crate) truncate_dim: Option<usize>,
+    /// What the model wants before texts.
+    pub(crate) prompts: Prompts,
+    /// Whether the tokens of a prompt count in pooling.
+    pub(crate) pools_prompt: bool,
 }
 
 /// Fails where a directory holds a training run, or several, whose checkpoints lie below it.
@@ -84,6 +89,8 @@ impl Layout {
                 tokenizer_arguments: Map::new(),
                 similarity: SimilarityFunction::default(),
                 truncate_dim: None,
+                prompts: Prompts::default(),
+                pools_prompt: true,
             });
         }
         let modules = Modules::read(dir, &modules_path)?;
@@ -102,6 +109,8 @@ impl Layout {
             tokenizer_arguments: modules.input.tokenizer,
             similarity,
             truncate_dim,
+            prompts: Prompts::read(&settings).map_err(|what| Error::invalid(&settings_path, what))?,
+            pools_prompt: modules.pools_prompt,
         })
     }
 }
@@ -111,6 +120,7 @@ struct Modules {
     transformer: PathBuf,
     input: transformer::Input,
     pooling: Pooling,
+    pools_prompt: bool,
     normalize: bool,
 }
 
@@ -141,7 +151,8 @@ impl Modules {
         let transformer = transformer.ok_or_else(|| missing("Transformer"))?;
         // Before the pooling is asked for: a transformer that gives an embedding by itself has none, and says so there.
         let input = transformer::read(&transformer)?;
-        Ok(Self { transformer, input, pooling: pooling.ok_or_else(|| missing("Pooling"))?, normalize })
+        let (pooling, pools_prompt) = pooling.ok_or_else(|| missing("Pooling"))?;
+        Ok(Self { transformer, input, pooling, pools_prompt, normalize })
     }
 }
 
@@ -151,9 +162,6 @@ fn read_if_there(path: &Path) -> Result<Map<String, Value>, Error> {
 
 /// What `config_sentence_transformers.json` says of embeddings: their similarity, and how many of their numbers count.
 fn read_settings(settings: &Map<String, Value>) -> Result<(SimilarityFunction, Option<usize>), String> {
-    if let Some(Value::String(prompt)) = settings.get("default_prompt_name") {
-        return Err(format!("the default prompt `{prompt}` is not supported"));
-    }
     let similarity = match settings.get("similarity_fn_name") {
         None | Some(Value::Null) => SimilarityFunction::default(),
         Some(name) => {
@@ -182,31 +190,30 @@ fn check_normalize(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads the pooling mode: a flag per mode in the older layout, the mode's name in the newer.
-fn read_pooling(path: &Path) -> Result<Pooling, Error> {
+/// Reads the pooling mode, and whether prompts count in it: a flag per mode in the older layout, the mode's name in the newer.
+fn read_pooling(path: &Path) -> Result<(Pooling, bool), Error> {
     let config: Map<String, Value> = read_json(path)?;
     let modes: Vec<&str> = match config.get("pooling_mode") {
         Some(Value::String(mode)) => vec![mode],
         Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
         _ => {
-            let flags = config.iter().filter(|(_, value)| value.as_bool() == Some(true));
-            flags.filter_map(|(key, _)| key.strip_prefix("pooling_mode_")).collect()
+            let is_set =
+                |flag: &str| config.get(&format!("pooling_mode_{flag}")).and_then(Value::as_bool) == Some(true);
+            let unknown = config.iter().filter(|(_, value)| value.as_bool() == Some(true));
+            let unknown = unknown.filter_map(|(key, _)| key.strip_prefix("pooling_mode_"));
+            let unknown = unknown.filter(|flag| !Pooling::FLAGS.contains(flag));
+            Pooling::FLAGS.into_iter().filter(|flag| is_set(flag)).chain(unknown).collect()
         }
     };
-    match modes[..] {
-        // No mode at all is the mean, as in sentence-transformers.
-        [] | ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
-        ["cls" | "cls_token"] => Ok(Pooling::Cls),
-        ["max" | "max_tokens"] => Ok(Pooling::Max),
-        _ => Err(Error::invalid(
-            path,
-            format!("pooling mode `{}` is not supported, expected one of mean, cls, max", modes.join("+")),
-        )),
-    }
+    // The older layout's flags in the order of their results; no mode at all is the mean, as in sentence-transformers.
+    let modes = if modes.is_empty() { vec!["mean"] } else { modes };
+    let named = Pooling::named(modes.iter().copied());
+    let invalid = |expected| Error::invalid(path, format!("pooling mode `{}`, {expected}", modes.join("+")));
+    Ok((named.map_err(invalid)?, config.get("include_prompt").and_then(Value::as_bool) != Some(false)))
 }
 
 /// What is written of an encoder beyond its weights.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) pooling: Pooling,
     pub(crate) normalize: bool,
@@ -216,12 +223,14 @@ pub(crate) struct Written {
     pub(crate) lowercase: bool,
     pub(crate) similarity: SimilarityFunction,
     pub(crate) truncate_dim: Option<usize>,
+    pub(crate) prompts: Prompts,
+    pub(crate) pools_prompt: bool,
 }
 
 /// Writes the files that make a directory with an encoder one of sentence-transformers, in the older layout, which its
 /// versions 2 to 6 and text-embeddings-inference all read.
 pub(crate) fn write(dir: &Path, written: &Written) -> Result<(), Error> {
-    let Written { pooling, normalize, hidden, max_seq_length, lowercase, similarity, truncate_dim } = *written;
+    let Written { pooling, normalize, hidden, max_seq_length, lowercase, similarity, truncate_dim, .. } = *written;
     let module = |index: usize, name: &str, path: &str| json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{name}")});
     let mut modules = vec![module(0, "Transformer", ""), module(1, "Pooling", "1_Pooling")];
     if normalize {
@@ -231,25 +240,22 @@ pub(crate) fn write(dir: &Path, written: &Written) -> Result<(), Error> {
         let folder = dir.join(module["path"].as_str().unwrap_or_default());
         std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
     }
-    let mut settings = json!({"prompts": {}, "default_prompt_name": null, "similarity_fn_name": similarity});
+    let mut settings = json!({"similarity_fn_name": similarity});
+    for (key, value) in written.prompts.written() {
+        settings[key] = value;
+    }
     if let Some(width) = truncate_dim {
         settings["truncate_dim"] = width.into();
     }
+    let flags = pooling.flags().map(|(flag, is_set)| (flag, is_set.into()));
+    let pooling_keys: Map<String, Value> = [("word_embedding_dimension".to_owned(), hidden.into())]
+        .into_iter()
+        .chain(flags)
+        .chain([("include_prompt".to_owned(), written.pools_prompt.into())])
+        .collect();
     let files = [
         ("modules.json", Value::Array(modules)),
-        (
-            "1_Pooling/config.json",
-            json!({
-                "word_embedding_dimension": hidden,
-                "pooling_mode_cls_token": pooling == Pooling::Cls,
-                "pooling_mode_mean_tokens": pooling == Pooling::Mean,
-                "pooling_mode_max_tokens": pooling == Pooling::Max,
-                "pooling_mode_mean_sqrt_len_tokens": false,
-                "pooling_mode_weightedmean_tokens": false,
-                "pooling_mode_lasttoken": false,
-                "include_prompt": true,
-            }),
-        ),
+        ("1_Pooling/config.json", Value::Object(pooling_keys)),
         ("sentence_bert_config.json", json!({"max_seq_length": max_seq_length, "do_lower_case": lowercase})),
         (SENTENCE_TRANSFORMERS, settings),
     ];

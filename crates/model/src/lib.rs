@@ -7,7 +7,7 @@
 //! # let tokenizer = model::Tokenizer::train(&sentences, model::Alphabet::Syllables, 100, 16)?;
 //! # let config: model::EncoderConfig = serde_json::from_str(r#"{"model_type": "roberta", "vocab_size": 100, "hidden_size": 8,
 //! #     "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}"#)?;
-//! # model::SentenceEncoder::from_scratch(config, tokenizer, model::Pooling::Mean, tch::Device::Cpu)?.save(&path, "")?;
+//! # model::SentenceEncoder::from_scratch(config, tokenizer, model::Pooling::MEAN, tch::Device::Cpu)?.save(&path, "")?;
 //! let encoder = model::SentenceEncoder::load(&path, &model::Options::default())?;
 //! let embeddings = encoder.encode(&["비가 온다.", "비가 내린다."])?; // (sentences, hidden)
 //! let similarity = model::similarity(&embeddings.get(0), &embeddings.get(1)); // cosine, ()
@@ -32,6 +32,7 @@ mod native;
 pub mod operators;
 mod pooling;
 mod precision;
+mod prompts;
 pub mod runtime;
 mod sentence_encoder;
 mod similarity;
@@ -51,6 +52,7 @@ pub use manifest::{fingerprint, replace_dir, verify};
 pub use masked_lm::{Guesses, MaskedBatch, MaskedLanguageModel};
 pub use pooling::Pooling;
 pub use precision::{Precision, PrecisionChoice};
+pub use prompts::{PromptChoice, Prompts};
 pub use sentence_encoder::{Options, SentenceEncoder, gradient};
 pub use similarity::{SimilarityFunction, normalize, normalized, similarity, similarity_matrix};
 pub use text_losses::TextLosses;

@@ -16,6 +16,7 @@ use crate::{
     layout::{DEFAULT_MAX_SEQ_LENGTH, Layout},
     pooling::Pooling,
     precision::Precision,
+    prompts::PromptChoice,
     sentence_encoder::{Options, SentenceEncoder},
     tokenizer::Tokenizer,
     torch::{Linear, Norm, Variables, activate},
@@ -110,7 +111,12 @@ impl MaskedLanguageModel {
         refuse_adapter(&dir)?;
         let longest = EncoderConfig::load(&dir.join("config.json"))?.max_sequence_length() as usize;
         let max_seq_length = options.max_seq_length.unwrap_or(DEFAULT_MAX_SEQ_LENGTH.min(longest));
-        let options = Options { trainable: true, max_seq_length: Some(max_seq_length), ..options.clone() };
+        let options = Options {
+            trainable: true,
+            max_seq_length: Some(max_seq_length),
+            prompt: PromptChoice::Text(String::new()), // of sentences
+            ..options.clone()
+        };
         let encoder = SentenceEncoder::load(path, &options)?;
         if encoder.tokenizer().lowercase() {
             return Err(Error::invalid(path, "do_lower_case is not supported for a masked language model"));
@@ -128,7 +134,7 @@ impl MaskedLanguageModel {
     /// # Errors
     /// As [`SentenceEncoder::from_scratch`], and where the family has no masked language model.
     pub fn from_scratch(config: EncoderConfig, tokenizer: Tokenizer, device: Device) -> Result<Self, Error> {
-        Self::with_fresh_head(SentenceEncoder::from_scratch(config, tokenizer, Pooling::Mean, device)?)
+        Self::with_fresh_head(SentenceEncoder::from_scratch(config, tokenizer, Pooling::MEAN, device)?)
     }
 
     fn with_fresh_head(encoder: SentenceEncoder) -> Result<Self, Error> {

@@ -159,9 +159,9 @@ impl NativeEncoder {
         if let Some(norm) = &self.final_norm {
             norm.apply(hidden);
         }
-        pooled.resize(sentences.len() * width, 0.0);
-        for (tokens, pooled) in spans.ranges().zip(pooled.chunks_exact_mut(width)) {
-            pooling.pool(&hidden[tokens.start * width..tokens.end * width], pooled);
+        pooled.resize(sentences.len() * pooling.width(width), 0.0);
+        for (tokens, pooled) in spans.ranges().zip(pooled.chunks_exact_mut(pooling.width(width))) {
+            pooling.pool(&hidden[tokens.start * width..tokens.end * width], width, pooled);
         }
     }
 

@@ -24,6 +24,7 @@ use crate::{
     },
     pooling::Pooling,
     precision::Precision,
+    prompts::{PromptChoice, Prompts},
     similarity::SimilarityFunction,
     tokenizer::Tokenizer,
     torch::{Encoder, Variables},
@@ -41,6 +42,8 @@ pub struct Options {
     pub max_seq_length: Option<usize>,
     /// From token embeddings to a sentence's, of a directory that has none of its own; the default is the mean.
     pub pooling: Option<Pooling>,
+    /// What to put before every text.
+    pub prompt: PromptChoice,
     /// Dropout of embeddings, attention and layers in training; the default is the checkpoint's own.
     pub dropout: Option<f64>,
     /// Keeps the weights as variables that can be trained and saved. Else a processor keeps them in the layout that
@@ -55,6 +58,7 @@ impl Default for Options {
             precision: Precision::F32,
             max_seq_length: None,
             pooling: None,
+            prompt: PromptChoice::Default,
             dropout: None,
             trainable: false,
         }
@@ -72,6 +76,8 @@ pub struct SentenceEncoder {
     normalize: bool,
     similarity: SimilarityFunction,
     truncate_dim: Option<usize>,
+    prompts: Prompts,
+    pools_prompt: bool,
     precision: Precision,
     device: Device,
 }
@@ -236,7 +242,15 @@ impl SentenceEncoder {
         if layout.lowercase {
             tokenizer = tokenizer.with_lowercase()?;
         }
-        let tokenizer = tokenizer.with_embeddings(config.vocab_size() as usize).map_err(within)?;
+        let prompt = match &options.prompt {
+            PromptChoice::Text(text) => text,
+            choice => layout.prompts.text(choice).map_err(|what| Error::invalid(path, what))?,
+        };
+        if !prompt.is_empty() && !layout.pools_prompt {
+            let what = format!("its pooling leaves out prompts (include_prompt), which is not supported: {prompt:?}");
+            return Err(Error::invalid(path, what));
+        }
+        let tokenizer = tokenizer.with_prompt(prompt).with_embeddings(config.vocab_size() as usize).map_err(within)?;
         let stored = weights::Weights::open(dir, config.architecture())?;
         stored.check_size(config.architecture())?;
         let (device, precision) = (options.device, if options.trainable { Precision::F32 } else { options.precision });
@@ -249,7 +263,7 @@ impl SentenceEncoder {
             weights.cast(config.architecture(), precision)?;
             weights
         };
-        let Layout { normalize, similarity, truncate_dim, .. } = layout;
+        let Layout { normalize, similarity, truncate_dim, prompts, pools_prompt, .. } = layout;
         Ok(Self {
             weights,
             config,
@@ -259,6 +273,8 @@ impl SentenceEncoder {
             normalize,
             similarity,
             truncate_dim,
+            prompts,
+            pools_prompt,
             precision,
             device,
         })
@@ -294,6 +310,8 @@ impl SentenceEncoder {
             normalize: false,
             similarity: SimilarityFunction::default(),
             truncate_dim: None,
+            prompts: Prompts::default(),
+            pools_prompt: true,
             precision: Precision::F32,
             device,
         })
@@ -326,6 +344,16 @@ impl SentenceEncoder {
         (self.pooling_source != PoolingSource::Directory).then_some(self.pooling)
     }
 
+    /// What the model wants before texts; the one that is used is the [tokenizer's](Tokenizer::prompt).
+    pub fn prompts(&self) -> &Prompts {
+        &self.prompts
+    }
+
+    /// What to tell a user where the model has prompts and none is used; `remedy` is where one is named.
+    pub fn prompt_note(&self, model: impl std::fmt::Display, remedy: &str) -> Option<String> {
+        self.prompts.note(model, self.tokenizer.prompt(), remedy)
+    }
+
     /// The similarity that the model's embeddings were made for.
     pub fn similarity_function(&self) -> SimilarityFunction {
         self.similarity
@@ -334,8 +362,13 @@ impl SentenceEncoder {
     /// Width of an embedding that [`SentenceEncoder::encode`] gives: the encoder's, or less where the model's directory
     /// truncates its embeddings.
     pub fn dimensions(&self) -> usize {
-        let hidden = self.config.hidden_size() as usize;
-        self.truncate_dim.map_or(hidden, |width| width.min(hidden))
+        let width = self.width();
+        self.truncate_dim.map_or(width, |kept| kept.min(width))
+    }
+
+    /// Width of an embedding before it is truncated.
+    fn width(&self) -> usize {
+        self.pooling.width(self.config.hidden_size() as usize)
     }
 
     /// The tokenizer.
@@ -409,6 +442,9 @@ impl SentenceEncoder {
             lowercase: self.tokenizer.lowercase(),
             similarity: self.similarity,
             truncate_dim: self.truncate_dim,
+            // Whoever reads it gets what was used here.
+            prompts: self.prompts.clone().with_default(self.tokenizer.prompt()),
+            pools_prompt: self.pools_prompt,
         };
         layout::write(dir, &written)
     }

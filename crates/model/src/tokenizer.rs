@@ -4,7 +4,7 @@ mod class;
 mod files;
 mod special;
 
-use std::{collections::BTreeSet, path::Path};
+use std::{borrow::Cow, collections::BTreeSet, path::Path};
 
 use serde_json::{Map, Value, json};
 use tokenizers::{
@@ -40,6 +40,7 @@ pub struct Tokenizer {
     vocab_size: usize,
     embeddings: usize, // ids from here on have none
     lowercase: bool,
+    prompt: String, // before every text
 }
 
 impl Tokenizer {
@@ -104,7 +105,26 @@ impl Tokenizer {
         inner.with_truncation(Some(truncation)).map_err(refused)?;
         let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
         let (special_tokens, embeddings) = (special, vocab_size);
-        Ok(Self { inner, config, max_seq_length, special_tokens, vocab_size, embeddings, lowercase: false })
+        Ok(Self {
+            inner,
+            config,
+            max_seq_length,
+            special_tokens,
+            vocab_size,
+            embeddings,
+            lowercase: false,
+            prompt: String::new(),
+        })
+    }
+
+    /// The tokenizer that puts a prompt before every text.
+    pub fn with_prompt(self, prompt: &str) -> Self {
+        Self { prompt: prompt.to_owned(), ..self }
+    }
+
+    /// What it puts before every text; empty where it is nothing.
+    pub fn prompt(&self) -> &str {
+        &self.prompt
     }
 
     /// The tokenizer with every text brought to lower case before its own rules, special tokens in it left as they are.
@@ -197,7 +217,10 @@ impl Tokenizer {
     }
 
     fn encodings(&self, sentences: &[impl AsRef<str>]) -> Result<Vec<Encoding>, Error> {
-        let texts = sentences.iter().map(|sentence| composed(sentence.as_ref()));
+        let texts = sentences.iter().map(|sentence| match self.prompt.as_str() {
+            "" => composed(sentence.as_ref()),
+            prompt => Cow::Owned(composed(&format!("{prompt}{}", sentence.as_ref())).into_owned()),
+        });
         let encodings = if sentences.len() < FEW {
             texts.map(|text| self.inner.encode_fast(text, true)).collect()
         } else {

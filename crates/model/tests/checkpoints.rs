@@ -9,7 +9,7 @@ use std::{
 };
 
 use common::{assert_embeddings, copy_tree, fixture, json, matrix, texts};
-use model::{Options, SentenceEncoder};
+use model::{Options, PromptChoice, SentenceEncoder};
 use tempfile::TempDir;
 
 /// A copy of a fixture that a test may damage.
@@ -214,21 +214,14 @@ fn a_directory_without_a_tokenizer_is_refused() {
 #[test]
 fn an_unsupported_module_or_pooling_is_refused_by_name() {
     let (_folder, dir) = copy("st-roberta-tiny-old");
-    replace(
-        &dir.join("1_Pooling/config.json"),
-        "\"pooling_mode_max_tokens\": false",
-        "\"pooling_mode_max_tokens\": true",
-    );
-    assert!(refusal(&dir).contains("is not supported, expected one of mean, cls, max"), "{}", refusal(&dir));
-    replace(&dir.join("modules.json"), "sentence_transformers.models.Pooling", "sentence_transformers.models.Dense");
+    replace(&dir.join("1_Pooling/config.json"), "\"pooling_mode_mean_tokens\"", "\"pooling_mode_median_tokens\"");
     assert!(
-        refusal(&dir).contains("module `sentence_transformers.models.Dense` is not supported"),
+        refusal(&dir).contains("pooling mode `median_tokens`, expected one of cls, max, mean"),
         "{}",
         refusal(&dir)
     );
-    let (_folder, dir) = copy("st-roberta-tiny-new");
-    replace(&dir.join("1_Pooling/config.json"), "\"mean\"", "\"lasttoken\"");
-    assert!(refusal(&dir).contains("pooling mode `lasttoken` is not supported"), "{}", refusal(&dir));
+    replace(&dir.join("modules.json"), "sentence_transformers.models.Pooling", "sentence_transformers.models.CNN");
+    assert!(refusal(&dir).contains("module `sentence_transformers.models.CNN` is not supported"), "{}", refusal(&dir));
 }
 
 #[test]
@@ -325,11 +318,47 @@ fn every_user_can_read_a_checkpoint() {
 }
 
 #[test]
-fn a_default_prompt_is_refused_by_name() {
+fn a_prompt_stands_before_every_text_and_is_kept() {
+    let (folder, dir) = copy("st-roberta-tiny-old");
+    let path = dir.join("config_sentence_transformers.json");
+    replace(&path, "\"prompts\": {}", "\"prompts\": {\"query\": \"질문: \", \"passage\": \"\"}");
+    let load = |prompt: PromptChoice| {
+        SentenceEncoder::load(&dir, &Options { prompt, trainable: true, ..Options::default() }).unwrap()
+    };
+    let plain = load(PromptChoice::Default);
+    let [text, prompted] = [plain.encode(&["비가 온다."]).unwrap(), plain.encode(&["질문: 비가 온다."]).unwrap()];
+    assert!(!text.allclose(&prompted, 1e-3, 1e-3, false));
+    assert!(plain.prompt_note("m", "--prompt-name").is_some_and(|note| note.contains("query \"질문: \"")));
+    let named = load(PromptChoice::Named("query".to_owned()));
+    let given = load(PromptChoice::Text("질문: ".to_owned()));
+    for encoder in [&named, &given] {
+        assert!(encoder.encode(&["비가 온다."]).unwrap().equal(&prompted));
+        assert_eq!(encoder.prompt_note("m", "--prompt-name"), None);
+    }
+    // Whoever loads what is saved gets the same, and all of the prompts.
+    let saved = folder.path().join("saved");
+    given.save(&saved, "# card").unwrap();
+    let again = SentenceEncoder::load(&saved, &Options::default()).unwrap();
+    assert!(again.encode(&["비가 온다."]).unwrap().equal(&prompted));
+    assert_eq!(again.prompts().default_name(), Some("query"));
+    assert_eq!(again.prompts().names().collect::<Vec<_>>(), ["passage", "query"]);
+    let options = Options { prompt: PromptChoice::Named("document".to_owned()), ..Options::default() };
+    let message = SentenceEncoder::load(&dir, &options).unwrap_err().to_string();
+    assert!(message.ends_with("the model has no prompt `document`: it has passage, query"), "{message}");
+    // Tokens that pooling is to leave out.
+    replace(&dir.join("1_Pooling/config.json"), "\"include_prompt\": true", "\"include_prompt\": false");
+    let options = Options { prompt: PromptChoice::Named("query".to_owned()), ..Options::default() };
+    let message = SentenceEncoder::load(&dir, &options).unwrap_err().to_string();
+    assert!(message.contains("its pooling leaves out prompts (include_prompt)"), "{message}");
+    assert!(SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap().equal(&text));
+}
+
+#[test]
+fn a_default_prompt_that_is_none_of_the_models_is_refused() {
     let (_folder, dir) = copy("st-roberta-tiny-old");
     let path = dir.join("config_sentence_transformers.json");
     replace(&path, "\"default_prompt_name\": null", "\"default_prompt_name\": \"query\"");
-    assert!(refusal(&dir).contains("the default prompt `query` is not supported"), "{}", refusal(&dir));
+    assert!(refusal(&dir).contains("default_prompt_name is \"query\", which is none of prompts"), "{}", refusal(&dir));
 }
 
 #[test]
@@ -383,8 +412,8 @@ fn a_configuration_that_cannot_be_is_refused() {
         ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"mish\"", "hidden_act: unknown variant `mish`"),
         (
             "\"model_type\": \"roberta\"",
-            "\"model_type\": \"deberta-v2\"",
-            "model_type `deberta-v2` is not supported, expected one of bert, roberta",
+            "\"model_type\": \"gpt2\"",
+            "model_type `gpt2` is not supported, expected one of bert, roberta",
         ),
         ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1000000000", "num_hidden_layers is 1000000000"),
         (

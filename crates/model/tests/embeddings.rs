@@ -20,7 +20,7 @@ fn load(name: &str, options: Options) -> SentenceEncoder {
 fn assert_every_pooling(directory: &str, reference: &str) {
     let expected = json("embeddings.json");
     let sentences = texts(&expected["sentences"]);
-    for (pooling, key) in [(Pooling::Mean, "mean"), (Pooling::Cls, "cls"), (Pooling::Max, "max")] {
+    for (pooling, key) in [(Pooling::MEAN, "mean"), (Pooling::CLS, "cls"), (Pooling::MAX, "max")] {
         let encoder = load(
             directory,
             Options {
@@ -121,7 +121,7 @@ fn narrow_formats_stay_close_to_f32() {
 fn training_and_encoding_see_the_same_embeddings() {
     let sentences = texts(&json("embeddings.json")["sentences"]);
     for name in ["roberta-tiny", "bert-tiny"] {
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+        for pooling in [Pooling::MEAN, Pooling::CLS, Pooling::MAX] {
             let options = Options { pooling: Some(pooling), ..Options::default() };
             let trainable = load(name, Options { trainable: true, ..options.clone() });
             let ids = trainable.tokenizer().encode(&sentences).unwrap();

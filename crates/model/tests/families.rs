@@ -131,11 +131,15 @@ print(json.dumps([read(folder + '/encoder', folder + '/masked') for folder in fo
 ";
     let Some(python) = reference_python("transformers reads every family that is saved here") else { return };
     let (text, folder) = ("비가 온다. 우산을 쓴다.", tempfile::tempdir().unwrap());
+    let poolings =
+        ["lasttoken", "weightedmean", "mean_sqrt_len", "cls+max", "max+mean+mean_sqrt_len+weightedmean+lasttoken"];
     let expected = RefCell::new(Vec::new());
     for_each(|name, dir, _, _| {
         let saved = folder.path().join(name);
         fs::create_dir(&saved).unwrap();
-        let encoder = SentenceEncoder::load(dir, &options(true, Precision::F32)).unwrap();
+        let pooling = poolings[expected.borrow().len() % poolings.len()].parse().unwrap();
+        let options_of = Options { pooling: Some(pooling), ..options(true, Precision::F32) };
+        let encoder = SentenceEncoder::load(dir, &options_of).unwrap();
         encoder.save(saved.join("encoder"), "# card").unwrap();
         let class = MaskedLanguageModel::load(dir, &options(true, Precision::F32)).ok().map(|masked| {
             fs::create_dir(saved.join("masked")).unwrap();

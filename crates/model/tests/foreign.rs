@@ -269,13 +269,13 @@ fn decomposed_text_has_the_tokens_of_its_composed_form() {
 fn a_plain_directory_pools_as_it_is_told_and_says_where_nobody_did() {
     let load = |name: &str, pooling| SentenceEncoder::load(fixture(name), &Options { pooling, ..Options::default() });
     let assumed = load("roberta-tiny", None).unwrap();
-    assert!(assumed.pooling_was_assumed() && assumed.pooling_beside_directory() == Some(Pooling::Mean));
-    let told = load("roberta-tiny", Some(Pooling::Cls)).unwrap();
-    assert!(!told.pooling_was_assumed() && told.pooling_beside_directory() == Some(Pooling::Cls));
+    assert!(assumed.pooling_was_assumed() && assumed.pooling_beside_directory() == Some(Pooling::MEAN));
+    let told = load("roberta-tiny", Some(Pooling::CLS)).unwrap();
+    assert!(!told.pooling_was_assumed() && told.pooling_beside_directory() == Some(Pooling::CLS));
     let own = load("st-roberta-tiny-old", None).unwrap();
     assert!(!own.pooling_was_assumed() && own.pooling_beside_directory().is_none());
-    assert_eq!(load("st-roberta-tiny-old", Some(Pooling::Mean)).unwrap().pooling(), Pooling::Mean);
-    let message = load("st-roberta-tiny-old", Some(Pooling::Cls)).unwrap_err().to_string();
+    assert_eq!(load("st-roberta-tiny-old", Some(Pooling::MEAN)).unwrap().pooling(), Pooling::MEAN);
+    let message = load("st-roberta-tiny-old", Some(Pooling::CLS)).unwrap_err().to_string();
     assert!(message.contains("modules.json: its pooling is mean, and cls was asked for"), "{message}");
 }
 

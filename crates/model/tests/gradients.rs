@@ -62,7 +62,8 @@ fn gradients(encoder: &SentenceEncoder) -> BTreeMap<String, Tensor> {
 fn gradients_equal_those_that_libtorch_differentiates() {
     let sentences = sentences();
     for activation in ["gelu", "gelu_new", "relu"] {
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+        for pooling in ["mean", "cls", "max", "cls+max+mean+mean_sqrt_len+weightedmean+lasttoken"] {
+            let pooling: Pooling = pooling.parse().unwrap();
             let encoder = encoder(&[("hidden_act", activation.into())], pooling);
             loss(&encoder.forward(&sentences, Precision::F32, false)).backward();
             let expected = gradients(&encoder);
@@ -84,7 +85,7 @@ fn gradients_with_dropout_are_the_slopes_of_the_loss() {
     let sentences = sentences();
     for (hidden, attention) in [(0.3, 0.0), (0.0, 0.4), (0.3, 0.4)] {
         let changes = [("hidden_dropout_prob", hidden.into()), ("attention_probs_dropout_prob", attention.into())];
-        let encoder = encoder(&changes, Pooling::Mean);
+        let encoder = encoder(&changes, Pooling::MEAN);
         let loss_of = || encoder.backpropagate(&sentences, Precision::F32, Some(11), loss);
         loss_of();
         let gradients = gradients(&encoder);
@@ -119,7 +120,8 @@ fn a_gpu_gives_the_gradients_of_a_processor() {
     }
     let (sentences, folder) = (sentences(), tempfile::tempdir().unwrap());
     for heads in [2, 8] {
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+        for pooling in ["mean", "cls", "max", "cls+max+mean+mean_sqrt_len+weightedmean+lasttoken"] {
+            let pooling: Pooling = pooling.parse().unwrap();
             let here = encoder(&[("num_attention_heads", heads.into())], pooling);
             here.save(folder.path().join("model"), "").unwrap();
             let options = Options { device, trainable: true, pooling: Some(pooling), ..Options::default() };

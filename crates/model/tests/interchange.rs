@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 /// Saves each kind of encoder below `folder`, by a name.
 fn saved(folder: &Path) -> Vec<(&'static str, PathBuf, SentenceEncoder)> {
     let kinds = [
-        ("roberta-mean", "roberta-tiny", Pooling::Mean),
-        ("bert-cls", "bert-tiny", Pooling::Cls),
-        ("roberta-max", "roberta-tiny", Pooling::Max),
+        ("roberta-mean", "roberta-tiny", Pooling::MEAN),
+        ("bert-cls", "bert-tiny", Pooling::CLS),
+        ("roberta-max", "roberta-tiny", Pooling::MAX),
     ];
     let save = |(name, from, pooling)| {
         let options = Options { pooling: Some(pooling), trainable: true, ..Options::default() };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix_web::web;
-use model::{Tokenized, Tokenizer};
+use model::{Prompts, Tokenized, Tokenizer};
 
 use crate::{
     cache::{EmbeddingCache, Holder, Known},
@@ -49,15 +49,30 @@ impl Cost {
 #[derive(Clone)]
 pub(crate) struct Embedder {
     engine: Arc<Engine>,
-    tokenizer: Arc<Tokenizer>,
+    tokenizer: Arc<Tokenizer>, // which puts nothing before texts
+    prompts: Arc<Prompts>,
+    prompt: Arc<str>, // where a request names none
     cache: Arc<EmbeddingCache>,
     metrics: Arc<Metrics>,
 }
 
 impl Embedder {
-    /// An embedder on a running engine, with the tokenizer of its encoder.
-    pub(crate) fn new(engine: Arc<Engine>, tokenizer: Tokenizer, cache: EmbeddingCache, metrics: Arc<Metrics>) -> Self {
-        Self { engine, tokenizer: Arc::new(tokenizer), cache: Arc::new(cache), metrics }
+    /// An embedder on a running engine, with the tokenizer and the prompts of its encoder.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        tokenizer: Tokenizer,
+        prompts: Prompts,
+        cache: EmbeddingCache,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            engine,
+            prompt: tokenizer.prompt().into(),
+            tokenizer: Arc::new(tokenizer.with_prompt("")),
+            prompts: Arc::new(prompts),
+            cache: Arc::new(cache),
+            metrics,
+        }
     }
 
     /// The engine.
@@ -70,14 +85,33 @@ impl Embedder {
         self.tokenizer.max_seq_length()
     }
 
-    /// One embedding for each sentence; without `truncate`, a sentence that is too long is an error.
+    /// Texts as the encoder is given them: behind the prompt of a name, or the server's.
+    fn prompted(&self, name: Option<&str>, sentences: Vec<String>) -> Result<Vec<String>, ApiError> {
+        let prompt = match name {
+            None => &*self.prompt,
+            Some(name) => self.prompts.named(name).map_err(|_| {
+                let own = self.prompts.names().collect::<Vec<_>>().join(", ");
+                let own = if own.is_empty() { "no prompts".to_owned() } else { format!("the prompts {own}") };
+                let asked = name.chars().take(20).collect::<String>();
+                ApiError::Invalid(format!("`prompt_name` is {asked:?}, and the model has {own}"))
+            })?,
+        };
+        Ok(match prompt {
+            "" => sentences,
+            prompt => sentences.into_iter().map(|sentence| format!("{prompt}{sentence}")).collect(),
+        })
+    }
+
+    /// One embedding for each sentence, behind the prompt of a name or the server's; without `truncate`, a sentence that is too long is an error.
     pub(crate) async fn embed(
         &self,
         holder: Holder,
+        prompt_name: Option<&str>,
         sentences: Vec<String>,
         truncate: bool,
         admission: Admission,
     ) -> Result<(Vec<Embedding>, Cost), ApiError> {
+        let sentences = self.prompted(prompt_name, sentences)?;
         let mut known: HashMap<&str, Option<Known>> = HashMap::new();
         for sentence in &sentences {
             known.entry(sentence).or_insert_with(|| self.cache.get(holder, sentence));

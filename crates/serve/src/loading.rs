@@ -7,7 +7,7 @@ use std::{
 
 use embed::Corpus;
 use model::{
-    BUNDLED_MODEL, Options, Pooling, Precision, SentenceEncoder, SimilarityFunction, Tokenizer,
+    BUNDLED_MODEL, Options, Pooling, Precision, Prompts, SentenceEncoder, SimilarityFunction, Tokenizer,
     hub::{self, Hub},
     runtime,
 };
@@ -39,7 +39,8 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let corpus = corpus.map_err(Error::Corpus)?;
     let precision = settings.precision.on(device);
     let Settings { max_seq_length, pooling, .. } = *settings;
-    let options = Options { device, precision, max_seq_length, pooling, ..Options::default() };
+    let prompt = settings.prompt.clone();
+    let options = Options { device, precision, max_seq_length, pooling, prompt, ..Options::default() };
     let max_batch_tokens = settings.max_batch_tokens.unwrap_or(if device == Device::Cpu { 256 } else { 16_384 });
     let limits = engine::Options {
         max_batch_tokens,
@@ -65,6 +66,11 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
             "the directory has no pooling of its own: this one is assumed, another is named by --pooling"
         );
     }
+    if let Some(note) =
+        loaded.prompts.note(&model, loaded.tokenizer.prompt(), "prompt_name of a request, or --prompt-name,")
+    {
+        tracing::warn!("{note}");
+    }
     let processor = runtime::processor();
     tracing::info!(%model, %precision, ?device, processor, seconds, "the model is loaded");
     if let Some(corpus) = &corpus {
@@ -74,7 +80,8 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let info =
         Info { corpus_rows: corpus.as_ref().map(Corpus::rows), ..info(settings, loaded, precision, max_batch_tokens) };
     let cache = EmbeddingCache::new(settings.cache_mib, metrics.clone());
-    let embedder = Embedder::new(Arc::new(engine), loaded.tokenizer.clone(), cache, metrics.clone());
+    let embedder =
+        Embedder::new(Arc::new(engine), loaded.tokenizer.clone(), loaded.prompts.clone(), cache, metrics.clone());
     State::new(embedder, corpus, info, settings, metrics).map_err(|error| Error::Io(std::io::Error::other(error)))
 }
 
@@ -82,6 +89,7 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) tokenizer: Tokenizer,
+    pub(crate) prompts: Prompts,
     pub(crate) dimensions: usize,
     pub(crate) pooling: Pooling,
     pub(crate) pooling_was_assumed: bool,
@@ -93,6 +101,7 @@ impl Loaded {
     fn new(encoder: &SentenceEncoder) -> Self {
         Self {
             tokenizer: encoder.tokenizer().clone(),
+            prompts: encoder.prompts().clone(),
             dimensions: encoder.dimensions(),
             pooling: encoder.pooling(),
             pooling_was_assumed: encoder.pooling_was_assumed(),
@@ -116,6 +125,8 @@ pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, m
         model_type: ModelType::Embedding(EmbeddingModel { pooling }),
         hidden_size: dimensions,
         similarity: Similarities::new(similarity),
+        prompts: loaded.prompts.texts().clone(),
+        prompt: loaded.tokenizer.prompt().to_owned(),
         corpus_rows: None,
         max_concurrent_csv_files: settings.limits.max_csv_jobs,
         max_concurrent_requests: settings.limits.max_concurrent_requests,

@@ -104,7 +104,7 @@ impl Checked {
         base: String,
         truncate: bool,
     ) -> Result<(Self, Scores, Cost), ApiError> {
-        let (base, mut cost) = embedder.embed(holder, vec![base], truncate, Admission::Bounded).await?;
+        let (base, mut cost) = embedder.embed(holder, None, vec![base], truncate, Admission::Bounded).await?;
         let base = &base[0];
         let reader = Reader::new(self.rows, self.count);
         let (finished, mut last) = tokio::sync::oneshot::channel();
@@ -122,7 +122,7 @@ impl Checked {
             Ok(Some((piece, (reader, finished))))
         });
         let embedded =
-            pieces.map_ok(|piece| embedder.embed(holder, piece, truncate, Admission::Part)).try_buffered(AHEAD);
+            pieces.map_ok(|piece| embedder.embed(holder, None, piece, truncate, Admission::Part)).try_buffered(AHEAD);
         let mut embedded = std::pin::pin!(embedded);
         let mut scores = Vec::new();
         while let Some((embeddings, part)) = embedded.try_next().await? {

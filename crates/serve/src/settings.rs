@@ -12,7 +12,7 @@ use std::{
 };
 
 use embed::ScanFormat;
-use model::{BUNDLED_MODEL, Pooling, PrecisionChoice, runtime::DeviceChoice};
+use model::{BUNDLED_MODEL, Pooling, PrecisionChoice, PromptChoice, runtime::DeviceChoice};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -56,6 +56,8 @@ pub struct Settings {
     pub max_seq_length: Option<usize>,
     /// From token embeddings to a sentence's; by default the model's own, or the mean.
     pub pooling: Option<Pooling>,
+    /// What is put before texts where a request names no prompt.
+    pub prompt: PromptChoice,
     /// Whether long sentences are cut where a request does not say.
     pub auto_truncate: bool,
     /// What is searched, if anything.
@@ -189,6 +191,7 @@ impl Settings {
             threads: positive("threads", raw.threads.map(usize::from))?,
             max_seq_length: positive("max_seq_length", raw.max_seq_length.map(|length| length as usize))?,
             pooling: raw.pooling,
+            prompt: PromptChoice::of(raw.prompt_name, raw.prompt),
             auto_truncate: raw.auto_truncate.unwrap_or(true),
             corpus: corpus(raw.corpus)?,
             listen: SocketAddr::new(address, raw.http.port.unwrap_or(8080)),

@@ -1,6 +1,8 @@
 //! Bodies of requests and answers, as text-embeddings-inference and OpenAI define them.
 
 use model::SimilarityFunction;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -45,9 +47,8 @@ pub(crate) struct EmbedRequest {
     #[serde(default)]
     #[allow(dead_code)] // Its type is all that is asked.
     pub(crate) truncation_direction: Option<TruncationDirection>,
-    /// Name of a prompt: no model has any here, so null alone is supported.
+    /// Name of the model's prompt to put before every text; the default is the server's. `GET /info` names them.
     #[serde(default)]
-    #[schema(ignore)]
     pub(crate) prompt_name: Option<String>,
     /// Width of the embeddings: the model's own alone is supported.
     #[serde(default)]
@@ -96,9 +97,8 @@ pub(crate) struct SimilarityParameters {
     #[serde(default)]
     #[allow(dead_code)] // Its type is all that is asked.
     pub(crate) truncation_direction: Option<TruncationDirection>,
-    /// Name of a prompt: no model has any here, so null alone is supported.
+    /// Name of the model's prompt to put before every text; the default is the server's. `GET /info` names them.
     #[serde(default)]
-    #[schema(ignore)]
     pub(crate) prompt_name: Option<String>,
 }
 
@@ -118,6 +118,9 @@ pub(crate) struct OpenAiRequest {
     #[serde(default)]
     #[schema(minimum = 1)]
     pub(crate) dimensions: Option<usize>,
+    /// Name of the model's prompt to put before every text, beyond OpenAI's fields; the default is the server's.
+    #[serde(default)]
+    pub(crate) prompt_name: Option<String>,
     /// Not used.
     #[serde(default)]
     #[allow(dead_code)]
@@ -198,6 +201,12 @@ pub(crate) struct Info {
     pub(crate) hidden_size: usize,
     /// The similarity that the model asks for, and those that routes give.
     pub(crate) similarity: Similarities,
+    /// What the model wants before texts, by the names that `prompt_name` takes.
+    #[schema(example = json!({"query": "query: ", "passage": "passage: "}))]
+    pub(crate) prompts: BTreeMap<String, String>,
+    /// What is put before a text where a request names no prompt.
+    #[schema(example = "")]
+    pub(crate) prompt: String,
     /// Rows that `POST /search` searches; null where there is no corpus.
     pub(crate) corpus_rows: Option<usize>,
     /// CSV files in work at a time.

@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::{fs, path::Path};
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use common::{Direct, Server, assert_close, sentences};
+use common::{Direct, Server, assert_close, command, model, sentences};
 use serde_json::{Value, json};
 
 fn norm(embedding: &Value) -> f64 {
@@ -37,6 +39,58 @@ fn similarities_are_the_librarys() {
         let answer = server.post(path, &json!({"inputs": inputs})).json();
         assert_close(&answer[0], direct.cosine("비가 온다.", "비가 내린다."));
         assert_close(&answer[1], direct.cosine("비가 온다.", "밥을 먹었다."));
+    }
+}
+
+#[test]
+fn a_prompt_that_is_named_stands_before_every_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("prompted");
+    copy(&model(), &dir);
+    let path = dir.join("config_sentence_transformers.json");
+    let mut settings: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    settings["prompts"] = json!({"query": "질문: ", "passage": ""});
+    fs::write(&path, settings.to_string()).unwrap();
+    let start = |arguments: &[&str]| {
+        Server::spawn(command(arguments).args(["--port", "0", "--precision", "f32", "--model"]).arg(&dir))
+    };
+    let server = start(&[]);
+    let expected = server.post("/embed", &json!({"inputs": "질문: 비가 온다."})).json();
+    let ask = |server: &Server, prompt: Value| {
+        server.post("/embed", &json!({"inputs": "비가 온다.", "prompt_name": prompt})).json()
+    };
+    assert_eq!(ask(&server, json!("query")), expected);
+    let plain = ask(&server, json!("passage"));
+    assert_ne!(plain, expected);
+    assert_eq!(ask(&server, Value::Null), plain);
+    let openai = server.post("/v1/embeddings", &json!({"input": "비가 온다.", "prompt_name": "query"})).json();
+    assert_eq!(openai["data"][0]["embedding"], expected[0]);
+    let refused = server.post("/embed", &json!({"inputs": "a", "prompt_name": "document"})).error(422);
+    assert!(
+        refused.contains("`prompt_name` is \"document\", and the model has the prompts passage, query"),
+        "{refused}"
+    );
+    let info = server.get("/info").json();
+    assert_eq!((&info["prompts"]["query"], &info["prompt"]), (&json!("질문: "), &json!("")));
+    // Of the server itself, in every route.
+    for arguments in [["--prompt-name", "query"], ["--prompt", "질문: "]] {
+        let server = start(&arguments);
+        assert_eq!(ask(&server, Value::Null), expected, "{arguments:?}");
+        assert_eq!(ask(&server, json!("passage")), plain, "{arguments:?}");
+        assert_eq!(server.get("/info").json()["prompt"], "질문: ");
+        let pair = server.predict("비가 온다.", "밥을 먹었다.").json()["score"].as_f64().unwrap();
+        let others = json!({"source_sentence": "비가 온다.", "sentences": ["밥을 먹었다."]});
+        let similarity = server.post("/similarity", &json!({"inputs": others})).json()[0].as_f64().unwrap();
+        assert!((pair / 5.0 - similarity).abs() < 1e-5, "{pair} {similarity}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
     }
 }
 
@@ -124,9 +178,9 @@ fn what_does_not_serve_is_named() {
         ),
         (
             "/embed",
-            json!({"inputs": "a", "prompt_name": "query"}),
+            json!({"inputs": "a", "prompt_name": "title"}),
             422,
-            "`prompt_name` is \"query\", and the model has no prompts",
+            "`prompt_name` is \"title\", and the model has the prompts document, query",
         ),
         (
             "/embed",

@@ -99,7 +99,7 @@ fn a_plain_directory_pools_as_it_is_told_and_the_log_says_what_was_assumed() {
     let dir = copy(folder.path(), None);
     let assumed = "pooling of its own: this one is assumed";
     for (arguments, pooling, is_assumed) in
-        [(&[][..], Pooling::Mean, true), (&["--pooling", "cls"], Pooling::Cls, false)]
+        [(&[][..], Pooling::MEAN, true), (&["--pooling", "cls"], Pooling::CLS, false)]
     {
         let server = start(&dir, arguments);
         let found = server.post("/embed", &json!({"inputs": SENTENCES[0], "normalize": false})).json();
@@ -120,7 +120,7 @@ fn a_plain_directory_pools_as_it_is_told_and_the_log_says_what_was_assumed() {
 fn a_corpus_of_another_pooling_is_refused() {
     let folder = TempDir::new().unwrap();
     let dir = copy(folder.path(), None);
-    let encoder = SentenceEncoder::load(&dir, &Options { pooling: Some(Pooling::Cls), ..Options::default() }).unwrap();
+    let encoder = SentenceEncoder::load(&dir, &Options { pooling: Some(Pooling::CLS), ..Options::default() }).unwrap();
     fs::write(folder.path().join("rows.jsonl"), json!({"text": SENTENCES[0]}).to_string() + "\n").unwrap();
     let table =
         Table::open(&[folder.path().join("rows.jsonl").display().to_string()], &tables::Options::default()).unwrap();

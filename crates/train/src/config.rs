@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use data::{DataDir, Reading};
-use model::{Pooling, Precision};
+use model::{Pooling, Precision, PromptChoice};
 use serde::{Deserialize, Serialize};
 
 pub use hard_negatives::HardNegatives;
@@ -40,6 +40,8 @@ pub struct Config {
     pub max_seq_length: Option<usize>,
     /// From token embeddings to a sentence's; `None` leaves it to the model.
     pub pooling: Option<Pooling>,
+    /// What to put before every text.
+    pub prompt: PromptChoice,
     /// Dropout of embeddings, attention and layers while training; `None` leaves it to the model.
     pub dropout: Option<f64>,
     /// Training datasets, merged; of distillation, those whose sentences are learned from.
@@ -205,6 +207,7 @@ impl Config {
             model,
             max_seq_length: raw.model.max_seq_length,
             pooling: raw.model.pooling,
+            prompt: PromptChoice::of(raw.model.prompt_name.clone(), raw.model.prompt.clone()),
             dropout: raw.model.dropout,
             objective: raw.objective,
             held_out: raw.data.held_out.unwrap_or_default(),

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context, ensure};
 use data::{BlockPlace, Exclusion, TextBlocks, TextFile};
 use model::{
-    EncoderConfig, MaskedLanguageModel, Options, Pooling, SentenceEncoder, Tokenizer,
+    EncoderConfig, MaskedLanguageModel, Options, Pooling, PromptChoice, SentenceEncoder, Tokenizer,
     hub::{self, Hub},
 };
 use tch::Tensor;
@@ -67,11 +67,12 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
             let encoder = SentenceEncoder::load(dir, &options(config, environment)).context("model.init")?;
             encoder.pooling_note(model.display(), "model.pooling").iter().for_each(|note| ground::say!("{note}"));
+            encoder.prompt_note(model.display(), "model.prompt_name").iter().for_each(|note| ground::say!("{note}"));
             Ok(encoder)
         }
         ModelSource::Scratch { .. } => {
             let (shape, tokenizer) = fresh(config, texts, environment)?;
-            let pooling = config.pooling.unwrap_or(Pooling::Mean);
+            let pooling = config.pooling.unwrap_or(Pooling::MEAN);
             SentenceEncoder::from_scratch(shape, tokenizer, pooling, environment.device).context("model.scratch")
         }
     }
@@ -104,8 +105,8 @@ pub(crate) fn initial_masked_model(
             MaskedLanguageModel::from_scratch(shape, tokenizer, environment.device).context("model.scratch")?
         }
     };
-    let encoder = model.variables().into_iter();
-    let encoder = encoder.filter_map(|(name, weight)| Some((name.strip_prefix("roberta.")?.to_owned(), weight)));
+    let (prefix, encoder) = (model.architecture().prefix, model.variables().into_iter());
+    let encoder = encoder.filter_map(|(name, weight)| Some((name.strip_prefix(prefix)?.to_owned(), weight)));
     begin_as_average(config, model.tokenizer(), text, environment, &encoder.collect())?;
     Ok(model)
 }
@@ -145,7 +146,8 @@ fn begin_as_average(
 
 fn options(config: &Config, environment: &Environment) -> Options {
     let Config { max_seq_length, pooling, dropout, .. } = *config;
-    Options { device: environment.device, max_seq_length, pooling, dropout, trainable: true, ..Options::default() }
+    let (device, prompt) = (environment.device, config.prompt.clone());
+    Options { device, max_seq_length, pooling, prompt, dropout, trainable: true, ..Options::default() }
 }
 
 /// Shape and tokenizer of a fresh encoder.
@@ -159,7 +161,7 @@ fn fresh<T: AsRef<str>>(
     };
     let max_seq_length = config.max_seq_length.unwrap_or(DEFAULT_MAX_SEQ_LENGTH);
     let mut shape = shape.as_ref().clone();
-    let (tokenizer, rows) = match tokenizer {
+    let (mut tokenizer, rows) = match tokenizer {
         Some(path) => {
             let tokenizer = Tokenizer::from_file(&environment.data_dir.resolve(path), max_seq_length)
                 .context("model.scratch.tokenizer (without this key, one is trained)")?;
@@ -173,6 +175,9 @@ fn fresh<T: AsRef<str>>(
             (tokenizer, rows)
         }
     };
+    if let PromptChoice::Text(text) = &config.prompt {
+        tokenizer = tokenizer.with_prompt(text);
+    }
     let settled = || {
         if let (false, Some(padding)) = (shape.has("pad_token_id"), tokenizer.pad_token_id()) {
             shape = shape.with("pad_token_id", padding)?;

@@ -38,6 +38,7 @@ pub(super) fn folder() -> TempDir {
 pub(super) fn write(folder: &Path, first: usize) {
     let columns = Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::F32 };
     let settings = Settings {
+        prompt: String::new(),
         model: "m".into(),
         model_sha256: "0".into(),
         dimensions: WIDTH,

@@ -137,9 +137,9 @@ impl Tape {
     /// Embeddings of the sentences that the forward pass saw, (sentences, hidden).
     pub(crate) fn pool(&self, width: usize, pooling: Pooling) -> Vec<f32> {
         let ranges = self.sentences.ranges();
-        let mut pooled = vec![0.0; ranges.len() * width];
-        for (tokens, pooled) in ranges.zip(pooled.chunks_exact_mut(width)) {
-            pooling.pool(&self.hidden[tokens.start * width..tokens.end * width], pooled);
+        let mut pooled = vec![0.0; ranges.len() * pooling.width(width)];
+        for (tokens, pooled) in ranges.zip(pooled.chunks_exact_mut(pooling.width(width))) {
+            pooling.pool(&self.hidden[tokens.start * width..tokens.end * width], width, pooled);
         }
         pooled
     }
@@ -147,9 +147,9 @@ impl Tape {
     /// From the gradient with respect to the sentences' embeddings to that with respect to the tokens', (tokens, hidden).
     pub(crate) fn pool_backward(&self, width: usize, pooling: Pooling, grad_pooled: &[f32]) -> Vec<f32> {
         let mut grad = vec![0.0; self.hidden.len()];
-        for (tokens, grad_pooled) in self.sentences.ranges().zip(grad_pooled.chunks_exact(width)) {
+        for (tokens, grad_pooled) in self.sentences.ranges().zip(grad_pooled.chunks_exact(pooling.width(width))) {
             let tokens = tokens.start * width..tokens.end * width;
-            pooling.pool_backward(&self.hidden[tokens.clone()], grad_pooled, &mut grad[tokens]);
+            pooling.pool_backward(&self.hidden[tokens.clone()], width, grad_pooled, &mut grad[tokens]);
         }
         grad
     }

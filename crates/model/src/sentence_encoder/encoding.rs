@@ -83,7 +83,7 @@ impl SentenceEncoder {
         // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|&index| Reverse(sentences[index].len()));
-        let (width, kept) = (self.config.hidden_size() as usize, self.dimensions());
+        let (width, kept) = (self.width(), self.dimensions());
         // Rows are written one by one: the threads that an operator of libtorch leaves waiting take time from the kernels'.
         let mut embeddings = vec![0.0f32; sentences.len() * kept];
         let mut embedded = |batch: &[usize], pooled: &[f32]| {

@@ -234,8 +234,9 @@ mod tests {
         let runs = pack(&sentences);
         let starts = PackedBatch::in_order(&sentences, &embeddings("bert"), Device::Cpu);
         let table = Tensor::randn([10, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let weights = Tensor::randn([4, 4], (Kind::Float, Device::Cpu));
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+        for pooling in ["mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken", "cls+mean"] {
+            let pooling: Pooling = pooling.parse().unwrap();
+            let weights = Tensor::randn([4, pooling.width(4) as i64], (Kind::Float, Device::Cpu));
             let pooled = [&runs, &starts].map(|batch| pooling.forward(&table.index_select(0, &batch.input_ids), batch));
             let grads = pooled.each_ref().map(|pooled| {
                 let loss = (pooled * &weights).sum(Kind::Float);

@@ -59,15 +59,22 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
     let options = Options { max_batch_tokens: 100, max_queue_tokens: 1000 };
     let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, 1, metrics.clone()).unwrap();
     let loaded = Loaded {
-        tokenizer: tokenizer.clone(),
+        tokenizer,
+        prompts: Default::default(),
         dimensions: 2,
-        pooling: Pooling::Mean,
+        pooling: Pooling::MEAN,
         pooling_was_assumed: false,
         pooling_beside_directory: None,
         similarity: SimilarityFunction::Cosine,
     };
     let info = loading::info(&settings, &loaded, Precision::F32, 100);
-    let embedder = Embedder::new(Arc::new(engine), tokenizer, EmbeddingCache::new(0, metrics.clone()), metrics.clone());
+    let embedder = Embedder::new(
+        Arc::new(engine),
+        loaded.tokenizer,
+        loaded.prompts,
+        EmbeddingCache::new(0, metrics.clone()),
+        metrics.clone(),
+    );
     web::Data::new(State::new(embedder, None, info, &settings, metrics).unwrap())
 }
 

@@ -3,7 +3,7 @@
 use actix_web::web;
 use serde_json::value::RawValue;
 
-use super::{check_dimensions, check_prompt, check_sentences};
+use super::{check_dimensions, check_sentences};
 use crate::{
     answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, responses::AskErrors, state::State,
     types::EmbedRequest,
@@ -30,10 +30,10 @@ pub(super) async fn answer(
 ) -> Result<Answer<Box<RawValue>>, ApiError> {
     let EmbedRequest { inputs, normalize, truncate, prompt_name, dimensions, .. } = request;
     check_sentences("inputs", &inputs.0, state)?;
-    check_prompt(prompt_name.as_deref())?;
     check_dimensions(dimensions, state)?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
-    let (embeddings, cost) = state.embedder.embed(holder, inputs.0, truncate, Admission::Bounded).await?;
+    let (embeddings, cost) =
+        state.embedder.embed(holder, prompt_name.as_deref(), inputs.0, truncate, Admission::Bounded).await?;
     let mut embeddings: Vec<Vec<f32>> = embeddings.iter().map(|embedding| embedding.to_vec()).collect();
     if normalize.unwrap_or(true) {
         embeddings.iter_mut().for_each(|embedding| model::normalize(embedding));

@@ -38,14 +38,6 @@ fn check_sentences(name: &str, sentences: &[String], state: &State) -> Result<()
     }
 }
 
-/// Refuses a prompt: no model has any.
-fn check_prompt(prompt_name: Option<&str>) -> Result<(), ApiError> {
-    match prompt_name {
-        Some(name) => Err(ApiError::Invalid(format!("`prompt_name` is {name:?}, and the model has no prompts"))),
-        None => Ok(()),
-    }
-}
-
 /// Refuses a width other than the model's.
 fn check_dimensions(dimensions: Option<usize>, state: &State) -> Result<(), ApiError> {
     let own = state.info.hidden_size;

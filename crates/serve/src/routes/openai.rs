@@ -26,11 +26,13 @@ pub(crate) async fn embeddings(
     holder: Holder,
     Json(request): Json<OpenAiRequest>,
 ) -> Result<Answer<Box<RawValue>>, ApiError> {
-    let OpenAiRequest { input, encoding_format, dimensions, .. } = request;
+    let OpenAiRequest { input, encoding_format, dimensions, prompt_name, .. } = request;
     check_sentences("input", &input.0, &state)?;
     check_dimensions(dimensions, &state)?;
-    let (embeddings, cost) =
-        state.embedder.embed(holder, input.0, state.info.auto_truncate, Admission::Bounded).await?;
+    let (embeddings, cost) = state
+        .embedder
+        .embed(holder, prompt_name.as_deref(), input.0, state.info.auto_truncate, Admission::Bounded)
+        .await?;
     let format = encoding_format.unwrap_or_default();
     let entry = |(index, embedding): (usize, &crate::engine::Embedding)| {
         let mut embedding = embedding.to_vec();

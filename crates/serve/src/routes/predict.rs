@@ -34,8 +34,10 @@ pub(crate) async fn predict(
     let PairQuery { sentence1, sentence2 } = pair.into_inner();
     check_sentence("sentence1", &sentence1)?;
     check_sentence("sentence2", &sentence2)?;
-    let (pair, cost) =
-        state.embedder.embed(holder, vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded).await?;
+    let (pair, cost) = state
+        .embedder
+        .embed(holder, None, vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded)
+        .await?;
     let cosine = SimilarityFunction::Cosine.of(&pair[0], &pair[1]);
     Ok(Answer::new(Score { score: score_of(cosine) as f32, cosine: cosine as f32 }, cost))
 }

@@ -33,6 +33,9 @@ pub(crate) struct SearchRequest {
     /// Whether a sentence that is too long is cut; else it is an error. The default is the server's `auto_truncate`.
     #[serde(default)]
     truncate: Option<bool>,
+    /// Name of the model's prompt to put before the query; the default is the server's. `GET /info` names them.
+    #[serde(default)]
+    prompt_name: Option<String>,
 }
 
 /// Answer of `POST /search`.
@@ -71,7 +74,7 @@ pub(crate) async fn search(
     holder: Holder,
     Json(request): Json<SearchRequest>,
 ) -> Result<Answer<SearchResponse>, ApiError> {
-    let SearchRequest { query, top_k, filter, truncate } = request;
+    let SearchRequest { query, top_k, filter, truncate, prompt_name } = request;
     let Some(corpus) = state.corpus.clone() else { return Err(ApiError::NoCorpus) };
     check_sentence("query", &query)?;
     let top_k = top_k.unwrap_or(DEFAULT);
@@ -81,7 +84,8 @@ pub(crate) async fn search(
     let filter = corpus.filter(&filter.unwrap_or_default());
     let filter = filter.map_err(|error| ApiError::Invalid(format!("`filter`: {error}")))?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
-    let (embeddings, cost) = state.embedder.embed(holder, vec![query], truncate, Admission::Bounded).await?;
+    let (embeddings, cost) =
+        state.embedder.embed(holder, prompt_name.as_deref(), vec![query], truncate, Admission::Bounded).await?;
     let (place, pool) = (state.search_place()?, state.search_pool.clone());
     let results = web::block(move || {
         let _place = place; // until the scan ends, even if nobody waits for it

@@ -2,7 +2,7 @@
 
 use actix_web::web;
 
-use super::{check_prompt, check_sentence, check_sentences};
+use super::{check_sentence, check_sentences};
 use crate::{
     answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, responses::AskErrors, state::State,
     types::SimilarityRequest,
@@ -33,10 +33,12 @@ pub(super) async fn answer(
     let (inputs, parameters) = (inputs.0, parameters.map(|parameters| parameters.0).unwrap_or_default());
     check_sentence("source_sentence", &inputs.source_sentence)?;
     check_sentences("sentences", &inputs.sentences, state)?;
-    check_prompt(parameters.prompt_name.as_deref())?;
     let truncate = parameters.truncate.unwrap_or(state.info.auto_truncate);
     let sentences = std::iter::once(inputs.source_sentence).chain(inputs.sentences).collect();
-    let (embeddings, cost) = state.embedder.embed(holder, sentences, truncate, Admission::Bounded).await?;
+    let (embeddings, cost) = state
+        .embedder
+        .embed(holder, parameters.prompt_name.as_deref(), sentences, truncate, Admission::Bounded)
+        .await?;
     let (source, others) = embeddings.split_first().expect("one embedding for each sentence");
     let function = state.info.similarity.model;
     Ok(Answer::new(others.iter().map(|other| function.of(source, other) as f32).collect(), cost))

@@ -28,10 +28,17 @@ pub struct Raw {
     /// Tokens per sentence, special tokens included [default: the model's own].
     #[arg(long, value_name = "N")]
     pub(super) max_seq_length: Option<u32>,
-    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls or
-    /// max [default: mean].
+    /// From token embeddings to a sentence's, of a model directory that has none of its own (no modules.json): mean, cls, max,
+    /// mean_sqrt_len, weightedmean, lasttoken, or several joined by + [default: mean].
     #[arg(long)]
     pub(super) pooling: Option<Pooling>,
+    /// Name of the model's prompt to put before texts where a request names none [default: the model's default, if it has
+    /// one].
+    #[arg(long, value_name = "NAME", conflicts_with = "prompt")]
+    pub(super) prompt_name: Option<String>,
+    /// Text to put before texts where a request names no prompt, whatever the model has; nothing where it is empty.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) prompt: Option<String>,
     /// Whether sentences that are too long are cut (and counted) where a request does not say [default: true].
     #[arg(long, value_name = "BOOL")]
     pub(super) auto_truncate: Option<bool>,

@@ -83,6 +83,14 @@ pub(super) fn read(raw: &RawConfig) -> anyhow::Result<ModelSource> {
     if let Some(dropout) = raw.model.dropout {
         ensure!((0.0..1.0).contains(&dropout), "model.dropout is {dropout}, expected at least 0 and less than 1");
     }
+    ensure!(
+        raw.model.prompt.is_none() || raw.model.prompt_name.is_none(),
+        "model.prompt and model.prompt_name exclude each other: give a text, or the name of one that the model has"
+    );
+    ensure!(
+        raw.model.prompt_name.is_none() || raw.model.init.is_some(),
+        "model.prompt_name names a prompt of model.init; a fresh encoder has none: give model.prompt"
+    );
     let mut table = match (&raw.model.init, &raw.model.scratch) {
         (Some(init), None) => {
             ensure!(
@@ -122,7 +130,7 @@ pub(super) fn read(raw: &RawConfig) -> anyhow::Result<ModelSource> {
          with objective = \"mlm\" or \"contrastive\""
     );
     ensure!(
-        token_embeddings == TokenEmbeddings::Random || matches!(raw.model.pooling, None | Some(Pooling::Mean)),
+        token_embeddings == TokenEmbeddings::Random || matches!(raw.model.pooling, None | Some(Pooling::MEAN)),
         "model.scratch.token_embeddings = \"cooccurrence\" begins as an average: model.pooling has to be \"mean\""
     );
     let vocab_size = match table.get("vocab_size").map(toml::Value::as_integer) {

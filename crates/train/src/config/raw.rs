@@ -52,6 +52,10 @@ pub(crate) struct RawModel {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pooling: Option<Pooling>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tokenizer: Option<String>,
