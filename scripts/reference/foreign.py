@@ -68,6 +68,15 @@ def tokenizer_cases(fixtures: Path) -> list[dict]:
     shorter = {"tokenizer.json": {"model": {"max_input_chars_per_word": 2}}}
     bare = {"tokenizer.json": {"added_tokens": []}}
     config, world = "tokenizer_config.json", token("[WORLD]", special=False, normalized=True)
+    deberta = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<pad>"}
+    deberta |= {"bos_token": "<s>", "eos_token": "</s>"}
+    qwen = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    ended = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}},
+    }
     bert, roberta, xlm = ({"config.json": {"model_type": name}} for name in ("bert", "roberta", "xlm-roberta"))
     return [
         {"name": "BertTokenizer lowers case unless told", "files": {config: without("do_lower_case")}},
@@ -103,6 +112,10 @@ def tokenizer_cases(fixtures: Path) -> list[dict]:
         {"name": "byte-level BPE as it is", "base": "byte-level", "files": {config: {"tokenizer_class": "PreTrainedTokenizerFast"}, **roberta}},
         {"name": "XLMRobertaTokenizer", "base": "unigram", "files": xlm},
         {"name": "XLMRobertaTokenizer without a space in front", "base": "unigram", "files": {config: {"tokenizer_class": "XLMRobertaTokenizer", "add_prefix_space": False}, **bert}},
+        {"name": "DebertaV2Tokenizer", "base": "unigram", "files": {config: {"tokenizer_class": "DebertaV2Tokenizer", **deberta}}},
+        {"name": "DebertaV2Tokenizer by its family, lower case, punctuation apart", "base": "unigram", "files": {config: {"do_lower_case": True, "split_by_punct": True, "add_prefix_space": False, **deberta}, "config.json": {"model_type": "deberta-v2"}}},
+        {"name": "Qwen2Tokenizer", "base": "byte-level", "files": {config: {"tokenizer_class": "Qwen2Tokenizer", **qwen}}},
+        {"name": "Qwen2Tokenizer by its family, with a space in front", "base": "byte-level", "files": {config: {"add_prefix_space": True, **qwen}, "config.json": {"model_type": "qwen3"}}, "merged": {"tokenizer.json": {"post_processor": ended}}},
         {"name": "CamembertTokenizer", "base": "unigram", "files": {config: {"tokenizer_class": "CamembertTokenizer"}, **xlm}},
     ]
 

@@ -16,12 +16,16 @@ pub(super) enum Class {
     XlmRoberta,
     /// The same with tokens and frame of its own.
     Camembert,
+    /// Unigram, by `do_lower_case`, `split_by_punct` and `add_prefix_space`.
+    DebertaV2,
+    /// Byte-level BPE of words that a pattern cuts, by `add_prefix_space`, in the file's frame.
+    Qwen2,
     /// `tokenizer.json` as it is.
     AsItIs,
 }
 
 /// Classes that make their tokenizer anew in ways of their own, or are Python alone.
-const NOT_SUPPORTED: [&str; 92] = [
+const NOT_SUPPORTED: [&str; 90] = [
     "AlbertTokenizer",
     "BarthezTokenizer",
     "BartphoTokenizer",
@@ -48,7 +52,6 @@ const NOT_SUPPORTED: [&str; 92] = [
     "DPRQuestionEncoderTokenizer",
     "DPRReaderTokenizer",
     "DebertaTokenizer",
-    "DebertaV2Tokenizer",
     "DiaTokenizer",
     "EsmTokenizer",
     "EsmcTokenizer",
@@ -89,7 +92,6 @@ const NOT_SUPPORTED: [&str; 92] = [
     "PhobertTokenizer",
     "Pop2PianoTokenizer",
     "ProphetNetTokenizer",
-    "Qwen2Tokenizer",
     "Qwen3_5Tokenizer",
     "RagTokenizer",
     "ReformerTokenizer",
@@ -126,16 +128,19 @@ impl Class {
                 return Self::named(name).ok_or_else(|| {
                     format!(
                         "{file}: tokenizer_class `{name}` is not supported, expected BertTokenizer, RobertaTokenizer, \
-                         XLMRobertaTokenizer, CamembertTokenizer or PreTrainedTokenizerFast"
+                         XLMRobertaTokenizer, CamembertTokenizer, DebertaV2Tokenizer, Qwen2Tokenizer or \
+                         PreTrainedTokenizerFast"
                     )
                 });
             }
         }
         Ok(match config.get("model_type").and_then(Value::as_str) {
-            Some("bert") => Self::Bert,
+            Some("bert" | "distilbert" | "electra") => Self::Bert,
             Some("roberta") => Self::Roberta,
             Some("xlm-roberta") => Self::XlmRoberta,
             Some("camembert") => Self::Camembert,
+            Some("deberta-v2") => Self::DebertaV2,
+            Some("qwen3") => Self::Qwen2,
             _ => Self::AsItIs,
         })
     }
@@ -156,6 +161,8 @@ impl Class {
             }
             "XLMRobertaTokenizer" => Some(Self::XlmRoberta),
             "CamembertTokenizer" => Some(Self::Camembert),
+            "DebertaV2Tokenizer" => Some(Self::DebertaV2),
+            "Qwen2Tokenizer" => Some(Self::Qwen2),
             name if NOT_SUPPORTED.contains(&name) => None,
             _ => Some(Self::AsItIs),
         }
@@ -168,6 +175,8 @@ impl Class {
             Self::Roberta => "RobertaTokenizer",
             Self::XlmRoberta => "XLMRobertaTokenizer",
             Self::Camembert => "CamembertTokenizer",
+            Self::DebertaV2 => "DebertaV2Tokenizer",
+            Self::Qwen2 => "Qwen2Tokenizer",
             Self::AsItIs => "PreTrainedTokenizerFast",
         }
     }
@@ -176,8 +185,8 @@ impl Class {
     pub(super) fn model(self) -> Option<&'static str> {
         match self {
             Self::Bert => Some("WordPiece"),
-            Self::Roberta => Some("BPE"),
-            Self::XlmRoberta | Self::Camembert => Some("Unigram"),
+            Self::Roberta | Self::Qwen2 => Some("BPE"),
+            Self::XlmRoberta | Self::Camembert | Self::DebertaV2 => Some("Unigram"),
             Self::AsItIs => None,
         }
     }
@@ -202,6 +211,11 @@ mod tests {
             (none.clone(), json!({"model_type": "roberta", "tokenizer_class": "BertTokenizer"}), Class::Bert),
             (none.clone(), json!({"model_type": "roberta"}), Class::Roberta),
             (none.clone(), json!({"model_type": "xlm-roberta"}), Class::XlmRoberta),
+            (none.clone(), json!({"model_type": "electra"}), Class::Bert),
+            (none.clone(), json!({"model_type": "distilbert"}), Class::Bert),
+            (none.clone(), json!({"model_type": "deberta-v2"}), Class::DebertaV2),
+            (none.clone(), json!({"model_type": "modernbert"}), Class::AsItIs),
+            (none.clone(), json!({"model_type": "qwen3"}), Class::Qwen2),
             (none.clone(), none.clone(), Class::AsItIs),
         ] {
             let [tokenizer_config, config] = [&tokenizer_config, &config].map(|file| file.as_object().unwrap());

@@ -24,6 +24,12 @@ const NOT_READ: [&str; 6] =
 /// Longer words are unknown. Source: tokenizers, `WordPiece`.
 const MAX_CHARACTERS_PER_WORD: usize = 100;
 
+/// What cuts a text into words. Source: transformers, `PRETOKENIZE_REGEX` of `tokenization_qwen2.py`.
+const QWEN2_WORDS: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*",
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
+
 /// What is read of `tokenizer.json` before it is known how much of it counts.
 #[derive(Default, Deserialize)]
 struct Head {
@@ -140,8 +146,20 @@ impl Class {
         let bert = [("unk", "[UNK]"), ("sep", "[SEP]"), ("pad", "[PAD]"), ("cls", "[CLS]"), ("mask", "[MASK]")];
         let roberta =
             [("bos", "<s>"), ("eos", "</s>"), ("unk", "<unk>"), ("sep", "</s>"), ("pad", "<pad>"), ("cls", "<s>")];
+        let deberta = [
+            ("bos", "[CLS]"),
+            ("eos", "[SEP]"),
+            ("unk", "[UNK]"),
+            ("sep", "[SEP]"),
+            ("pad", "[PAD]"),
+            ("cls", "[CLS]"),
+            ("mask", "[MASK]"),
+        ];
+        let qwen2 = ["unk", "eos", "pad"].map(|name| (name, "<|endoftext|>"));
         let defaults = match self {
             Self::AsItIs => return,
+            Self::DebertaV2 => deberta.as_slice(),
+            Self::Qwen2 => qwen2.as_slice(),
             Self::Bert => bert.as_slice(),
             Self::Roberta | Self::XlmRoberta | Self::Camembert => roberta.as_slice(),
         };
@@ -149,7 +167,7 @@ impl Class {
             tokens.set_default(&format!("{name}_token"), AddedToken::from(*text, true));
         }
         match self {
-            Self::AsItIs | Self::Bert => {}
+            Self::AsItIs | Self::Bert | Self::DebertaV2 | Self::Qwen2 => {}
             Self::Roberta | Self::XlmRoberta => tokens.set_default("mask_token", AddedToken::from("<mask>", true)),
             Self::Camembert => {
                 tokens.set_default("mask_token", AddedToken::from("<mask>", true).lstrip(true));
@@ -202,6 +220,7 @@ impl Rules<'_> {
                 self.class.name()
             ));
         }
+        let mut post_processor = Value::Null; // the class's, once its tokens have ids
         let (model, normalizer, pre_tokenizer, decoder) = match self.class {
             Class::AsItIs => unreachable!("its rules are the file's"),
             Class::Bert => {
@@ -222,13 +241,41 @@ impl Rules<'_> {
             Class::Roberta => {
                 let byte_level = json!({"type": "ByteLevel", "add_prefix_space": self.flag("add_prefix_space", false)?,
                                         "trim_offsets": true, "use_regex": true});
+                (byte_pairs(vocab, merges), Value::Null, byte_level.clone(), byte_level)
+            }
+            Class::Qwen2 => {
+                let byte_level = |regex: bool, space: bool| json!({"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": regex});
+                let words = json!({"type": "Split", "pattern": {"Regex": QWEN2_WORDS}, "behavior": "Isolated",
+                                   "invert": false});
+                let bytes = byte_level(false, self.flag("add_prefix_space", false)?);
+                post_processor = file.get("post_processor").cloned().unwrap_or_default();
                 (
-                    json!({"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
-                           "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "vocab": vocab,
-                           "merges": merges}),
-                    Value::Null,
-                    byte_level.clone(),
-                    byte_level,
+                    byte_pairs(vocab, merges),
+                    json!({"type": "NFC"}),
+                    json!({"type": "Sequence", "pretokenizers": [words, bytes]}),
+                    byte_level(true, true),
+                )
+            }
+            Class::DebertaV2 => {
+                let scheme = if self.flag("add_prefix_space", true)? { "always" } else { "first" };
+                let metaspace =
+                    json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true});
+                let unk = json!([self.token("unk_token"), 0.0]);
+                let place = |vocab: &Vec<Value>| vocab.iter().position(|entry| *entry == unk);
+                let unk_id = vocab.as_array().and_then(place).unwrap_or(1);
+                let lower = self.flag("do_lower_case", false)?.then(|| json!({"type": "Lowercase"}));
+                let spaces = json!({"type": "Replace", "pattern": {"Regex": r"\s{2,}|[\n\r\t]"}, "content": " "});
+                let strip = json!({"type": "Strip", "strip_left": false, "strip_right": true});
+                let normalizers: Vec<Value> =
+                    lower.into_iter().chain([spaces, json!({"type": "NFC"}), strip]).collect();
+                let punctuation = || json!({"type": "Punctuation", "behavior": "Isolated"});
+                let split = self.flag("split_by_punct", false)?.then(punctuation);
+                let pre_tokenizers: Vec<Value> = split.into_iter().chain([metaspace.clone()]).collect();
+                (
+                    json!({"type": "Unigram", "unk_id": unk_id, "byte_fallback": false, "vocab": vocab}),
+                    json!({"type": "Sequence", "normalizers": normalizers}),
+                    json!({"type": "Sequence", "pretokenizers": pre_tokenizers}),
+                    metaspace,
                 )
             }
             Class::XlmRoberta | Class::Camembert => {
@@ -251,15 +298,15 @@ impl Rules<'_> {
         };
         let truncation = file.remove("truncation");
         Ok(json!({"version": "1.0", "truncation": truncation, "padding": null, "added_tokens": [], "model": model,
-                  "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": decoder}))
+                  "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": post_processor, "decoder": decoder}))
     }
 
     /// The special tokens around a sentence, once all of them have an id; none, where they are the file's.
     fn frame(&self, inner: &Tokenizer) -> Option<Value> {
         let id = |token: &str| inner.token_to_id(token).expect("special tokens are added");
         let (first, last) = match self.class {
-            Class::AsItIs => return None,
-            Class::Bert | Class::Roberta => (self.token("cls_token"), self.token("sep_token")),
+            Class::AsItIs | Class::Qwen2 => return None,
+            Class::Bert | Class::Roberta | Class::DebertaV2 => (self.token("cls_token"), self.token("sep_token")),
             Class::XlmRoberta | Class::Camembert => (self.token("bos_token"), self.token("eos_token")),
         };
         if self.class == Class::Roberta {
@@ -271,7 +318,7 @@ impl Rules<'_> {
         let single = vec![special(first, 0), text("A", 0), special(last, 0)];
         let mut pair = single.clone();
         match self.class {
-            Class::Bert => pair.extend([text("B", 1), special(last, 1)]),
+            Class::Bert | Class::DebertaV2 => pair.extend([text("B", 1), special(last, 1)]),
             _ => pair.extend([special(last, 0), text("B", 0), special(last, 0)]),
         }
         let entry = |token: &str| json!({"id": token, "ids": [id(token)], "tokens": [token]});
@@ -291,6 +338,11 @@ impl Rules<'_> {
         }
         config
     }
+}
+
+fn byte_pairs(vocab: Value, merges: Value) -> Value {
+    json!({"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "",
+           "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": merges})
 }
 
 /// The first table of characters in a normalizer, which alone of it counts; none where it has none.
