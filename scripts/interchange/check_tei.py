@@ -37,7 +37,7 @@ def read(checkpoint: Path, name: str) -> Any:
 
 def architectures(checkpoint: Path) -> bool:
     config = read(checkpoint, "config.json")
-    expected = {"bert": ["BertModel"], "roberta": ["RobertaModel"]}
+    expected = {"bert": ["BertModel"], "roberta": ["RobertaModel"], "xlm-roberta": ["XLMRobertaModel"]}
     return config["architectures"] == expected[config["model_type"]]
 
 
@@ -49,7 +49,7 @@ def config_keys(checkpoint: Path) -> bool:
 
 def positions(checkpoint: Path) -> bool:
     config, limit = read(checkpoint, "config.json"), read(checkpoint, "sentence_bert_config.json")["max_seq_length"]
-    offset = config["pad_token_id"] + 1 if config["model_type"] == "roberta" else 0
+    offset = 0 if config["model_type"] == "bert" else config["pad_token_id"] + 1
     return type(limit) is int and 0 < limit <= config["max_position_embeddings"] - offset
 
 
