@@ -19,11 +19,11 @@ from machine import busy, commit, kind, machine, versions
 from processes import Failed
 from report import load_all, report, section_of
 from results import Result, Table
-from settings import FULL, HERE, QUICK, ROOT, Amounts, Places
+from settings import FAMILIES, FULL, HERE, QUICK, ROOT, Amounts, Places
 from training import training
 
 JOBS = ["encode", "pair", "train", "length", "growth", "memory"]
-SHAPES = ["base", "large", "small", "tiny"]
+SHAPES = ["base", "large", "small", "tiny", *FAMILIES]
 BUSY = 0.05  # share of the cores' time, of a machine that has something else to do
 ABOUT = {
     "encode": "Distinct sentences of KorSTS test, shuffled; the peers encode in batches of 32, as they sort them.",
@@ -77,7 +77,7 @@ def make_models(shapes: list[str], encodes: bool, places: Places) -> None:
     say(f"models: {', '.join(shapes)}")
     scripts = [["torch", "checkpoints.py", places.cache, places.data, *shapes]]
     if encodes:
-        exported = [shape for shape in shapes if shape not in ("large", GROWTH_SHAPE, LENGTH_SHAPE)]
+        exported = [shape for shape in shapes if shape not in ("large", GROWTH_SHAPE, LENGTH_SHAPE, *FAMILIES)]
         scripts += [
             [engine, "export.py", engine, places.cache / "models" / shape]
             for shape in exported

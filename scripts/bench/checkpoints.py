@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import RobertaConfig, RobertaModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, RobertaConfig
 
 MAX_SEQ_LENGTH = 128
 SPECIAL_TOKENS = {f"{name}_token": f"[{name.upper()}]" for name in ("cls", "pad", "sep", "unk", "mask")}
@@ -23,10 +23,40 @@ CHANGES = {
 }
 LONG = 8192  # tokens, of the shape `long`: that of xlm-roberta-large
 CHANGES["long"] = {"max_position_embeddings": LONG + 2}
-SHAPES = ["base", "large", *CHANGES]
+# Other families in their published base shapes, with klue/roberta's vocabulary: monologg/koelectra-base-v3,
+# distilbert-base-multilingual, kakaobank/kf-deberta-base, answerdotai/ModernBERT-base, Qwen/Qwen3-Embedding-0.6B.
+BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+FAMILIES = {
+    "electra": {"model_type": "electra", "embedding_size": 768, **BASE},
+    "distilbert": {"model_type": "distilbert"},
+    "deberta": {
+        "model_type": "deberta-v2",
+        "relative_attention": True,
+        "position_buckets": 256,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+        **BASE,
+    },
+    "modernbert": {"model_type": "modernbert", "cls_token_id": 0, "sep_token_id": 2},
+    "qwen3": {
+        "model_type": "qwen3",
+        "hidden_size": 1024,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "intermediate_size": 3072,
+    },
+}
+SHAPES = ["base", "large", *CHANGES, *FAMILIES]
 
 
-def shape_config(shape: str, data: Path) -> RobertaConfig:
+def shape_config(shape: str, data: Path) -> PreTrainedConfig:
+    if shape in FAMILIES:
+        ids = {"vocab_size": 32000, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+        return AutoConfig.for_model(**FAMILIES[shape] | ids)
     published = "large" if shape in ("large", "long") else "base"
     values = json.loads((data / "klue-roberta" / f"config-{published}.json").read_text(encoding="utf-8"))
     values.pop("tokenizer_class", None)
@@ -42,7 +72,7 @@ def checkpoint(shape: str, data: Path, folder: Path) -> Path:
     shutil.rmtree(unfinished, ignore_errors=True)
     torch.manual_seed(0)
     config = shape_config(shape, data)
-    RobertaModel(config, add_pooling_layer=False).save_pretrained(unfinished)
+    AutoModel.from_config(config).save_pretrained(unfinished)
     shutil.copyfile(data / "klue-roberta" / "tokenizer.json", unfinished / "tokenizer.json")
     write_layout(unfinished, config.hidden_size, LONG if shape == "long" else MAX_SEQ_LENGTH)
     unfinished.rename(directory)
@@ -55,6 +85,7 @@ def write_layout(directory: Path, hidden_size: int, max_seq_length: int = MAX_SE
         for index, (name, path) in enumerate([("Transformer", ""), ("Pooling", "1_Pooling")])
     ]
     tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_seq_length, **SPECIAL_TOKENS}
+    tokenizer["model_input_names"] = ["input_ids", "attention_mask"]  # some families have no types of tokens
     files = {
         "modules.json": modules,
         "1_Pooling/config.json": {"word_embedding_dimension": hidden_size, "pooling_mode_mean_tokens": True},

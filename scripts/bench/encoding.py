@@ -7,7 +7,7 @@ import texts
 from machine import NO_BF16, computes_bf16, emulates_bf16, goal
 from processes import Failed, Side
 from results import Comparison, Table
-from settings import HERE, Amounts, Places
+from settings import FAMILIES, HERE, Amounts, Places
 
 REFERENCE = "torch f32"
 # Random weights bring no accuracy to lose: bf16 and int8 are held to being the same computation, no more.
@@ -27,6 +27,7 @@ ENCODE = [
     Comparison("ko-sts int8", "torch bf16"),
     Comparison("ko-sts int8", "ONNX Runtime int8", goal("≥ 1.4", amx="≥ 2.2")),
 ]
+FAMILY = [Comparison("ko-sts f32", "torch f32", "≥ 1.3"), *ENCODE[1:]]
 PAIR = [
     Comparison("ko-sts f32", "torch f32"),
     Comparison("ko-sts bf16", "torch bf16"),
@@ -42,7 +43,8 @@ class Encoding:
     def __init__(self, shape: str, amounts: Amounts, places: Places) -> None:
         self.amounts, self.places = amounts, places
         self.model = places.cache / "models" / shape
-        peers = [peer for peer in amounts.peers if shape != "large" or peer in LARGE_PEERS]
+        peers = [peer for peer in amounts.peers if shape not in ("large", *FAMILIES) or peer in LARGE_PEERS]
+        self.is_other_family = shape in FAMILIES
         if not computes_bf16():
             peers.remove("torch bf16")
         if emulates_bf16() and "OpenVINO bf16" in peers:
@@ -86,7 +88,8 @@ class Encoding:
 
     def throughput(self) -> Table:
         note = "" if computes_bf16() else NO_BF16
-        table = Table("Encoding", "sentences/s", {side.name: [] for side in self.sides}, ENCODE, note)
+        comparisons = FAMILY if self.is_other_family else ENCODE
+        table = Table("Encoding", "sentences/s", {side.name: [] for side in self.sides}, comparisons, note)
         for _ in range(self.amounts.rounds):
             for side in self.sides:
                 table.sides[side.name].append(self.number / side.ask("encode", self.sentences))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+# Shapes of other families than RoBERTa; checkpoints.py says what they are.
+FAMILIES = ("electra", "distilbert", "deberta", "modernbert", "qwen3")
 
 
 @dataclass(frozen=True)
