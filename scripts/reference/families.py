@@ -40,6 +40,16 @@ FAMILIES = {
         "max_relative_positions": 20,
         "type_vocab_size": 2,
     },
+    "deberta-v2-typed": {  # types of tokens, and no positions but relative ones
+        "model_type": "deberta-v2",
+        "hidden_size": 24,
+        "num_hidden_layers": 1,
+        "relative_attention": True,
+        "position_buckets": 16,
+        "pos_att_type": ["p2c"],
+        "position_biased_input": False,
+        "type_vocab_size": 2,
+    },
     "modernbert": {
         "model_type": "modernbert",
         "hidden_size": 24,

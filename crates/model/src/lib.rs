@@ -1,4 +1,16 @@
-//! Sentence encoders: BERT and RoBERTa on packed batches, with tokenizer, pooling, weights and checkpoints.
+//! Sentence encoders: nine families on packed batches, with tokenizer, prompts, pooling, weights and checkpoints.
+//!
+//! The rooms, from the files to an embedding:
+//!
+//! | room | what is there |
+//! |---|---|
+//! | `hub`, `layout`, `files`, `manifest`, `weights` | directories of models, found, checked, read and written |
+//! | `tokenizer`, `prompts` | from text to ids |
+//! | `family`, `config`, [`architecture`] | one file for each family makes the one description of an encoder of its `config.json` |
+//! | `native` | the encoder on the kernels of a processor: encoding, and training where the gradient is written out |
+//! | `torch` | the encoder on libtorch: GPUs, and the training of the other families |
+//! | `pooling`, `similarity` | from embeddings of tokens to a sentence's, and to a score |
+//! | [`SentenceEncoder`], [`MaskedLanguageModel`] | what programs use |
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;

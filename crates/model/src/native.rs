@@ -26,7 +26,7 @@ pub(crate) struct NativeEncoder {
     architecture: Architecture,
     format: Format,
     words: Vec<f32>,             // (vocab, width)
-    positions: Option<Vec<f32>>, // (positions, width), with the embedding of token type 0 added
+    positions: Option<Vec<f32>>, // (positions, width); the embedding of token type 0 is part of these or of those
     embedding_norm: Option<Norm>,
     projection: Option<Linear>,
     layers: Vec<Layer>,
@@ -89,9 +89,10 @@ impl NativeEncoder {
                 norm: weights.norm(&described.norm)?,
             })
         };
+        let (words, positions) = weights.embeddings(embeddings)?;
         Ok(Self {
-            words: weights.table(&embeddings.words)?,
-            positions: weights.positions(embeddings)?,
+            words,
+            positions,
             embedding_norm: embeddings.norm.as_ref().map(|norm| weights.norm(norm)).transpose()?,
             projection: embeddings
                 .projection

@@ -27,27 +27,23 @@ impl<'a> Weights<'a> {
         Ok(slices::to_vec(&variable)?)
     }
 
-    pub(super) fn table(&self, table: &Table) -> Result<Vec<f32>, Error> {
+    fn table(&self, table: &Table) -> Result<Vec<f32>, Error> {
         self.get(&table.path, "weight", &[table.rows, table.width])
     }
 
-    /// The embeddings of positions, to which that of token type 0 is added: a single sentence is all type 0.
-    pub(super) fn positions(&self, embeddings: &Embeddings) -> Result<Option<Vec<f32>>, Error> {
+    /// The embeddings of words and of positions. That of token type 0 is added to one of them: a single sentence is all
+    /// type 0.
+    pub(super) fn embeddings(&self, embeddings: &Embeddings) -> Result<(Vec<f32>, Option<Vec<f32>>), Error> {
         let Embeddings { words, positions, token_types, .. } = embeddings;
-        let types = token_types.as_ref().map(|table| self.table(table)).transpose()?;
-        let mut positions = match (positions, &types) {
-            (Some(table), _) => self.table(table)?,
-            (None, Some(_)) => {
-                return Err(Error::Unusable("token types without positions are not supported".to_owned()));
-            }
-            (None, None) => return Ok(None),
-        };
-        if let Some(types) = types {
-            for row in positions.chunks_exact_mut(words.width as usize) {
+        let width = words.width as usize;
+        let mut words = self.table(words)?;
+        let mut positions = positions.as_ref().map(|table| self.table(table)).transpose()?;
+        if let Some(types) = token_types.as_ref().map(|table| self.table(table)).transpose()? {
+            for row in positions.as_mut().unwrap_or(&mut words).chunks_exact_mut(width) {
                 row.iter_mut().zip(&types).for_each(|(x, token_type)| *x += token_type);
             }
         }
-        Ok(Some(positions))
+        Ok((words, positions))
     }
 
     pub(super) fn norm(&self, norm: &architecture::Norm) -> Result<Norm, Error> {
