@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 from files import float32, write_json
 from masked import backpropagate, hide, pad
@@ -69,6 +70,7 @@ FAMILIES = {
     },
     "camembert": {"model_type": "camembert", "hidden_size": 24, "num_hidden_layers": 1, "layer_norm_eps": 1e-5},
 }
+BUCKETS = [(256, 512), (8, 66), (48, 1024)]
 BERTS = {"num_attention_heads": 4, "intermediate_size": 40}
 COMMON = {"max_position_embeddings": 66, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
@@ -100,7 +102,13 @@ def make(tokenizer_of: Path, fixtures: Path) -> None:
         if masked:
             expected[name]["loss"] = backpropagate(model, batch)["loss"]
             expected[name]["gradients"] = {key: parameter.grad.norm().item() for key, parameter in named(model)}
-    write_json(fixtures / "families.json", {"batch": batch, "families": expected})
+    buckets = [{"span": span, "farthest": farthest, "buckets": buckets_of(span, farthest)} for span, farthest in BUCKETS]
+    write_json(fixtures / "families.json", {"batch": batch, "families": expected, "buckets": buckets})
+
+
+def buckets_of(span: int, farthest: int) -> list[int]:
+    """DeBERTa's bucket of each distance from 0 on."""
+    return make_log_bucket_position(torch.arange(farthest), span, farthest).long().tolist()
 
 
 def named(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:

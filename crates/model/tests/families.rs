@@ -7,7 +7,10 @@ use std::{cell::RefCell, collections::BTreeSet, fs, path::PathBuf, process::Comm
 
 use common::{assert_embeddings, copy_tree, fixture, json, reference_python};
 use model::{
-    MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder, similarity, weights::read_safetensors,
+    MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder,
+    architecture::{RelativePositions, Table},
+    similarity,
+    weights::read_safetensors,
 };
 use serde_json::{Value, json};
 
@@ -86,6 +89,22 @@ fn the_loss_and_the_gradients_of_hidden_tokens_are_transformers() {
         assert!(described.iter().all(|one| variables[&one.name].size() == one.shape), "{name}");
         assert_eq!(described.len(), variables.len(), "{name}");
     });
+}
+
+#[test]
+fn distances_have_the_buckets_that_they_have_in_transformers() {
+    for one in json("families/families.json")["buckets"].as_array().unwrap() {
+        let (span, farthest) = (one["span"].as_i64().unwrap(), one["farthest"].as_i64().unwrap());
+        let table = Table { path: String::new(), rows: 2 * span, width: 1 };
+        let positions = RelativePositions { table, norm: None, span, logarithmic: Some(farthest), dropout: 0.0 };
+        for (distance, bucket) in one["buckets"].as_array().unwrap().iter().enumerate() {
+            let (distance, bucket) = (distance as i64, bucket.as_i64().unwrap());
+            for (distance, bucket) in [(distance, bucket), (-distance, -bucket)] {
+                let row = (bucket + span).clamp(0, 2 * span - 1);
+                assert_eq!(positions.bucket(distance), row, "{distance} of {span} and {farthest}");
+            }
+        }
+    }
 }
 
 #[test]
