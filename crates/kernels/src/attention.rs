@@ -9,6 +9,8 @@ mod head;
 mod relative;
 mod rotary;
 mod sentences;
+#[cfg(test)]
+mod tests;
 
 pub use backward::attention_backward;
 pub use relative::Relative;

@@ -68,12 +68,11 @@ impl Prompts {
     ///
     /// # Errors
     /// Where the model has none of that name; the message names those that it has.
-    pub fn text(&self, choice: &PromptChoice) -> Result<&str, String> {
+    pub fn text<'a>(&'a self, choice: &'a PromptChoice) -> Result<&'a str, String> {
         match (choice, &self.default) {
-            (PromptChoice::Named(name), _) => self.named(name),
-            (PromptChoice::Default, Some(name)) => self.named(name),
+            (PromptChoice::Text(text), _) => Ok(text),
+            (PromptChoice::Named(name), _) | (PromptChoice::Default, Some(name)) => self.named(name),
             (PromptChoice::Default, None) => Ok(""),
-            (PromptChoice::Text(_), _) => Err("a prompt's text is no name".to_owned()),
         }
     }
 
@@ -142,10 +141,10 @@ mod tests {
     fn a_prompt_is_the_named_one_or_the_default() {
         let own =
             prompts(r#"{"prompts": {"query": "query: ", "document": null}, "default_prompt_name": "query"}"#).unwrap();
-        let text = |choice: PromptChoice| own.text(&choice);
-        assert_eq!(text(PromptChoice::Default), Ok("query: "));
-        assert_eq!(text(PromptChoice::Named("document".to_owned())), Ok(""));
-        let message = text(PromptChoice::Named("passage".to_owned())).unwrap_err();
+        assert_eq!(own.text(&PromptChoice::Default), Ok("query: "));
+        assert_eq!(own.text(&PromptChoice::Text("문장: ".to_owned())), Ok("문장: "));
+        assert_eq!(own.text(&PromptChoice::Named("document".to_owned())), Ok(""));
+        let message = own.text(&PromptChoice::Named("passage".to_owned())).unwrap_err();
         assert_eq!(message, "the model has no prompt `passage`: it has document, query");
         assert_eq!(prompts("{}").unwrap().text(&PromptChoice::Default), Ok(""));
         assert!(prompts("{}").unwrap().named("query").unwrap_err().ends_with("it has none"));

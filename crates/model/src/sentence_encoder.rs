@@ -1,23 +1,23 @@
 //! The sentence encoder: tokenizer, encoder and pooling in one, loaded from and saved to a checkpoint directory.
 
 mod encoding;
+mod saving;
 mod training;
 
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use kernels::Processor;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 pub use self::training::gradient;
 use crate::{
     architecture::{Architecture, Depth, Variable},
     config::EncoderConfig,
     error::Error,
-    family::Keys,
     files::refuse_adapter,
     init,
-    layout::{self, Layout, Written},
-    manifest::{self, replace_dir},
+    layout::Layout,
+    manifest,
     native::{
         NativeEncoder,
         training::{PostNorm, Tape},
@@ -28,7 +28,7 @@ use crate::{
     similarity::SimilarityFunction,
     tokenizer::Tokenizer,
     torch::{Encoder, Variables},
-    weights::{self, write_safetensors},
+    weights,
 };
 
 /// How to load a sentence encoder.
@@ -172,24 +172,6 @@ fn is_native(device: Device, precision: Precision) -> bool {
     device == Device::Cpu && (Processor::current().is_vectorized() || precision.kind().is_none())
 }
 
-fn is_finite(tensor: &Tensor) -> bool {
-    tensor.isfinite().all().int64_value(&[]) == 1
-}
-
-/// Fails where a weight that is to be handed on would not be a number there, in the number format of its file.
-fn check_finite(weights: &BTreeMap<String, Tensor>, kind: Kind) -> Result<(), Error> {
-    let Some((name, weight)) = weights.iter().find(|(_, weight)| !is_finite(&weight.detach().to_kind(kind))) else {
-        return Ok(());
-    };
-    Err(Error::Unusable(match is_finite(weight) {
-        true => {
-            let largest = weight.abs().max().double_value(&[]);
-            format!("tensor {name} holds {largest}, which is beyond {kind:?}: write the weights as bf16 or f32")
-        }
-        false => format!("tensor {name} holds values that are not finite: such weights are not written"),
-    }))
-}
-
 /// A directory's own pooling cannot be chosen: its weights were trained with it.
 fn choose_pooling(dir: &Path, own: Option<Pooling>, asked: Option<Pooling>) -> Result<(Pooling, PoolingSource), Error> {
     match (own, asked) {
@@ -242,10 +224,7 @@ impl SentenceEncoder {
         if layout.lowercase {
             tokenizer = tokenizer.with_lowercase()?;
         }
-        let prompt = match &options.prompt {
-            PromptChoice::Text(text) => text,
-            choice => layout.prompts.text(choice).map_err(|what| Error::invalid(path, what))?,
-        };
+        let prompt = layout.prompts.text(&options.prompt).map_err(|what| Error::invalid(path, what))?;
         if !prompt.is_empty() && !layout.pools_prompt {
             let what = format!("its pooling leaves out prompts (include_prompt), which is not supported: {prompt:?}");
             return Err(Error::invalid(path, what));
@@ -397,83 +376,5 @@ impl SentenceEncoder {
     /// If the encoder was not loaded as trainable.
     pub fn variables(&self) -> BTreeMap<String, Tensor> {
         self.weights.variables().by_name()
-    }
-
-    /// Writes a checkpoint: a sentence-transformers directory with `card` as its model card, weights in f32. It appears
-    /// under `path` whole or not at all, and replaces what stood there.
-    ///
-    /// # Errors
-    /// Where a weight is not finite, or the directory cannot be written.
-    ///
-    /// # Panics
-    /// If the encoder was not loaded as trainable.
-    pub fn save(&self, path: impl AsRef<Path>, card: &str) -> Result<(), Error> {
-        self.save_as(path, card, Kind::Float)
-    }
-
-    /// The same with weights in another number format: f32, f16 or bf16.
-    ///
-    /// # Errors
-    /// Where a weight is not finite in that format, or the directory cannot be written.
-    ///
-    /// # Panics
-    /// If the encoder was not loaded as trainable.
-    pub fn save_as(&self, path: impl AsRef<Path>, card: &str, kind: Kind) -> Result<(), Error> {
-        check_finite(&self.variables(), kind)?;
-        replace_dir(path.as_ref(), |dir| self.write_as(dir, card, kind))
-    }
-
-    /// Writes the files of a checkpoint into an empty directory.
-    ///
-    /// # Panics
-    /// If the encoder was not loaded as trainable.
-    pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
-        self.write_as(dir, card, Kind::Float)
-    }
-
-    fn write_as(&self, dir: &Path, card: &str, kind: Kind) -> Result<(), Error> {
-        let class = self.config.architecture().class;
-        self.write_transformer(dir, card, self.variables(), kind, class)?;
-        let written = Written {
-            pooling: self.pooling,
-            normalize: self.normalize,
-            hidden: self.config.hidden_size(),
-            max_seq_length: self.tokenizer.max_seq_length(),
-            lowercase: self.tokenizer.lowercase(),
-            similarity: self.similarity,
-            truncate_dim: self.truncate_dim,
-            // Whoever reads it gets what was used here.
-            prompts: self.prompts.clone().with_default(self.tokenizer.prompt()),
-            pools_prompt: self.pools_prompt,
-        };
-        layout::write(dir, &written)
-    }
-
-    /// Writes what a checkpoint of transformers has: these weights, configuration, tokenizer and model card.
-    pub(crate) fn write_transformer(
-        &self,
-        dir: &Path,
-        card: &str,
-        weights: BTreeMap<String, Tensor>,
-        kind: Kind,
-        class: &str,
-    ) -> Result<(), Error> {
-        let weights = weights.into_iter().map(|(name, variable)| (name, variable.detach().to_kind(kind)));
-        write_safetensors(&dir.join("model.safetensors"), &weights.collect())?;
-        let mut config = Keys::from(self.config.clone());
-        config.insert("architectures".to_owned(), vec![class].into());
-        // Of the weights that were read. Readers take a missing key for f32, which is what to compute in, however the
-        // weights are stored.
-        config.remove("dtype");
-        config.remove("torch_dtype");
-        if kind != Kind::Float {
-            config.insert("dtype".to_owned(), "float32".into());
-        }
-        let path = dir.join("config.json");
-        let text = serde_json::to_string_pretty(&config).expect("a configuration is JSON");
-        std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
-        self.tokenizer.save(dir)?;
-        let path = dir.join("README.md");
-        std::fs::write(&path, card).map_err(Error::io(&path))
     }
 }
