@@ -1,7 +1,7 @@
 """Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/make_fixtures.py [models] [foreign] [torch] [tokenizer] [steps] [losses] [masked] [families] [metrics]
+    "$python" scripts/reference/make_fixtures.py [models] [foreign] [torch] [tokenizer] [steps] [losses] [masked] [families] [modules] [metrics]
 
 Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
 sentences are stored, from --data-dir (default $STS_DATA_DIR).
@@ -19,6 +19,7 @@ import foreign
 import losses
 import masked
 import metrics
+import modules
 import tiny_models
 import tokenizer_ids
 import torch_files
@@ -26,7 +27,7 @@ import twenty_steps
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 MODELS = CRATES / "model" / "tests" / "fixtures"
-KINDS = ["models", "foreign", "torch", "tokenizer", "steps", "losses", "masked", "families", "metrics"]
+KINDS = ["models", "foreign", "torch", "tokenizer", "steps", "losses", "masked", "families", "modules", "metrics"]
 
 
 def main() -> None:
@@ -59,6 +60,8 @@ def main() -> None:
         masked.make(MODELS / "roberta-tiny", MODELS / "masked-lm")
     if "families" in kinds:
         families.make(MODELS / "roberta-tiny", MODELS / "families")
+    if "modules" in kinds:
+        modules.make(MODELS / "roberta-tiny", MODELS / "modules")
     if "metrics" in kinds:
         metrics.make(CRATES / "eval" / "tests" / "fixtures" / "metrics.json")
 

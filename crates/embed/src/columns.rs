@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, Float64Array, LargeStringArray, RecordBatch, 
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use data::score_of;
-use model::{SentenceEncoder, SimilarityFunction, TextLosses, slices};
+use model::{SentenceEncoder, SimilarityFunction, TextLosses};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::embeddings::embedding_columns;
@@ -148,7 +148,7 @@ impl Added {
         let rows: Vec<usize> = (0..batch.num_rows()).filter(|&row| is_text(row)).collect();
         let sentences: Vec<&str> = texts.iter().flat_map(|side| rows.iter().map(|&row| side.value(row))).collect();
         let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?;
-        let embeddings = &slices::to_vec(&embeddings)?; // (sides · rows, width)
+        let embeddings = embeddings.values(); // (sides · rows, width)
         let added = match &self.columns {
             Columns::Embedding { dtype, .. } => {
                 embedding_columns(embeddings, &rows, batch.num_rows(), self.width, *dtype)?

@@ -94,8 +94,8 @@ pub fn score_pairs(
 ) -> Result<PairScores, model::Error> {
     let side = |sentence: fn(&SentencePair) -> &String| pairs.iter().map(sentence);
     let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
-    let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?; // (2 · pairs, dimensions)
-    let count = pairs.len() as i64;
+    let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?;
+    let (embeddings, count) = (embeddings.to_tensor(), pairs.len() as i64); // (2 · pairs, dimensions)
     let (first, second) = (embeddings.narrow(0, 0, count), embeddings.narrow(0, count, count));
     let of = |function: SimilarityFunction| function.pairwise(&first, &second).to_kind(Kind::Double); // (pairs)
     let numbers = |values: Tensor| Vec::<f64>::try_from(values.contiguous());

@@ -24,7 +24,7 @@ fn what_means_the_same_is_nearer_than_what_looks_the_same() {
     let encoder = encoder(Precision::F32);
     let score = |a: &str, b: &str| {
         let embeddings = encoder.encode(&[a, b]).unwrap();
-        5.0 * model::similarity(&embeddings.get(0), &embeddings.get(1)).double_value(&[])
+        5.0 * model::SimilarityFunction::Cosine.of(&embeddings[0], &embeddings[1])
     };
     for (a, same, other) in [
         ("한 남자가 기타를 치고 있다.", "남자가 기타를 연주한다.", "한 남자가 요리를 하고 있다."),
@@ -91,7 +91,7 @@ print(*model.encode(['비가 온다.', '오늘은 날씨가 좋아서 공원에 
     let expected: Vec<f32> =
         String::from_utf8(output.stdout).unwrap().split_whitespace().map(|x| x.parse().unwrap()).collect();
     let found = encoder(Precision::F32).encode(&["비가 온다.", "오늘은 날씨가 좋아서 공원에 갔다."]).unwrap();
-    let found: Vec<f32> = Vec::try_from(found.flatten(0, -1)).unwrap();
+    let found = found.values();
     assert_eq!(found.len(), expected.len());
     let norm = expected.iter().map(|x| x * x).sum::<f32>().sqrt();
     assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4 * norm));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use data::{DataDir, Dataset};
-use model::{Options, SentenceEncoder, similarity};
+use model::{Options, SentenceEncoder, SimilarityFunction};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -128,7 +128,7 @@ fn predictions_are_five_times_the_cosine_beside_their_pairs() {
     let last: f64 = text.lines().last().unwrap().rsplit(',').next().unwrap().parse().unwrap();
     let pair = pairs.last().unwrap();
     let embeddings = encoder.encode(&[&pair.sentence1, &pair.sentence2]).unwrap();
-    let expected = 5.0 * similarity(&embeddings.get(0), &embeddings.get(1)).double_value(&[]);
+    let expected = 5.0 * SimilarityFunction::Cosine.of(&embeddings[0], &embeddings[1]);
     assert!((last - expected).abs() < 1e-5, "{last} and {expected}");
 }
 
@@ -308,9 +308,9 @@ fn correlations_are_those_of_the_similarity_that_a_model_asks_for_and_f1_and_mse
         let pairs = Dataset::load("sample:test", &DataDir::new(Some(sample()))).unwrap();
         let of = |pair: &data::SentencePair| {
             let both = encoder.encode(&[&pair.sentence1, &pair.sentence2]).unwrap();
-            assert_eq!(both.size(), [2, 8]);
-            let [a, b] = [0, 1].map(|row| Vec::<f32>::try_from(both.get(row)).unwrap());
-            encoder.similarity_function().of(&a, &b)
+            assert_eq!((both.len(), both.width()), (2, 8));
+            let [a, b] = [&both[0], &both[1]];
+            encoder.similarity_function().of(a, b)
         };
         let (labels, found): (Vec<f64>, Vec<f64>) =
             pairs.pairs.iter().map(|pair| (pair.score.unwrap(), of(pair))).unzip();

@@ -68,7 +68,7 @@ fn obey(encoder: &SentenceEncoder, command: &str) -> anyhow::Result<String> {
         ["encode", file, number] => encode(encoder, file, number.parse()?)?.as_secs_f64().to_string(),
         ["pair", file, times] => (1e3 * pair(encoder, file, times.parse()?)?.as_secs_f64()).to_string(),
         ["vectors", file, output] => {
-            let embeddings = encoder.encode(&sentences(file)?)?;
+            let embeddings = encoder.encode(&sentences(file)?)?.to_tensor();
             write_safetensors(output.as_ref(), &BTreeMap::from([("embeddings".to_owned(), embeddings)]))?;
             "written".to_owned()
         }

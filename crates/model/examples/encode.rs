@@ -48,6 +48,6 @@ fn main() -> anyhow::Result<()> {
     let embeddings = encoder.encode(&sentences)?;
     let seconds = start.elapsed().as_secs_f64();
     println!("{} sentences in {seconds:.3} s: {:.1} sentences/s", sentences.len(), sentences.len() as f64 / seconds);
-    write_safetensors(&args.output, &BTreeMap::from([("embeddings".to_owned(), embeddings)]))?;
+    write_safetensors(&args.output, &BTreeMap::from([("embeddings".to_owned(), embeddings.to_tensor())]))?;
     Ok(())
 }

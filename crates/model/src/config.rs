@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     architecture::Architecture,
     error::{Error, read_json},
-    family::{self, Family, Keys},
+    family::{self, Family, Keys, static_embedding},
 };
 
 /// The activation between a layer's two feed-forward products.
@@ -49,6 +49,16 @@ impl EncoderConfig {
         read_json::<Keys>(path)?.try_into().map_err(|what: String| Error::invalid(path, what))
     }
 
+    /// That of a table of embeddings alone.
+    pub(crate) fn static_embedding(rows: i64, width: i64) -> Self {
+        Self { keys: Keys::new(), architecture: static_embedding::architecture(rows, width) }
+    }
+
+    /// Whether the encoder is a table of embeddings alone, which has no `config.json`.
+    pub fn is_static(&self) -> bool {
+        self.architecture.class == static_embedding::CLASS
+    }
+
     /// What the encoder computes.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -79,6 +89,9 @@ impl EncoderConfig {
     /// # Errors
     /// What is wrong with it then.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Result<Self, String> {
+        if self.is_static() {
+            return Err(format!("{key}: a static embedding has no keys"));
+        }
         match value.into() {
             Value::Null => self.keys.remove(key),
             value => self.keys.insert(key.to_owned(), value),
@@ -91,6 +104,9 @@ impl EncoderConfig {
     /// # Errors
     /// If it is none.
     pub fn with_dropout(self, probability: f64) -> Result<Self, String> {
+        if self.is_static() {
+            return Err("a static embedding has no dropout".to_owned());
+        }
         let Family { dropouts, .. } = family::of(&self.keys)?;
         dropouts.iter().try_fold(self, |config, key| config.with(key, probability))
     }

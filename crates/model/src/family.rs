@@ -10,6 +10,7 @@ mod electra;
 mod modernbert;
 mod qwen3;
 mod rotary;
+pub(crate) mod static_embedding;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};

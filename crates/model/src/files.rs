@@ -13,8 +13,11 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, read_json};
 
+/// The model card.
+pub(crate) const CARD: &str = "README.md";
+
 /// What a directory of sentence-transformers has beside the files of transformers.
-const MODULES: &str = "modules.json";
+pub(crate) const MODULES: &str = "modules.json";
 pub(crate) const SENTENCE_TRANSFORMERS: &str = "config_sentence_transformers.json";
 
 /// The file with the length limit, under the names that sentence-transformers gave it, the one that is read first in
@@ -59,6 +62,8 @@ impl Folder for &Path {
 pub(crate) struct Configs {
     /// Folder of `config.json`, weights and tokenizer.
     pub(crate) transformer: PathBuf,
+    /// Folders of modules behind the pooling, which have weights of their own.
+    pub(crate) modules: Vec<PathBuf>,
     pub(crate) files: Vec<PathBuf>,
 }
 
@@ -70,10 +75,10 @@ pub(crate) fn configs(folder: &mut impl Folder) -> Result<Configs, Error> {
         None => Vec::new(),
     };
     found.add(SENTENCE_TRANSFORMERS.into())?;
-    let is_transformer = |module: &&Module| module.class_name() == "Transformer";
-    let transformer = modules.iter().find(is_transformer).map_or_else(PathBuf::new, Module::folder);
+    let is_encoder = |module: &&Module| ["Transformer", "StaticEmbedding"].contains(&module.class_name());
+    let transformer = modules.iter().find(is_encoder).map_or_else(PathBuf::new, Module::folder);
     found.add(transformer.join("config.json"))?;
-    for module in modules.iter().filter(|module| !is_transformer(module)) {
+    for module in modules.iter().filter(|module| !is_encoder(module)) {
         found.add(module.folder().join("config.json"))?;
     }
     // A directory of transformers has no length limit of its own.
@@ -94,7 +99,9 @@ pub(crate) fn configs(folder: &mut impl Folder) -> Result<Configs, Error> {
     for name in TOKENIZER_CONFIGS {
         found.add(transformer.join(name))?;
     }
-    Ok(Configs { files: found.files, transformer })
+    let has_weights = |module: &&Module| ["Dense", "LayerNorm"].contains(&module.class_name());
+    let modules = modules.iter().filter(has_weights).map(Module::folder).collect();
+    Ok(Configs { files: found.files, transformer, modules })
 }
 
 struct Found<'a, F> {

@@ -2,6 +2,7 @@
 //! them, in its older and its newer form.
 
 mod kind;
+mod modules;
 mod transformer;
 
 use std::{
@@ -11,9 +12,11 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+use self::modules::Modules;
 use crate::{
     error::{Error, read_json},
-    files::read_modules,
+    head::{self, Head, Module},
+    matryoshka::Matryoshka,
     pooling::Pooling,
     prompts::Prompts,
     similarity::SimilarityFunction,
@@ -29,11 +32,13 @@ pub(crate) const SENTENCE_TRANSFORMERS: &str = "config_sentence_transformers.jso
 #[derive(Debug)]
 pub(crate) struct Layout {
     /// Folder of `config.json`, weights and tokenizer.
-    pub(crate) transformer: PathBuf,
+    pub(crate) encoder: PathBuf,
+    /// Whether the encoder is a table of embeddings alone, which has no `config.json`.
+    pub(crate) is_static: bool,
     /// None where the directory is Hugging Face's alone.
     pub(crate) pooling: Option<Pooling>,
-    /// Whether embeddings are divided by their norms.
-    pub(crate) normalize: bool,
+    /// What stands behind the pooling, with its folder.
+    pub(crate) modules: Vec<(PathBuf, Module)>,
     /// Before it is bounded by the encoder's positions.
     pub(crate) max_seq_length: usize,
     pub(crate) lowercase: bool,
@@ -43,6 +48,8 @@ pub(crate) struct Layout {
     pub(crate) similarity: SimilarityFunction,
     /// How many of an embedding's first numbers are kept, after it was divided by its norm; all without it.
     pub(crate) truncate_dim: Option<usize>,
+    /// Whether an embedding's first numbers stand for the whole.
+    pub(crate) matryoshka: Matryoshka,
     /// What the model wants before texts.
     pub(crate) prompts: Prompts,
     /// Whether the tokens of a prompt count in pooling.
@@ -81,14 +88,16 @@ impl Layout {
             }
             kind::refuse_heads(dir)?;
             return Ok(Self {
-                transformer: dir.to_owned(),
+                encoder: dir.to_owned(),
+                is_static: false,
                 pooling: None,
-                normalize: false,
+                modules: Vec::new(),
                 max_seq_length: DEFAULT_MAX_SEQ_LENGTH,
                 lowercase: false,
                 tokenizer_arguments: Map::new(),
                 similarity: SimilarityFunction::default(),
                 truncate_dim: None,
+                matryoshka: Matryoshka::read(dir, &settings, &read_if_there(&dir.join("config.json"))?),
                 prompts: Prompts::default(),
                 pools_prompt: true,
             });
@@ -96,13 +105,16 @@ impl Layout {
         let modules = Modules::read(dir, &modules_path)?;
         let (similarity, truncate_dim) =
             read_settings(&settings).map_err(|what| Error::invalid(&settings_path, what))?;
-        let tokenizer: Map<String, Value> = read_if_there(&modules.transformer.join("tokenizer_config.json"))?;
+        let tokenizer: Map<String, Value> = read_if_there(&modules.encoder.join("tokenizer_config.json"))?;
         let of_tokenizer = || tokenizer.get("model_max_length").or_else(|| tokenizer.get("max_len"))?.as_u64();
         let length = modules.input.max_seq_length.or_else(|| of_tokenizer().map(|length| length as usize));
+        let config = read_if_there(&modules.encoder.join("config.json"))?;
         Ok(Self {
-            transformer: modules.transformer,
+            matryoshka: Matryoshka::read(dir, &settings, &config),
+            encoder: modules.encoder,
+            is_static: modules.is_static,
             pooling: Some(modules.pooling),
-            normalize: modules.normalize,
+            modules: modules.modules,
             // Without any, the positions are the bound, as in sentence-transformers.
             max_seq_length: length.unwrap_or(usize::MAX),
             lowercase: modules.input.lowercase,
@@ -112,47 +124,6 @@ impl Layout {
             prompts: Prompts::read(&settings).map_err(|what| Error::invalid(&settings_path, what))?,
             pools_prompt: modules.pools_prompt,
         })
-    }
-}
-
-/// What the modules of a sentence-transformers directory are.
-struct Modules {
-    transformer: PathBuf,
-    input: transformer::Input,
-    pooling: Pooling,
-    pools_prompt: bool,
-    normalize: bool,
-}
-
-impl Modules {
-    fn read(dir: &Path, list: &Path) -> Result<Self, Error> {
-        let (mut transformer, mut pooling, mut normalize) = (None, None, false);
-        for module in read_modules(list)? {
-            let path = dir.join(&module.path);
-            // The class has kept its name and moved between packages; one of another package is another class.
-            let is_own = module.class.starts_with("sentence_transformers.");
-            match if is_own { module.class_name() } else { "" } {
-                "Transformer" if transformer.is_none() => transformer = Some(path),
-                "Pooling" if pooling.is_none() => pooling = Some(read_pooling(&path.join("config.json"))?),
-                "Normalize" if pooling.is_some() => {
-                    check_normalize(&path.join("config.json"))?;
-                    normalize = true;
-                }
-                _ => {
-                    let what = format!(
-                        "module `{}` is not supported, expected one each of Transformer, Pooling, Normalize",
-                        module.class
-                    );
-                    return Err(Error::invalid(list, what));
-                }
-            }
-        }
-        let missing = |name: &str| Error::invalid(list, format!("no module of type {name}"));
-        let transformer = transformer.ok_or_else(|| missing("Transformer"))?;
-        // Before the pooling is asked for: a transformer that gives an embedding by itself has none, and says so there.
-        let input = transformer::read(&transformer)?;
-        let (pooling, pools_prompt) = pooling.ok_or_else(|| missing("Pooling"))?;
-        Ok(Self { transformer, input, pooling, pools_prompt, normalize })
     }
 }
 
@@ -179,45 +150,13 @@ fn read_settings(settings: &Map<String, Value>) -> Result<(SimilarityFunction, O
     Ok((similarity, truncate_dim.map(|width| width as usize)))
 }
 
-/// Refuses a module that divides anything but embeddings of sentences by its norm.
-fn check_normalize(path: &Path) -> Result<(), Error> {
-    let config: Map<String, Value> = read_if_there(path)?;
-    for key in ["module_input_name", "module_output_name"] {
-        if let Some(name) = config.get(key).filter(|name| !name.is_null() && *name != "sentence_embedding") {
-            return Err(Error::invalid(path, format!("{key} {name} is not supported, expected sentence_embedding")));
-        }
-    }
-    Ok(())
-}
-
-/// Reads the pooling mode, and whether prompts count in it: a flag per mode in the older layout, the mode's name in the newer.
-fn read_pooling(path: &Path) -> Result<(Pooling, bool), Error> {
-    let config: Map<String, Value> = read_json(path)?;
-    let modes: Vec<&str> = match config.get("pooling_mode") {
-        Some(Value::String(mode)) => vec![mode],
-        Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
-        _ => {
-            let is_set =
-                |flag: &str| config.get(&format!("pooling_mode_{flag}")).and_then(Value::as_bool) == Some(true);
-            let unknown = config.iter().filter(|(_, value)| value.as_bool() == Some(true));
-            let unknown = unknown.filter_map(|(key, _)| key.strip_prefix("pooling_mode_"));
-            let unknown = unknown.filter(|flag| !Pooling::FLAGS.contains(flag));
-            Pooling::FLAGS.into_iter().filter(|flag| is_set(flag)).chain(unknown).collect()
-        }
-    };
-    // The older layout's flags in the order of their results; no mode at all is the mean, as in sentence-transformers.
-    let modes = if modes.is_empty() { vec!["mean"] } else { modes };
-    let named = Pooling::named(modes.iter().copied());
-    let invalid = |expected| Error::invalid(path, format!("pooling mode `{}`, {expected}", modes.join("+")));
-    Ok((named.map_err(invalid)?, config.get("include_prompt").and_then(Value::as_bool) != Some(false)))
-}
-
 /// What is written of an encoder beyond its weights.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    pub(crate) pooling: Pooling,
-    pub(crate) normalize: bool,
-    /// Width before it is truncated.
+#[derive(Debug)]
+pub(crate) struct Written<'a> {
+    pub(crate) head: &'a Head,
+    /// Whether the encoder is a table of embeddings alone.
+    pub(crate) is_static: bool,
+    /// Width of a token's embedding.
     pub(crate) hidden: i64,
     pub(crate) max_seq_length: usize,
     pub(crate) lowercase: bool,
@@ -228,18 +167,34 @@ pub(crate) struct Written {
 }
 
 /// Writes the files that make a directory with an encoder one of sentence-transformers, in the older layout, which its
-/// versions 2 to 6 and text-embeddings-inference all read.
+/// versions 2 to 6 and text-embeddings-inference all read. A module's weights are for the caller to add.
 pub(crate) fn write(dir: &Path, written: &Written) -> Result<(), Error> {
-    let Written { pooling, normalize, hidden, max_seq_length, lowercase, similarity, truncate_dim, .. } = *written;
-    let module = |index: usize, name: &str, path: &str| json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{name}")});
-    let mut modules = vec![module(0, "Transformer", ""), module(1, "Pooling", "1_Pooling")];
-    if normalize {
-        modules.push(module(2, "Normalize", "2_Normalize"));
+    let Written { head, is_static, hidden, max_seq_length, lowercase, similarity, truncate_dim, .. } = *written;
+    let mut modules: Vec<(&str, String)> = match is_static {
+        true => vec![("StaticEmbedding", String::new())],
+        false => vec![("Transformer", String::new()), ("Pooling", "1_Pooling".to_owned())],
+    };
+    let mut files: Vec<(PathBuf, Value)> = Vec::new();
+    if !is_static {
+        let flags = head.pooling.flags().map(|(flag, is_set)| (flag, is_set.into()));
+        let keys: Map<String, Value> = [("word_embedding_dimension".to_owned(), hidden.into())]
+            .into_iter()
+            .chain(flags)
+            .chain([("include_prompt".to_owned(), written.pools_prompt.into())])
+            .collect();
+        files.push(("1_Pooling/config.json".into(), Value::Object(keys)));
+        let input = json!({"max_seq_length": max_seq_length, "do_lower_case": lowercase});
+        files.push(("sentence_bert_config.json".into(), input));
     }
-    for module in &modules[1..] {
-        let folder = dir.join(module["path"].as_str().unwrap_or_default());
-        std::fs::create_dir(&folder).map_err(Error::io(&folder))?;
+    for (place, module) in head.modules.iter().enumerate() {
+        let folder = head::folder(place, module.class());
+        if *module != Module::Normalize {
+            files.push((Path::new(&folder).join("config.json"), Value::Object(modules::written(module))));
+        }
+        modules.push((module.class(), folder));
     }
+    let module = |(index, (name, path)): (usize, &(&str, String))| json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{name}")});
+    files.push(("modules.json".into(), modules.iter().enumerate().map(module).collect()));
     let mut settings = json!({"similarity_fn_name": similarity});
     for (key, value) in written.prompts.written() {
         settings[key] = value;
@@ -247,22 +202,15 @@ pub(crate) fn write(dir: &Path, written: &Written) -> Result<(), Error> {
     if let Some(width) = truncate_dim {
         settings["truncate_dim"] = width.into();
     }
-    let flags = pooling.flags().map(|(flag, is_set)| (flag, is_set.into()));
-    let pooling_keys: Map<String, Value> = [("word_embedding_dimension".to_owned(), hidden.into())]
-        .into_iter()
-        .chain(flags)
-        .chain([("include_prompt".to_owned(), written.pools_prompt.into())])
-        .collect();
-    let files = [
-        ("modules.json", Value::Array(modules)),
-        ("1_Pooling/config.json", Value::Object(pooling_keys)),
-        ("sentence_bert_config.json", json!({"max_seq_length": max_seq_length, "do_lower_case": lowercase})),
-        (SENTENCE_TRANSFORMERS, settings),
-    ];
+    files.push((SENTENCE_TRANSFORMERS.into(), settings));
+    for (_, folder) in modules.iter().filter(|(_, folder)| !folder.is_empty()) {
+        let folder = dir.join(folder);
+        fs::create_dir(&folder).map_err(Error::io(&folder))?;
+    }
     for (name, value) in files {
         let path = dir.join(name);
         let text = serde_json::to_string_pretty(&value).expect("a JSON value is JSON");
-        std::fs::write(&path, text + "\n").map_err(Error::io(&path))?;
+        fs::write(&path, text + "\n").map_err(Error::io(&path))?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@
 //! | `family`, `config`, [`architecture`] | one file for each family makes the one description of an encoder of its `config.json` |
 //! | `native` | the encoder on the kernels of a processor: encoding, and training where the gradient is written out |
 //! | `torch` | the encoder on libtorch: GPUs, and the training of the other families |
-//! | `pooling`, `similarity` | from embeddings of tokens to a sentence's, and to a score |
-//! | [`SentenceEncoder`], [`MaskedLanguageModel`] | what programs use |
+//! | `head`, `pooling`, `similarity` | from embeddings of tokens to a sentence's, and to a score |
+//! | [`SentenceEncoder`], [`TrainableEncoder`], [`MaskedLanguageModel`] | what programs use |
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -19,11 +19,11 @@
 //! # let tokenizer = model::Tokenizer::train(&sentences, model::Alphabet::Syllables, 100, 16)?;
 //! # let config: model::EncoderConfig = serde_json::from_str(r#"{"model_type": "roberta", "vocab_size": 100, "hidden_size": 8,
 //! #     "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}"#)?;
-//! # model::SentenceEncoder::from_scratch(config, tokenizer, model::Pooling::MEAN, tch::Device::Cpu)?.save(&path, "")?;
+//! # model::TrainableEncoder::from_scratch(config, tokenizer, model::Pooling::MEAN, tch::Device::Cpu)?.save(&path, "")?;
 //! let encoder = model::SentenceEncoder::load(&path, &model::Options::default())?;
-//! let embeddings = encoder.encode(&["비가 온다.", "비가 내린다."])?; // (sentences, hidden)
-//! let similarity = model::similarity(&embeddings.get(0), &embeddings.get(1)); // cosine, ()
-//! assert!(similarity.double_value(&[]).abs() <= 1.0);
+//! let embeddings = encoder.encode(&["비가 온다.", "비가 내린다."])?; // plain numbers, a row for each sentence
+//! let similarity = encoder.similarity_function().of(&embeddings[0], &embeddings[1]); // the model's: cosine
+//! assert!(similarity.abs() <= 1.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -32,26 +32,32 @@
 pub mod architecture;
 mod composed;
 mod config;
+mod embeddings;
 mod error;
 mod family;
 mod files;
+mod head;
 pub mod hub;
 mod init;
 mod layout;
 mod manifest;
 mod masked_lm;
+mod matryoshka;
 mod native;
 pub mod operators;
 mod pooling;
 mod precision;
 mod prompts;
+mod quantization;
 pub mod runtime;
 mod sentence_encoder;
 mod similarity;
 pub mod slices;
+mod stored;
 mod text_losses;
 mod tokenizer;
 mod torch;
+mod trainable;
 pub mod weights;
 mod wordpiece;
 
@@ -59,15 +65,19 @@ mod wordpiece;
 pub const BUNDLED_MODEL: &str = "checkpoints/ko-sts-small";
 
 pub use config::{Activation, EncoderConfig};
+pub use embeddings::Embeddings;
 pub use error::Error;
 pub use manifest::{fingerprint, replace_dir, verify};
 pub use masked_lm::{Guesses, MaskedBatch, MaskedLanguageModel};
+pub use matryoshka::Matryoshka;
 pub use pooling::Pooling;
 pub use precision::{Precision, PrecisionChoice};
 pub use prompts::{PromptChoice, Prompts};
-pub use sentence_encoder::{Options, SentenceEncoder, gradient};
+pub use quantization::{Quantization, Quantized, Ranges};
+pub use sentence_encoder::{Options, SentenceEncoder};
 pub use similarity::{SimilarityFunction, normalize, normalized, similarity, similarity_matrix};
 pub use text_losses::TextLosses;
 pub use tokenizer::{Tokenized, Tokenizer};
 pub use torch::{Encoder, PackedBatch};
+pub use trainable::{TrainableEncoder, gradient};
 pub use wordpiece::Alphabet;

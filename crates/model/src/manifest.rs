@@ -92,11 +92,14 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Stamp>) -> Res
 /// Where a file cannot be read, or the directory has no weights.
 pub fn fingerprint(mut dir: &Path) -> Result<String, Error> {
     let configs = files::configs(&mut dir)?;
-    let weights = files::weights(&mut dir, &configs.transformer)?;
-    let weights = weights.ok_or_else(|| Error::invalid(&dir.join(&configs.transformer), files::NO_WEIGHTS))?;
-    let read = configs.files.into_iter().chain([weights.first]).chain(weights.shards);
+    let mut read = configs.files;
+    for folder in std::iter::once(&configs.transformer).chain(&configs.modules) {
+        let weights = files::weights(&mut dir, folder)?;
+        let weights = weights.ok_or_else(|| Error::invalid(&dir.join(folder), files::NO_WEIGHTS))?;
+        read.extend(std::iter::once(weights.first).chain(weights.shards));
+    }
     let stamp = |name: PathBuf| Ok((name.to_string_lossy().into_owned(), Stamp::of(&dir.join(&name))?));
-    let files = read.map(stamp).collect::<Result<_, Error>>()?;
+    let files = read.into_iter().map(stamp).collect::<Result<_, Error>>()?;
     let text = serde_json::to_string(&Manifest { files }).expect("a map of numbers and texts is JSON");
     Ok(hex(Sha256::new().chain_update(text)))
 }

@@ -17,9 +17,10 @@ use crate::{
     pooling::Pooling,
     precision::Precision,
     prompts::PromptChoice,
-    sentence_encoder::{Options, SentenceEncoder},
+    sentence_encoder::Options,
     tokenizer::Tokenizer,
     torch::{Linear, Norm, Variables, activate},
+    trainable::TrainableEncoder,
     weights::Weights,
 };
 
@@ -61,7 +62,7 @@ pub struct Guesses {
 /// An encoder with the head of masked language modelling.
 #[derive(Debug)]
 pub struct MaskedLanguageModel {
-    encoder: SentenceEncoder,
+    encoder: TrainableEncoder,
     head: Head,
 }
 
@@ -103,21 +104,20 @@ impl MaskedLanguageModel {
     /// random state. Sequences have 128 tokens, or as many as the encoder has positions, unless the options say otherwise.
     ///
     /// # Errors
-    /// As [`SentenceEncoder::load`]; and where its texts are brought to lower case beside its tokenizer, which what is saved
+    /// As [`TrainableEncoder::load`]; and where its texts are brought to lower case beside its tokenizer, which what is saved
     /// could not say.
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         let path = path.as_ref();
-        let dir = Layout::read(path)?.transformer;
+        let dir = Layout::read(path)?.encoder;
         refuse_adapter(&dir)?;
         let longest = EncoderConfig::load(&dir.join("config.json"))?.max_sequence_length() as usize;
         let max_seq_length = options.max_seq_length.unwrap_or(DEFAULT_MAX_SEQ_LENGTH.min(longest));
         let options = Options {
-            trainable: true,
             max_seq_length: Some(max_seq_length),
             prompt: PromptChoice::Text(String::new()), // of sentences
             ..options.clone()
         };
-        let encoder = SentenceEncoder::load(path, &options)?;
+        let encoder = TrainableEncoder::load(path, &options)?;
         if encoder.tokenizer().lowercase() {
             return Err(Error::invalid(path, "do_lower_case is not supported for a masked language model"));
         }
@@ -132,12 +132,12 @@ impl MaskedLanguageModel {
     /// A model with fresh weights, drawn from libtorch's random state.
     ///
     /// # Errors
-    /// As [`SentenceEncoder::from_scratch`], and where the family has no masked language model.
+    /// As [`TrainableEncoder::from_scratch`], and where the family has no masked language model.
     pub fn from_scratch(config: EncoderConfig, tokenizer: Tokenizer, device: Device) -> Result<Self, Error> {
-        Self::with_fresh_head(SentenceEncoder::from_scratch(config, tokenizer, Pooling::MEAN, device)?)
+        Self::with_fresh_head(TrainableEncoder::from_scratch(config, tokenizer, Pooling::MEAN, device)?)
     }
 
-    fn with_fresh_head(encoder: SentenceEncoder) -> Result<Self, Error> {
+    fn with_fresh_head(encoder: TrainableEncoder) -> Result<Self, Error> {
         let head = Head::new(encoder.config().architecture(), encoder.device())?;
         Ok(Self { encoder, head })
     }

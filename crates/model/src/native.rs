@@ -1,19 +1,18 @@
 //! The encoder on a processor, for inference: the same function as [`Encoder`](crate::torch::Encoder) on the
 //! [`kernels`] crate's arithmetic.
 
+mod head;
 pub(crate) mod training;
-
 mod weights;
 
 use kernels::{Attention, Format, Linear, Norm, Relative, Rotary, Rows, Sentences, attention, embed, prepare_heads};
 
-pub(crate) use self::weights::Read;
 use self::weights::Weights;
+pub(crate) use self::{head::NativeHead, weights::Read};
 use crate::{
     architecture::{self, Architecture, NormOrder},
     config::Activation,
     error::Error,
-    pooling::Pooling,
 };
 
 /// Tokens for each thread that go through the layers together, by the bytes of a weight: enough that weights are read from
@@ -108,16 +107,16 @@ impl NativeEncoder {
     }
 
     /// Embeddings of tokenized sentences, which `embedded` is given pass by pass: which sentences, and theirs, (sentences,
-    /// hidden). Sentences of about equal length best stand together, the longest first.
+    /// width). Sentences of about equal length best stand together, the longest first.
     pub(crate) fn forward(
         &self,
         sentences: &[&[i64]],
-        pooling: Pooling,
-        embedded: &mut dyn FnMut(std::ops::Range<usize>, &mut [f32]),
+        head: &NativeHead,
+        embedded: &mut dyn FnMut(std::ops::Range<usize>, &[f32]),
     ) {
         let mut workspace = Workspace::new(&self.architecture, self.format);
         let most = PASS_TOKENS * self.format.bytes() * rayon::current_num_threads();
-        let (mut start, mut pooled) = (0, Vec::new());
+        let (mut start, mut embeddings) = (0, Vec::new());
         while start < sentences.len() {
             let mut tokens = 0;
             let fits = |sentence: &&&[i64]| {
@@ -127,14 +126,17 @@ impl NativeEncoder {
             let count = sentences[start..].iter().take_while(fits).count().max(1);
             let pass = start..start + count;
             // On a thread of the pool: from any other, every step would wake one and wait for it.
-            rayon::scope(|_| self.pass(&sentences[pass.clone()], pooling, &mut workspace, &mut pooled));
-            embedded(pass, &mut pooled);
+            rayon::scope(|_| {
+                let spans = self.pass(&sentences[pass.clone()], &mut workspace);
+                head.forward(&workspace.hidden, &spans, self.architecture.hidden as usize, &mut embeddings);
+            });
+            embedded(pass, &embeddings);
             start += count;
         }
     }
 
-    fn pass(&self, sentences: &[&[i64]], pooling: Pooling, workspace: &mut Workspace, pooled: &mut Vec<f32>) {
-        let width = self.architecture.hidden as usize;
+    /// The embeddings of all tokens, in `workspace.hidden`; returns where each sentence's stand.
+    fn pass(&self, sentences: &[&[i64]], workspace: &mut Workspace) -> Sentences {
         let spans = Sentences::new(sentences.iter().map(|ids| ids.len()));
         let positions = self.embed(sentences, workspace);
         for (index, (layer, described)) in self.layers.iter().zip(&self.architecture.layers).enumerate() {
@@ -160,10 +162,7 @@ impl NativeEncoder {
         if let Some(norm) = &self.final_norm {
             norm.apply(hidden);
         }
-        pooled.resize(sentences.len() * pooling.width(width), 0.0);
-        for (tokens, pooled) in spans.ranges().zip(pooled.chunks_exact_mut(pooling.width(width))) {
-            pooling.pool(&hidden[tokens.start * width..tokens.end * width], width, pooled);
-        }
+        spans
     }
 
     /// The first layer's input, in f32 and for products. Returns each token's position in its sentence.

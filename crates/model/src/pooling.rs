@@ -1,6 +1,6 @@
 //! From token embeddings to one embedding per sentence.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Range, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -96,36 +96,64 @@ impl Pooling {
             .map(move |(bit, (.., flag))| (format!("pooling_mode_{flag}"), self.0 & (1 << bit) != 0))
     }
 
-    /// (tokens, hidden) in any number format to (sentences, width) in f32, in the caller's order.
-    pub fn forward(self, hidden: &Tensor, batch: &PackedBatch) -> Tensor {
+    /// (tokens, hidden) in any number format to (sentences, width) in f32, in the caller's order. The first `skipped` tokens
+    /// of each sentence do not count; of a sentence without any other, the embedding is zero.
+    pub(crate) fn forward(self, hidden: &Tensor, batch: &PackedBatch, skipped: usize) -> Tensor {
         batch.restore_order(match &batch.packing {
             Packing::Runs { runs, .. } => {
-                Tensor::cat(&runs.iter().map(|run| self.pool_run(hidden, run)).collect::<Vec<_>>(), 0)
+                let run = |run: &Run| self.pool_dense(&run.view(hidden), skipped);
+                Tensor::cat(&runs.iter().map(run).collect::<Vec<_>>(), 0)
             }
-            Packing::Starts(starts) => {
+            Packing::Starts(starts) if skipped == 0 => {
                 let tokens = hidden.to_kind(Kind::Float);
                 Tensor::cat(&self.modes().map(|(_, mode)| mode.pool_packed(&tokens, starts)).collect::<Vec<_>>(), 1)
+            }
+            // Few models ask for it, and none of them is worth a kernel.
+            Packing::Starts(_) => {
+                let sentence = |tokens: &Range<i64>| {
+                    self.pool_dense(&hidden.narrow(0, tokens.start, tokens.end - tokens.start).unsqueeze(0), skipped)
+                };
+                Tensor::cat(&batch.sentences().iter().map(sentence).collect::<Vec<_>>(), 0)
             }
         })
     }
 
-    /// Sentences of equal length within (tokens, hidden) to (sentences, width).
-    fn pool_run(self, hidden: &Tensor, run: &Run) -> Tensor {
-        let tokens = run.view(hidden); // (sentences, length, hidden)
-        Tensor::cat(&self.modes().map(|(_, mode)| mode.pool_dense(&tokens)).collect::<Vec<_>>(), 1)
+    /// Sentences of equal length, (sentences, length, hidden), to (sentences, width).
+    fn pool_dense(self, tokens: &Tensor, skipped: usize) -> Tensor {
+        let (sentences, length, hidden) = tokens.size3().expect("sentences of tokens");
+        let counted = length - skipped as i64;
+        if counted <= 0 {
+            return Tensor::zeros([sentences, self.width(hidden as usize) as i64], (Kind::Float, tokens.device()));
+        }
+        let tokens = tokens.narrow(1, length - counted, counted);
+        Tensor::cat(&self.modes().map(|(_, mode)| mode.pool_dense(&tokens, skipped)).collect::<Vec<_>>(), 1)
     }
 
-    /// The tokens of one sentence, (tokens, hidden), to its embedding, (width).
-    pub(crate) fn pool(self, tokens: &[f32], hidden: usize, pooled: &mut [f32]) {
-        for ((_, mode), pooled) in self.modes().zip(pooled.chunks_exact_mut(hidden)) {
-            mode.pool(tokens, pooled);
+    /// The tokens of one sentence, (tokens, hidden), to its embedding, (width); of the first `skipped`, see
+    /// [`Pooling::forward`].
+    pub(crate) fn pool(self, tokens: &[f32], hidden: usize, skipped: usize, pooled: &mut [f32]) {
+        match tokens.get(skipped * hidden..).filter(|counted| !counted.is_empty()) {
+            Some(counted) => {
+                for ((_, mode), pooled) in self.modes().zip(pooled.chunks_exact_mut(hidden)) {
+                    mode.pool(counted, skipped, pooled);
+                }
+            }
+            None => pooled.fill(0.0),
         }
     }
 
     /// Adds to the gradient of one sentence's tokens, (tokens, hidden), what that of its embedding, (width), makes of it.
-    pub(crate) fn pool_backward(self, tokens: &[f32], hidden: usize, grad_pooled: &[f32], grad: &mut [f32]) {
+    pub(crate) fn pool_backward(
+        self,
+        tokens: &[f32],
+        hidden: usize,
+        skipped: usize,
+        grad_pooled: &[f32],
+        grad: &mut [f32],
+    ) {
+        let first = (skipped * hidden).min(tokens.len());
         for ((_, mode), grad_pooled) in self.modes().zip(grad_pooled.chunks_exact(hidden)) {
-            mode.pool_backward(tokens, grad_pooled, grad);
+            mode.pool_backward(&tokens[first..], skipped, grad_pooled, &mut grad[first..]);
         }
     }
 }
@@ -172,8 +200,9 @@ impl From<Pooling> for String {
 }
 
 impl Mode {
-    /// Sentences of equal length, (sentences, length, hidden), to (sentences, hidden) in f32.
-    fn pool_dense(self, tokens: &Tensor) -> Tensor {
+    /// Sentences of equal length, (sentences, length, hidden), to (sentences, hidden) in f32. Before each stand `skipped`
+    /// tokens that do not count.
+    fn pool_dense(self, tokens: &Tensor, skipped: usize) -> Tensor {
         let length = tokens.size()[1];
         match self {
             Mode::Mean => tokens.mean_dim(1, false, Kind::Float),
@@ -181,7 +210,7 @@ impl Mode {
             Mode::Max => tokens.amax(1, false).to_kind(Kind::Float),
             Mode::MeanSqrtLen => tokens.sum_dim_intlist(1, false, Kind::Float) / (length as f64).sqrt(),
             Mode::WeightedMean => {
-                let places = Tensor::arange(length, (Kind::Float, tokens.device())) + 1.0;
+                let places = Tensor::arange(length, (Kind::Float, tokens.device())) + (skipped + 1) as f64;
                 let weights = &places / places.sum(Kind::Float);
                 (tokens.to_kind(Kind::Float) * weights.view((1, -1, 1))).sum_dim_intlist(1, false, Kind::Float)
             }
@@ -212,19 +241,22 @@ impl Mode {
         }
     }
 
-    /// What each token counts for, of `count`, where its embedding is summed.
-    fn weight(self, place: usize, count: usize) -> f32 {
+    /// What each token counts for, of `count` behind `skipped` others, where its embedding is summed.
+    fn weight(self, place: usize, count: usize, skipped: usize) -> f32 {
         match self {
             Mode::Cls => f32::from(u8::from(place == 0)),
             Mode::LastToken => f32::from(u8::from(place + 1 == count)),
             Mode::Max | Mode::Mean => 1.0 / count as f32,
             Mode::MeanSqrtLen => 1.0 / (count as f32).sqrt(),
-            Mode::WeightedMean => (2 * (place + 1)) as f32 / (count as f32 * (count as f32 + 1.0)),
+            Mode::WeightedMean => {
+                let last = 2 * skipped + count;
+                (2 * (skipped + place + 1)) as f32 / (count as f32 * (last as f32 + 1.0))
+            }
         }
     }
 
     /// See [`Pooling::pool`].
-    fn pool(self, tokens: &[f32], pooled: &mut [f32]) {
+    fn pool(self, tokens: &[f32], skipped: usize, pooled: &mut [f32]) {
         let mut rows = tokens.chunks_exact(pooled.len());
         let count = rows.len();
         match self {
@@ -245,7 +277,7 @@ impl Mode {
             Mode::WeightedMean => {
                 pooled.fill(0.0);
                 for (place, row) in rows.enumerate() {
-                    let weight = self.weight(place, count);
+                    let weight = self.weight(place, count, skipped);
                     pooled.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x);
                 }
             }
@@ -253,7 +285,7 @@ impl Mode {
     }
 
     /// See [`Pooling::pool_backward`].
-    fn pool_backward(self, tokens: &[f32], grad_pooled: &[f32], grad: &mut [f32]) {
+    fn pool_backward(self, tokens: &[f32], skipped: usize, grad_pooled: &[f32], grad: &mut [f32]) {
         let width = grad_pooled.len();
         if self == Mode::Max {
             for (column, x) in grad_pooled.iter().enumerate() {
@@ -269,7 +301,7 @@ impl Mode {
         }
         let count = tokens.len() / width;
         for (place, grad) in grad.chunks_exact_mut(width).enumerate() {
-            let weight = self.weight(place, count);
+            let weight = self.weight(place, count, skipped);
             if weight != 0.0 {
                 grad.iter_mut().zip(grad_pooled).for_each(|(grad, x)| *grad += weight * x);
             }

@@ -1,34 +1,26 @@
-//! The sentence encoder: tokenizer, encoder and pooling in one, loaded from and saved to a checkpoint directory.
+//! The sentence encoder: tokenizer, encoder and head in one, loaded from a checkpoint directory.
 
 mod encoding;
-mod saving;
-mod training;
+mod loading;
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use kernels::Processor;
-use tch::{Device, Tensor};
+use tch::Device;
 
-pub use self::training::gradient;
+pub(crate) use self::loading::Parts;
 use crate::{
-    architecture::{Architecture, Depth, Variable},
     config::EncoderConfig,
     error::Error,
-    files::refuse_adapter,
-    init,
-    layout::Layout,
-    manifest,
-    native::{
-        NativeEncoder,
-        training::{PostNorm, Tape},
-    },
+    head::Head,
+    matryoshka::Matryoshka,
+    native::{NativeEncoder, NativeHead},
     pooling::Pooling,
     precision::Precision,
     prompts::{PromptChoice, Prompts},
     similarity::SimilarityFunction,
     tokenizer::Tokenizer,
-    torch::{Encoder, Variables},
-    weights,
+    torch::{self, Variables},
 };
 
 /// How to load a sentence encoder.
@@ -36,7 +28,7 @@ use crate::{
 pub struct Options {
     /// Where to compute.
     pub device: Device,
-    /// Number format of the layers.
+    /// Number format of the layers. Weights that are trained are f32.
     pub precision: Precision,
     /// Tokens per sentence; the default is the checkpoint's own, or 128.
     pub max_seq_length: Option<usize>,
@@ -46,9 +38,11 @@ pub struct Options {
     pub prompt: PromptChoice,
     /// Dropout of embeddings, attention and layers in training; the default is the checkpoint's own.
     pub dropout: Option<f64>,
-    /// Keeps the weights as variables that can be trained and saved. Else a processor keeps them in the layout that
-    /// encodes fastest, and nothing beside.
-    pub trainable: bool,
+    /// How many of an embedding's first numbers to keep, which are brought to the norm 1 again where the model's embeddings
+    /// have it; the default is all, or the checkpoint's own number.
+    pub dimensions: Option<usize>,
+    /// Truncates embeddings also where the model does not say that it was trained for it.
+    pub allow_truncation: bool,
 }
 
 impl Default for Options {
@@ -60,7 +54,8 @@ impl Default for Options {
             pooling: None,
             prompt: PromptChoice::Default,
             dropout: None,
-            trainable: false,
+            dimensions: None,
+            allow_truncation: false,
         }
     }
 }
@@ -68,123 +63,28 @@ impl Default for Options {
 /// Turns sentences into embeddings whose cosine is their similarity.
 #[derive(Debug)]
 pub struct SentenceEncoder {
-    weights: Weights,
-    config: EncoderConfig,
-    tokenizer: Tokenizer,
-    pooling: Pooling,
-    pooling_source: PoolingSource,
-    normalize: bool,
-    similarity: SimilarityFunction,
-    truncate_dim: Option<usize>,
-    prompts: Prompts,
-    pools_prompt: bool,
+    pub(crate) parts: Parts,
+    backbone: Backbone,
     precision: Precision,
     device: Device,
 }
 
-/// Who said how to pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PoolingSource {
-    /// The model's directory.
-    Directory,
-    /// Whoever loaded it.
-    Options,
-    /// Nobody.
-    Default,
-}
-
 /// Where the weights are, and who computes with them.
 #[derive(Debug)]
-enum Weights {
-    /// Variables of libtorch: in training, whose products on a processor are the kernels', on a GPU, and on a processor
-    /// without the instructions that the kernels need.
-    Torch(Box<Trainable>),
-    /// The kernels of a processor.
-    Native(Box<NativeEncoder>),
-}
-
-/// Variables of libtorch with what computes with them.
-#[derive(Debug)]
-struct Trainable {
-    variables: Variables,
-    encoder: Encoder,
-    /// Where the kernels compute the gradient.
-    native: Option<NativeTraining>,
-}
-
-/// What the kernels train with: the encoder whose gradient is written out, and memory for its passes.
-#[derive(Debug)]
-struct NativeTraining {
-    encoder: PostNorm,
-    tape: RefCell<Option<Box<Tape>>>,
-}
-
-const ENCODES_ALONE: &str = "the encoder was loaded for encoding alone: see Options::trainable";
-
-impl Weights {
-    /// Variables without values.
-    fn torch(architecture: &Architecture, device: Device) -> Result<Self, Error> {
-        let variables = Variables::new(&architecture.variables(), device)?;
-        let encoder = Encoder::new(&variables, architecture);
-        let is_native = device == Device::Cpu && Processor::current().is_vectorized();
-        let native = PostNorm::of(architecture).filter(|_| is_native);
-        let native = native.map(|encoder| NativeTraining { encoder, tape: RefCell::default() });
-        Ok(Self::Torch(Box::new(Trainable { variables, encoder, native })))
-    }
-
-    /// # Panics
-    /// If the encoder was not loaded as trainable.
-    fn variables(&self) -> &Variables {
-        &self.trainable().variables
-    }
-
-    /// What training computes with.
-    ///
-    /// # Panics
-    /// If the encoder was not loaded as trainable.
-    fn trainable(&self) -> &Trainable {
-        let Weights::Torch(trainable) = self else { panic!("{ENCODES_ALONE}") };
-        trainable
-    }
-
-    /// Casts the layers, once and not in every pass.
-    fn cast(&self, architecture: &Architecture, precision: Precision) -> Result<(), Error> {
-        let Some(kind) = precision.kind() else {
-            let what = format!("precision {precision} is for processors: on a GPU, bf16 is the fastest");
-            return Err(Error::Unusable(what));
-        };
-        tch::no_grad(|| {
-            let by_name = self.variables().by_name();
-            for Variable { name, depth, .. } in architecture.variables() {
-                if matches!(depth, Depth::Layer(_)) {
-                    let variable = &by_name[&name];
-                    variable.shallow_clone().set_data(&variable.to_kind(kind));
-                }
-            }
-        });
-        Ok(())
-    }
+enum Backbone {
+    /// The kernels of a processor, in the layout that encodes fastest.
+    Native(Box<(NativeEncoder, NativeHead)>),
+    /// libtorch: on a GPU, and on a processor without the instructions that the kernels need.
+    Torch(Box<torch::SentenceModel>),
+    /// The kernels of a processor, with variables that are in training: they are laid out anew whenever sentences are
+    /// encoded.
+    Training(Variables),
 }
 
 /// Whether the kernels are the way to encode: on a processor that has instructions for the format, or that has no other
 /// way.
-fn is_native(device: Device, precision: Precision) -> bool {
+pub(crate) fn is_native(device: Device, precision: Precision) -> bool {
     device == Device::Cpu && (Processor::current().is_vectorized() || precision.kind().is_none())
-}
-
-/// A directory's own pooling cannot be chosen: its weights were trained with it.
-fn choose_pooling(dir: &Path, own: Option<Pooling>, asked: Option<Pooling>) -> Result<(Pooling, PoolingSource), Error> {
-    match (own, asked) {
-        (Some(own), Some(asked)) if own != asked => Err(Error::invalid(
-            &dir.join("modules.json"),
-            format!(
-                "its pooling is {own}, and {asked} was asked for; that of a sentence-transformers directory is fixed"
-            ),
-        )),
-        (Some(own), _) => Ok((own, PoolingSource::Directory)),
-        (None, Some(asked)) => Ok((asked, PoolingSource::Options)),
-        (None, None) => Ok((Pooling::default(), PoolingSource::Default)),
-    }
 }
 
 impl SentenceEncoder {
@@ -194,122 +94,48 @@ impl SentenceEncoder {
     /// Where a file of it is not what it should be, or asks for something that is not supported; and where the options
     /// contradict it.
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let layout = Layout::read(path)?;
-        manifest::verify_encoder(path)?;
-        let dir = &layout.transformer;
-        refuse_adapter(dir)?;
-        let mut config = EncoderConfig::load(&dir.join("config.json"))?;
-        if let Some(dropout) = options.dropout {
-            config = config.with_dropout(dropout).map_err(Error::Unusable)?;
-        }
-        let longest = config.max_sequence_length() as usize;
-        let max_seq_length = match options.max_seq_length {
-            Some(asked) if asked > longest => {
-                return Err(Error::invalid(
-                    path,
-                    format!("max_seq_length {asked} is beyond the encoder's {longest} positions"),
-                ));
-            }
-            Some(asked) => asked,
-            None => layout.max_seq_length.min(longest),
-        };
-        // What is wrong between two files of the directory is wrong with the directory.
-        let within = |error| match error {
-            Error::Unusable(what) => Error::invalid(path, what),
-            error => error,
-        };
-        let (pooling, pooling_source) = choose_pooling(path, layout.pooling, options.pooling)?;
-        let mut tokenizer = Tokenizer::load_with(dir, max_seq_length, &layout.tokenizer_arguments).map_err(within)?;
-        if layout.lowercase {
-            tokenizer = tokenizer.with_lowercase()?;
-        }
-        let prompt = layout.prompts.text(&options.prompt).map_err(|what| Error::invalid(path, what))?;
-        if !prompt.is_empty() && !layout.pools_prompt {
-            let what = format!("its pooling leaves out prompts (include_prompt), which is not supported: {prompt:?}");
-            return Err(Error::invalid(path, what));
-        }
-        let tokenizer = tokenizer.with_prompt(prompt).with_embeddings(config.vocab_size() as usize).map_err(within)?;
-        let stored = weights::Weights::open(dir, config.architecture())?;
-        stored.check_size(config.architecture())?;
-        let (device, precision) = (options.device, if options.trainable { Precision::F32 } else { options.precision });
-        let weights = if !options.trainable && is_native(device, precision) {
+        let (parts, stored) = Parts::read(path.as_ref(), options)?;
+        let Options { device, precision, .. } = *options;
+        let architecture = parts.config.architecture();
+        let backbone = if is_native(device, precision) {
             let read = |name: &str, shape: &[i64]| stored.read(name, shape);
-            Weights::Native(Box::new(NativeEncoder::new(&read, config.architecture(), precision.format())?))
+            let encoder = NativeEncoder::new(&read, architecture, precision.format())?;
+            Backbone::Native(Box::new((encoder, NativeHead::new(&read, &parts.head)?)))
         } else {
-            let weights = Weights::torch(config.architecture(), device)?;
-            stored.load_into(weights.variables())?;
-            weights.cast(config.architecture(), precision)?;
-            weights
+            let variables = Variables::new(&parts.described(), device)?;
+            stored.load_into(&variables)?;
+            variables.cast_layers(architecture, precision)?;
+            Backbone::Torch(Box::new(torch::SentenceModel::new(&variables, architecture, &parts.head)))
         };
-        let Layout { normalize, similarity, truncate_dim, prompts, pools_prompt, .. } = layout;
-        Ok(Self {
-            weights,
-            config,
-            tokenizer,
-            pooling,
-            pooling_source,
-            normalize,
-            similarity,
-            truncate_dim,
-            prompts,
-            pools_prompt,
-            precision,
-            device,
-        })
+        Ok(Self { parts, backbone, precision, device })
     }
 
-    /// A sentence encoder with fresh weights, drawn from libtorch's random state.
-    pub fn from_scratch(
-        config: EncoderConfig,
-        tokenizer: Tokenizer,
-        pooling: Pooling,
-        device: Device,
-    ) -> Result<Self, Error> {
-        if tokenizer.max_seq_length() as i64 > config.max_sequence_length() {
-            let (asked, longest) = (tokenizer.max_seq_length(), config.max_sequence_length());
-            return Err(Error::Unusable(format!("max_seq_length {asked} is beyond the encoder's {longest} positions")));
-        }
-        if tokenizer.vocab_size() as i64 > config.vocab_size() {
-            let (largest, rows) = (tokenizer.vocab_size() - 1, config.vocab_size());
-            return Err(Error::Unusable(format!(
-                "the tokenizer has ids up to {largest}, and the encoder's vocab_size is {rows}"
-            )));
-        }
-        let weights = Weights::torch(config.architecture(), device)?;
-        let architecture = config.architecture();
-        init::initialize(weights.variables(), &architecture.variables(), architecture.initializer_range);
-        init::clear_padding(weights.variables(), &architecture.embeddings);
-        Ok(Self {
-            weights,
-            config,
-            tokenizer,
-            pooling,
-            pooling_source: PoolingSource::Options,
-            normalize: false,
-            similarity: SimilarityFunction::default(),
-            truncate_dim: None,
-            prompts: Prompts::default(),
-            pools_prompt: true,
-            precision: Precision::F32,
-            device,
-        })
+    /// Encodes with variables that change: those of a model in training.
+    pub(crate) fn of_variables(parts: Parts, variables: &Variables, device: Device) -> Self {
+        let precision = Precision::F32;
+        let backbone = if is_native(device, precision) {
+            Backbone::Training(variables.shallow_clone())
+        } else {
+            let model = torch::SentenceModel::new(variables, parts.config.architecture(), &parts.head);
+            Backbone::Torch(Box::new(model))
+        };
+        Self { parts, backbone, precision, device }
     }
 
     /// From token embeddings to a sentence's.
     pub fn pooling(&self) -> Pooling {
-        self.pooling
+        self.parts.head.pooling
     }
 
     /// Whether neither the model's directory nor the options named the pooling, so that the mean was taken for it. The model
     /// may have been trained with another.
     pub fn pooling_was_assumed(&self) -> bool {
-        self.pooling_source == PoolingSource::Default
+        self.parts.pooling_source == PoolingSource::Default
     }
 
     /// What to tell a user of a model whose pooling was assumed; `remedy` is where another is named.
     pub fn pooling_note(&self, model: impl std::fmt::Display, remedy: &str) -> Option<String> {
-        let pooling = self.pooling;
+        let pooling = self.pooling();
         let note = || {
             format!(
                 "{model}: the directory has no pooling of its own, {pooling} is assumed: another is named by {remedy}"
@@ -320,44 +146,54 @@ impl SentenceEncoder {
 
     /// The pooling, where the model's directory has none of its own: embeddings of one directory may then differ in it.
     pub fn pooling_beside_directory(&self) -> Option<Pooling> {
-        (self.pooling_source != PoolingSource::Directory).then_some(self.pooling)
+        (self.parts.pooling_source != PoolingSource::Directory).then_some(self.pooling())
     }
 
     /// What the model wants before texts; the one that is used is the [tokenizer's](Tokenizer::prompt).
     pub fn prompts(&self) -> &Prompts {
-        &self.prompts
+        &self.parts.prompts
     }
 
     /// What to tell a user where the model has prompts and none is used; `remedy` is where one is named.
     pub fn prompt_note(&self, model: impl std::fmt::Display, remedy: &str) -> Option<String> {
-        self.prompts.note(model, self.tokenizer.prompt(), remedy)
+        self.prompts().note(model, self.tokenizer().prompt(), remedy)
+    }
+
+    /// Whether the tokens of a prompt count in pooling. Where they do not, a text can be encoded with the model's own prompt
+    /// alone.
+    pub fn pools_prompt(&self) -> bool {
+        self.parts.pools_prompt
     }
 
     /// The similarity that the model's embeddings were made for.
     pub fn similarity_function(&self) -> SimilarityFunction {
-        self.similarity
+        self.parts.similarity
     }
 
-    /// Width of an embedding that [`SentenceEncoder::encode`] gives: the encoder's, or less where the model's directory
-    /// truncates its embeddings.
+    /// Whether the first numbers of an embedding stand for the whole.
+    pub fn matryoshka(&self) -> &Matryoshka {
+        &self.parts.matryoshka
+    }
+
+    /// Whether embeddings have the norm 1.
+    pub fn normalizes(&self) -> bool {
+        self.parts.head.normalizes() && (self.parts.renormalizes || self.dimensions() == self.parts.width())
+    }
+
+    /// Width of an embedding that [`SentenceEncoder::encode`] gives: the model's, or less where its directory or the options
+    /// truncate embeddings.
     pub fn dimensions(&self) -> usize {
-        let width = self.width();
-        self.truncate_dim.map_or(width, |kept| kept.min(width))
-    }
-
-    /// Width of an embedding before it is truncated.
-    fn width(&self) -> usize {
-        self.pooling.width(self.config.hidden_size() as usize)
+        self.parts.dimensions()
     }
 
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        &self.parts.tokenizer
     }
 
     /// The encoder's configuration.
     pub fn config(&self) -> &EncoderConfig {
-        &self.config
+        &self.parts.config
     }
 
     /// Number format of [`SentenceEncoder::encode`].
@@ -370,11 +206,18 @@ impl SentenceEncoder {
         self.device
     }
 
-    /// The weights by the names that they have in transformers; they share memory with the encoder's.
-    ///
-    /// # Panics
-    /// If the encoder was not loaded as trainable.
-    pub fn variables(&self) -> BTreeMap<String, Tensor> {
-        self.weights.variables().by_name()
+    pub(crate) fn head(&self) -> &Head {
+        &self.parts.head
     }
+}
+
+/// Who said how to pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PoolingSource {
+    /// The model's directory.
+    Directory,
+    /// Whoever loaded it.
+    Options,
+    /// Nobody.
+    Default,
 }

@@ -40,7 +40,8 @@ pub struct Tokenizer {
     vocab_size: usize,
     embeddings: usize, // ids from here on have none
     lowercase: bool,
-    prompt: String, // before every text
+    prompt: String,  // before every text
+    is_framed: bool, // by special tokens
 }
 
 impl Tokenizer {
@@ -57,6 +58,16 @@ impl Tokenizer {
     pub(crate) fn load_with(dir: &Path, max_seq_length: usize, arguments: &Map<String, Value>) -> Result<Self, Error> {
         let files::Read { inner, config } = files::read(dir, arguments)?;
         Self::new(inner, config, max_seq_length)
+    }
+
+    /// Loads that of a static embedding: `tokenizer.json` alone, without special tokens around a text, which may then have no
+    /// token at all; the file's own bound of tokens holds. Source: sentence-transformers, `StaticEmbedding`.
+    pub(crate) fn load_unframed(dir: &Path, max_seq_length: usize) -> Result<Self, Error> {
+        let path = dir.join("tokenizer.json");
+        let inner = files::library(read_text(&path)?.as_bytes(), &path)?;
+        let own = inner.get_truncation().map_or(usize::MAX, |truncation| truncation.max_length);
+        let framed = Self::new(inner, Map::new(), max_seq_length.min(own))?;
+        Ok(Self { special_tokens: 0, is_framed: false, ..framed })
     }
 
     /// Loads a `tokenizer.json` that stands alone.
@@ -114,6 +125,7 @@ impl Tokenizer {
             embeddings,
             lowercase: false,
             prompt: String::new(),
+            is_framed: true,
         })
     }
 
@@ -125,6 +137,17 @@ impl Tokenizer {
     /// What it puts before every text; empty where it is nothing.
     pub fn prompt(&self) -> &str {
         &self.prompt
+    }
+
+    /// First tokens of a text that are a prompt's: special ones before it are counted, and one behind it is not. Source:
+    /// sentence-transformers, `Transformer._get_prompt_length`.
+    pub(crate) fn prompt_length(&self, prompt: &str) -> Result<usize, Error> {
+        if prompt.is_empty() {
+            return Ok(0);
+        }
+        let ids = self.encode(&[prompt])?.remove(0);
+        let ends_special = ids.last().is_some_and(|id| self.special_token_ids().contains(id));
+        Ok(ids.len() - usize::from(ends_special))
     }
 
     /// The tokenizer with every text brought to lower case before its own rules, special tokens in it left as they are.
@@ -222,13 +245,13 @@ impl Tokenizer {
             prompt => Cow::Owned(composed(&format!("{prompt}{}", sentence.as_ref())).into_owned()),
         });
         let encodings = if sentences.len() < FEW {
-            texts.map(|text| self.inner.encode_fast(text, true)).collect()
+            texts.map(|text| self.inner.encode_fast(text, self.is_framed)).collect()
         } else {
-            self.inner.encode_batch_fast(texts.collect(), true)
+            self.inner.encode_batch_fast(texts.collect(), self.is_framed)
         };
         let encodings = encodings.map_err(|error| Error::Tokenizer(error.to_string()))?;
         for encoding in &encodings {
-            if encoding.is_empty() {
+            if encoding.is_empty() && self.is_framed {
                 let what = "a sentence has no token at all: the tokenizer adds no special tokens";
                 return Err(Error::Tokenizer(what.to_owned()));
             }
@@ -250,8 +273,10 @@ impl Tokenizer {
     /// Writes `tokenizer.json` and `tokenizer_config.json`.
     pub(crate) fn save(&self, dir: &Path) -> Result<(), Error> {
         let path = dir.join("tokenizer.json");
-        let mut plain = self.inner.clone(); // whoever reads the file sets a length of their own
-        plain.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        let mut plain = self.inner.clone();
+        // Whoever reads the file sets a length of their own, but for texts without a frame, of which it is the only word.
+        let kept = plain.get_truncation().filter(|_| !self.is_framed).cloned();
+        plain.with_truncation(kept).map_err(|error| Error::Tokenizer(error.to_string()))?;
         let text = plain.to_string(true).map_err(|error| Error::Tokenizer(error.to_string()))?;
         std::fs::write(&path, text).map_err(Error::io(&path))?;
 

@@ -5,14 +5,17 @@ mod attention;
 mod convolution;
 mod embeddings;
 mod encoder;
+mod head;
 mod layer;
 mod linear;
 mod packed;
+mod sentence_model;
 mod variables;
 
 pub use self::{encoder::Encoder, packed::PackedBatch};
 pub(crate) use self::{
     linear::{Linear, Norm, activate},
     packed::{Packing, Run, Starts},
+    sentence_model::SentenceModel,
     variables::Variables,
 };

@@ -8,8 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{assert_embeddings, copy_tree, fixture, json, matrix, texts};
-use model::{Options, PromptChoice, SentenceEncoder};
+use common::{assert_embeddings, copy_tree, fixture, json, texts};
+use model::{Options, PromptChoice, SentenceEncoder, TrainableEncoder};
 use tempfile::TempDir;
 
 /// A copy of a fixture that a test may damage.
@@ -33,8 +33,8 @@ fn replace(path: &Path, from: &str, to: &str) {
     fs::write(path, text.replace(from, to)).unwrap();
 }
 
-fn trainable(dir: &Path) -> SentenceEncoder {
-    SentenceEncoder::load(dir, &Options { trainable: true, ..Options::default() }).unwrap()
+fn trainable(dir: &Path) -> TrainableEncoder {
+    TrainableEncoder::load(dir, &Options::default()).unwrap()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_saved_checkpoint_is_read_back_identical() {
         encoder.save(&first, "# card").unwrap();
         let back = trainable(&first);
         assert_eq!(back.tokenizer().max_seq_length(), encoder.tokenizer().max_seq_length(), "{name}");
-        assert_eq!(matrix(&back.encode(&sentences).unwrap()), matrix(&encoder.encode(&sentences).unwrap()), "{name}");
+        assert_eq!(back.encoder().encode(&sentences).unwrap(), encoder.encoder().encode(&sentences).unwrap(), "{name}");
         back.save(&second, "# card").unwrap();
         for file in [
             "model.safetensors",
@@ -139,7 +139,8 @@ fn weights_with_strides_and_of_the_first_form_give_the_embeddings_of_transformer
     let sentences = texts(&expected["sentences"]);
     let options = Options { max_seq_length: Some(32), ..Options::default() };
     for name in ["bert-nano-strided", "bert-nano-legacy"] {
-        let embeddings = SentenceEncoder::load(fixture(name), &options).unwrap().encode(&sentences).unwrap();
+        let embeddings =
+            SentenceEncoder::load(fixture(name), &options).unwrap().encode(&sentences).unwrap().to_tensor();
         assert_embeddings(&embeddings, &expected["mean"], name);
     }
 }
@@ -230,7 +231,7 @@ fn the_pooling_that_a_layout_names_is_applied_and_kept() {
     let sentences = texts(&expected["sentences"]);
     let load = |dir: &Path| {
         let max_seq_length = expected["max_seq_length"].as_u64().map(|length| length as usize);
-        SentenceEncoder::load(dir, &Options { max_seq_length, trainable: true, ..Options::default() }).unwrap()
+        TrainableEncoder::load(dir, &Options { max_seq_length, ..Options::default() }).unwrap()
     };
     for (mode, flag) in [("cls", "cls_token"), ("max", "max_tokens")] {
         let (_old_folder, old) = copy("st-roberta-tiny-old");
@@ -245,7 +246,7 @@ fn the_pooling_that_a_layout_names_is_applied_and_kept() {
         let saved = folder.path().join("saved");
         load(&new).save(&saved, "").unwrap();
         for dir in [old, new, saved] {
-            let embeddings = load(&dir).encode(&sentences).unwrap();
+            let embeddings = load(&dir).encoder().encode(&sentences).unwrap().to_tensor();
             assert_embeddings(&embeddings, &expected["models"]["roberta-tiny"][mode], &dir.display().to_string());
         }
     }
@@ -254,7 +255,7 @@ fn the_pooling_that_a_layout_names_is_applied_and_kept() {
 #[test]
 fn a_normalize_module_is_applied_and_kept() {
     let (folder, dir) = copy("st-roberta-tiny-old");
-    let plain = SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap();
+    let plain = SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap().to_tensor();
     let module = r#"{"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}"#;
     let modules = fs::read_to_string(dir.join("modules.json")).unwrap();
     fs::write(dir.join("modules.json"), format!("{}, {module}]", modules.trim_end().trim_end_matches(']'))).unwrap();
@@ -263,7 +264,7 @@ fn a_normalize_module_is_applied_and_kept() {
     encoder.save(&saved, "").unwrap();
     let again = trainable(&saved);
     for encoder in [encoder, again] {
-        let embedding = encoder.encode(&["비가 온다."]).unwrap();
+        let embedding = encoder.encoder().encode(&["비가 온다."]).unwrap().to_tensor();
         assert!((embedding.norm().double_value(&[]) - 1.0).abs() < 1e-6);
         assert!((model::similarity(&embedding, &plain).double_value(&[]) - 1.0).abs() < 1e-6);
     }
@@ -272,9 +273,8 @@ fn a_normalize_module_is_applied_and_kept() {
 #[test]
 fn lower_case_by_sentence_transformers_is_applied() {
     let (_folder, dir) = copy("st-roberta-tiny-old");
-    let encode = |sentence: &str| {
-        matrix(&SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&[sentence]).unwrap())
-    };
+    let encode =
+        |sentence: &str| SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&[sentence]).unwrap();
     let (upper, lower) = (encode("T"), encode("t"));
     assert_ne!(upper, lower);
     replace(&dir.join("sentence_bert_config.json"), "\"do_lower_case\": false", "\"do_lower_case\": true");
@@ -322,35 +322,27 @@ fn a_prompt_stands_before_every_text_and_is_kept() {
     let (folder, dir) = copy("st-roberta-tiny-old");
     let path = dir.join("config_sentence_transformers.json");
     replace(&path, "\"prompts\": {}", "\"prompts\": {\"query\": \"질문: \", \"passage\": \"\"}");
-    let load = |prompt: PromptChoice| {
-        SentenceEncoder::load(&dir, &Options { prompt, trainable: true, ..Options::default() }).unwrap()
-    };
+    let load = |prompt: PromptChoice| TrainableEncoder::load(&dir, &Options { prompt, ..Options::default() }).unwrap();
     let plain = load(PromptChoice::Default);
-    let [text, prompted] = [plain.encode(&["비가 온다."]).unwrap(), plain.encode(&["질문: 비가 온다."]).unwrap()];
-    assert!(!text.allclose(&prompted, 1e-3, 1e-3, false));
-    assert!(plain.prompt_note("m", "--prompt-name").is_some_and(|note| note.contains("query \"질문: \"")));
+    let [text, prompted] = ["비가 온다.", "질문: 비가 온다."].map(|text| plain.encoder().encode(&[text]).unwrap());
+    assert!(!text.to_tensor().allclose(&prompted.to_tensor(), 1e-3, 1e-3, false));
+    assert!(plain.encoder().prompt_note("m", "--prompt-name").is_some_and(|note| note.contains("query \"질문: \"")));
     let named = load(PromptChoice::Named("query".to_owned()));
     let given = load(PromptChoice::Text("질문: ".to_owned()));
     for encoder in [&named, &given] {
-        assert!(encoder.encode(&["비가 온다."]).unwrap().equal(&prompted));
-        assert_eq!(encoder.prompt_note("m", "--prompt-name"), None);
+        assert_eq!(encoder.encoder().encode(&["비가 온다."]).unwrap(), prompted);
+        assert_eq!(encoder.encoder().prompt_note("m", "--prompt-name"), None);
     }
     // Whoever loads what is saved gets the same, and all of the prompts.
     let saved = folder.path().join("saved");
     given.save(&saved, "# card").unwrap();
     let again = SentenceEncoder::load(&saved, &Options::default()).unwrap();
-    assert!(again.encode(&["비가 온다."]).unwrap().equal(&prompted));
+    assert_eq!(again.encode(&["비가 온다."]).unwrap(), prompted);
     assert_eq!(again.prompts().default_name(), Some("query"));
     assert_eq!(again.prompts().names().collect::<Vec<_>>(), ["passage", "query"]);
     let options = Options { prompt: PromptChoice::Named("document".to_owned()), ..Options::default() };
     let message = SentenceEncoder::load(&dir, &options).unwrap_err().to_string();
     assert!(message.ends_with("the model has no prompt `document`: it has passage, query"), "{message}");
-    // Tokens that pooling is to leave out.
-    replace(&dir.join("1_Pooling/config.json"), "\"include_prompt\": true", "\"include_prompt\": false");
-    let options = Options { prompt: PromptChoice::Named("query".to_owned()), ..Options::default() };
-    let message = SentenceEncoder::load(&dir, &options).unwrap_err().to_string();
-    assert!(message.contains("its pooling leaves out prompts (include_prompt)"), "{message}");
-    assert!(SentenceEncoder::load(&dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap().equal(&text));
 }
 
 #[test]

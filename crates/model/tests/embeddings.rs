@@ -8,13 +8,17 @@ use std::fs;
 
 use common::{assert_embeddings, fixture, json, matrix, texts};
 use model::{
-    Options, Pooling, Precision, SentenceEncoder,
+    Options, Pooling, Precision, SentenceEncoder, TrainableEncoder,
     weights::{read_safetensors, write_safetensors},
 };
 use tch::{Kind, Tensor};
 
 fn load(name: &str, options: Options) -> SentenceEncoder {
     SentenceEncoder::load(fixture(name), &options).unwrap()
+}
+
+fn trainable(name: &str, options: &Options) -> TrainableEncoder {
+    TrainableEncoder::load(fixture(name), options).unwrap()
 }
 
 fn assert_every_pooling(directory: &str, reference: &str) {
@@ -30,7 +34,7 @@ fn assert_every_pooling(directory: &str, reference: &str) {
             },
         );
         assert_embeddings(
-            &encoder.encode(&sentences).unwrap(),
+            &encoder.encode(&sentences).unwrap().to_tensor(),
             &expected["models"][reference][key],
             &format!("{directory}, {key}"),
         );
@@ -60,7 +64,7 @@ fn both_layouts_of_sentence_transformers_equal_its_encode() {
     for name in ["st-roberta-tiny-old", "st-roberta-tiny-new"] {
         let encoder = load(name, Options::default());
         assert_eq!(encoder.tokenizer().max_seq_length(), 24, "{name}");
-        let embeddings = encoder.encode(&texts(&expected["sentences"])).unwrap();
+        let embeddings = encoder.encode(&texts(&expected["sentences"])).unwrap().to_tensor();
         assert_embeddings(&embeddings, &expected["sentence_transformers"], name);
     }
 }
@@ -69,9 +73,9 @@ fn both_layouts_of_sentence_transformers_equal_its_encode() {
 fn an_embedding_does_not_depend_on_its_batch() {
     let encoder = load("roberta-tiny", Options::default());
     let sentences = texts(&json("embeddings.json")["sentences"]);
-    let together = matrix(&encoder.encode(&sentences).unwrap());
+    let together = matrix(&encoder.encode(&sentences).unwrap().to_tensor());
     for (index, sentence) in sentences.iter().enumerate() {
-        let alone = &matrix(&encoder.encode(&[sentence]).unwrap())[0];
+        let alone = &matrix(&encoder.encode(&[sentence]).unwrap().to_tensor())[0];
         let worst = alone.iter().zip(&together[index]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(worst < 1e-5, "sentence {index}: {worst}");
     }
@@ -85,8 +89,8 @@ fn many_passes_keep_the_callers_order() {
     let sentences: Vec<String> = (0..2_000).map(|index| format!("{} {index}", base[index % base.len()])).collect();
     let mut reversed = sentences.clone();
     reversed.reverse();
-    let rows = encoder.encode(&sentences).unwrap();
-    let back = encoder.encode(&reversed).unwrap().flip([0]);
+    let rows = encoder.encode(&sentences).unwrap().to_tensor();
+    let back = encoder.encode(&reversed).unwrap().to_tensor().flip([0]);
     assert!(f64::try_from((rows - back).abs().max()).unwrap() < 1e-5);
 }
 
@@ -95,7 +99,7 @@ fn a_sentence_that_stands_there_twice_has_one_embedding() {
     let encoder = load("roberta-tiny", Options::default());
     let mut told = 0;
     let sentences = ["비가 온다.", "비가 내린다.", "비가 온다."];
-    let rows = matrix(&encoder.encode_with_progress(&sentences, &mut |count| told += count).unwrap());
+    let rows = matrix(&encoder.encode_with_progress(&sentences, &mut |count| told += count).unwrap().to_tensor());
     assert_eq!(told, 3);
     assert_eq!(rows[0], rows[2]);
     assert_ne!(rows[0], rows[1]);
@@ -104,11 +108,12 @@ fn a_sentence_that_stands_there_twice_has_one_embedding() {
 #[test]
 fn narrow_formats_stay_close_to_f32() {
     let sentences = texts(&json("embeddings.json")["sentences"]);
-    let exact = load("roberta-tiny", Options::default()).encode(&sentences).unwrap();
+    let exact = load("roberta-tiny", Options::default()).encode(&sentences).unwrap().to_tensor();
     // Both keep about 8 bits, so two layers of random weights agree to about 2^-8 in angle: a cosine of 1 - 1e-5 to
     // 1 - 1e-3.
     for precision in [Precision::Bf16, Precision::Int8] {
-        let narrow = load("roberta-tiny", Options { precision, ..Options::default() }).encode(&sentences).unwrap();
+        let narrow =
+            load("roberta-tiny", Options { precision, ..Options::default() }).encode(&sentences).unwrap().to_tensor();
         let cosines: Vec<f64> = Vec::try_from(model::similarity(&exact, &narrow).to_kind(tch::Kind::Double)).unwrap();
         let worst = cosines.iter().copied().fold(1.0, f64::min);
         assert!(worst > 0.999, "{precision}: {worst}");
@@ -123,11 +128,12 @@ fn training_and_encoding_see_the_same_embeddings() {
     for name in ["roberta-tiny", "bert-tiny"] {
         for pooling in [Pooling::MEAN, Pooling::CLS, Pooling::MAX] {
             let options = Options { pooling: Some(pooling), ..Options::default() };
-            let trainable = load(name, Options { trainable: true, ..options.clone() });
+            let trainable = trainable(name, &options);
             let ids = trainable.tokenizer().encode(&sentences).unwrap();
             let trained = trainable.forward(&ids, Precision::F32, false).detach();
             let seen = embeddings_in_training(&trainable, &ids, None);
-            let encoded = [&trainable, &load(name, options)].map(|encoder| encoder.encode(&sentences).unwrap());
+            let encoded = [trainable.encoder(), &load(name, options)]
+                .map(|encoder| encoder.encode(&sentences).unwrap().to_tensor());
             for found in encoded.iter().chain([&seen]) {
                 assert!(f64::try_from((found - &trained).abs().max()).unwrap() < 1e-5, "{name} {pooling:?}");
             }
@@ -137,18 +143,18 @@ fn training_and_encoding_see_the_same_embeddings() {
 
 #[test]
 fn encoding_sees_the_weights_that_training_left() {
-    let encoder = load("roberta-tiny", Options { trainable: true, ..Options::default() });
-    let before = matrix(&encoder.encode(&["비가 온다."]).unwrap());
+    let encoder = trainable("roberta-tiny", &Options::default());
+    let before = matrix(&encoder.encoder().encode(&["비가 온다."]).unwrap().to_tensor());
     let weight = &encoder.variables()["encoder.layer.0.output.dense.weight"];
     tch::no_grad(|| {
         let _ = weight.shallow_clone().fill_(0.0);
     });
-    assert_ne!(matrix(&encoder.encode(&["비가 온다."]).unwrap()), before);
+    assert_ne!(matrix(&encoder.encoder().encode(&["비가 온다."]).unwrap().to_tensor()), before);
 }
 
 #[test]
 fn dropout_acts_in_training_alone() {
-    let encoder = load("roberta-tiny", Options { trainable: true, ..Options::default() }); // its dropout is 0.1
+    let encoder = trainable("roberta-tiny", &Options::default()); // its dropout is 0.1
     let ids = encoder.tokenizer().encode(&["비가 온다."]).unwrap();
     let forward = |train| matrix(&encoder.forward(&ids, Precision::F32, train).detach());
     assert_eq!(forward(false), forward(false));
@@ -161,7 +167,7 @@ fn dropout_acts_in_training_alone() {
 }
 
 /// What a step of training sees.
-fn embeddings_in_training(encoder: &SentenceEncoder, ids: &[Vec<i64>], dropout: Option<u64>) -> Tensor {
+fn embeddings_in_training(encoder: &TrainableEncoder, ids: &[Vec<i64>], dropout: Option<u64>) -> Tensor {
     let mut seen = None;
     encoder.backpropagate(ids, Precision::F32, dropout, |embeddings| {
         seen = Some(embeddings.detach().copy());
@@ -173,7 +179,7 @@ fn embeddings_in_training(encoder: &SentenceEncoder, ids: &[Vec<i64>], dropout: 
 #[test]
 fn no_sentence_at_all_gives_an_empty_matrix() {
     let encoder = load("roberta-tiny", Options::default());
-    assert_eq!(encoder.encode(&[""; 0]).unwrap().size(), [0, 32]);
+    assert_eq!(encoder.encode(&[""; 0]).unwrap().to_tensor().size(), [0, 32]);
 }
 
 /// A copy of roberta-tiny with other weights and configuration, and its embeddings.
@@ -189,7 +195,7 @@ fn rewritten(change: impl Fn(&str, Tensor) -> (String, Tensor), config: (&str, &
     let weights = weights.into_iter().map(|(name, tensor)| change(&name, tensor)).collect();
     write_safetensors(&folder.path().join("model.safetensors"), &weights).unwrap();
     let encoder = SentenceEncoder::load(folder.path(), &Options::default()).unwrap();
-    matrix(&encoder.encode(&texts(&json("embeddings.json")["sentences"])).unwrap())
+    matrix(&encoder.encode(&texts(&json("embeddings.json")["sentences"])).unwrap().to_tensor())
 }
 
 fn worst(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {

@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::BTreeSet, fs, path::PathBuf, process::Comm
 
 use common::{assert_embeddings, copy_tree, fixture, json, reference_python};
 use model::{
-    MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder,
+    MaskedBatch, MaskedLanguageModel, Options, Precision, SentenceEncoder, TrainableEncoder,
     architecture::{RelativePositions, Table},
     similarity,
     weights::read_safetensors,
@@ -32,23 +32,23 @@ fn ids(value: &Value) -> Vec<Vec<i64>> {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-fn options(trainable: bool, precision: Precision) -> Options {
-    Options { trainable, precision, ..Options::default() }
+fn options(precision: Precision) -> Options {
+    Options { precision, ..Options::default() }
 }
 
 #[test]
 fn embeddings_are_transformers() {
     for_each(|name, dir, batch, family| {
         let sentences = ids(&batch["sequences"]);
-        let native = SentenceEncoder::load(dir, &options(false, Precision::F32)).unwrap();
-        let embeddings = native.encode_ids(&sentences).unwrap();
+        let native = SentenceEncoder::load(dir, &options(Precision::F32)).unwrap();
+        let embeddings = native.encode_ids(&sentences).unwrap().to_tensor();
         assert_embeddings(&embeddings, &family["mean"], &format!("{name} by the kernels"));
-        let trainable = SentenceEncoder::load(dir, &options(true, Precision::F32)).unwrap();
+        let trainable = TrainableEncoder::load(dir, &options(Precision::F32)).unwrap();
         let by_torch = tch::no_grad(|| trainable.forward(&sentences, Precision::F32, false));
         assert_embeddings(&by_torch, &family["mean"], &format!("{name} by libtorch"));
         for (precision, least) in [(Precision::Bf16, 0.999), (Precision::Int8, 0.99)] {
-            let encoder = SentenceEncoder::load(dir, &options(false, precision)).unwrap();
-            let found = encoder.encode_ids(&sentences).unwrap();
+            let encoder = SentenceEncoder::load(dir, &options(precision)).unwrap();
+            let found = encoder.encode_ids(&sentences).unwrap().to_tensor();
             for row in 0..sentences.len() as i64 {
                 let cosine = similarity(&found.get(row), &embeddings.get(row)).double_value(&[]);
                 assert!(cosine > least, "{name} in {precision}, sentence {row}: cosine {cosine} with f32");
@@ -60,7 +60,7 @@ fn embeddings_are_transformers() {
 #[test]
 fn the_loss_and_the_gradients_of_hidden_tokens_are_transformers() {
     for_each(|name, dir, batch, family| {
-        let model = MaskedLanguageModel::load(dir, &options(true, Precision::F32));
+        let model = MaskedLanguageModel::load(dir, &options(Precision::F32));
         if family["loss"].is_null() {
             let message = model.unwrap_err().to_string();
             assert!(message.contains("is no masked language model"), "{name}: {message}");
@@ -110,7 +110,7 @@ fn distances_have_the_buckets_that_they_have_in_transformers() {
 #[test]
 fn what_is_saved_has_the_familys_names_and_is_read_back() {
     for_each(|name, dir, batch, family| {
-        let encoder = SentenceEncoder::load(dir, &options(true, Precision::F32)).unwrap();
+        let encoder = TrainableEncoder::load(dir, &options(Precision::F32)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let saved = folder.path().join("saved");
         encoder.save(&saved, "# card").unwrap();
@@ -126,8 +126,8 @@ fn what_is_saved_has_the_familys_names_and_is_read_back() {
         let names = read_safetensors(&saved.join("model.safetensors")).unwrap().into_keys().collect::<Vec<_>>();
         let expected = encoder.variables().into_keys().collect::<Vec<_>>();
         assert_eq!(names, expected, "{name}");
-        let again = SentenceEncoder::load(&saved, &options(false, Precision::F32)).unwrap();
-        let embeddings = again.encode_ids(&ids(&batch["sequences"])).unwrap();
+        let again = SentenceEncoder::load(&saved, &options(Precision::F32)).unwrap();
+        let embeddings = again.encode_ids(&ids(&batch["sequences"])).unwrap().to_tensor();
         assert_embeddings(&embeddings, &family["mean"], name);
     });
 }
@@ -157,15 +157,15 @@ print(json.dumps([read(folder + '/encoder', folder + '/masked') for folder in fo
         let saved = folder.path().join(name);
         fs::create_dir(&saved).unwrap();
         let pooling = poolings[expected.borrow().len() % poolings.len()].parse().unwrap();
-        let options_of = Options { pooling: Some(pooling), ..options(true, Precision::F32) };
-        let encoder = SentenceEncoder::load(dir, &options_of).unwrap();
+        let options_of = Options { pooling: Some(pooling), ..options(Precision::F32) };
+        let encoder = TrainableEncoder::load(dir, &options_of).unwrap();
         encoder.save(saved.join("encoder"), "# card").unwrap();
-        let class = MaskedLanguageModel::load(dir, &options(true, Precision::F32)).ok().map(|masked| {
+        let class = MaskedLanguageModel::load(dir, &options(Precision::F32)).ok().map(|masked| {
             fs::create_dir(saved.join("masked")).unwrap();
             masked.write(&saved.join("masked"), "# card").unwrap();
             masked.architecture().masked_head.clone().unwrap().class
         });
-        expected.borrow_mut().push((saved, class, encoder.encode(&[text]).unwrap()));
+        expected.borrow_mut().push((saved, class, encoder.encoder().encode(&[text]).unwrap().to_tensor()));
     });
     let mut command = Command::new(python);
     command.args(["-c", CODE, text]).args(expected.borrow().iter().map(|(saved, ..)| saved)).env("HF_HUB_OFFLINE", "1");

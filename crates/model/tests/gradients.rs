@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io::Write, sync::LazyLock};
 
 use common::fixture;
 use model::{
-    EncoderConfig, Options, Pooling, Precision, SentenceEncoder,
+    EncoderConfig, Options, Pooling, Precision, SentenceEncoder, TrainableEncoder,
     runtime::{self, DeviceChoice},
 };
 use rand::{RngExt, SeedableRng};
@@ -22,7 +22,7 @@ const LENGTHS: [usize; 5] = [1, 48, 49, 130, 17];
 /// Before any test computes, since it sets the threads that all of them use.
 static DEVICE: LazyLock<Device> = LazyLock::new(|| runtime::init(DeviceChoice::Auto, None).unwrap());
 
-fn encoder(changes: &[(&str, serde_json::Value)], pooling: Pooling) -> SentenceEncoder {
+fn encoder(changes: &[(&str, serde_json::Value)], pooling: Pooling) -> TrainableEncoder {
     LazyLock::force(&DEVICE);
     let tokenizer = SentenceEncoder::load(fixture("roberta-tiny"), &Options::default()).unwrap().tokenizer().clone();
     let mut config = json!({
@@ -35,7 +35,7 @@ fn encoder(changes: &[(&str, serde_json::Value)], pooling: Pooling) -> SentenceE
     }
     let config: EncoderConfig = serde_json::from_value(config).unwrap();
     tch::manual_seed(7);
-    SentenceEncoder::from_scratch(config, tokenizer, pooling, Device::Cpu).unwrap()
+    TrainableEncoder::from_scratch(config, tokenizer, pooling, Device::Cpu).unwrap()
 }
 
 fn sentences() -> Vec<Vec<i64>> {
@@ -49,7 +49,7 @@ fn loss(embeddings: &Tensor) -> Tensor {
     (embeddings.tanh() * weights.view_as(embeddings)).sum(Kind::Float)
 }
 
-fn gradients(encoder: &SentenceEncoder) -> BTreeMap<String, Tensor> {
+fn gradients(encoder: &TrainableEncoder) -> BTreeMap<String, Tensor> {
     let gradient = |(name, mut variable): (String, Tensor)| {
         let gradient = variable.grad().copy();
         variable.zero_grad();
@@ -124,8 +124,8 @@ fn a_gpu_gives_the_gradients_of_a_processor() {
             let pooling: Pooling = pooling.parse().unwrap();
             let here = encoder(&[("num_attention_heads", heads.into())], pooling);
             here.save(folder.path().join("model"), "").unwrap();
-            let options = Options { device, trainable: true, pooling: Some(pooling), ..Options::default() };
-            let there = SentenceEncoder::load(folder.path().join("model"), &options).unwrap();
+            let options = Options { device, pooling: Some(pooling), ..Options::default() };
+            let there = TrainableEncoder::load(folder.path().join("model"), &options).unwrap();
             let losses = [&here, &there].map(|encoder| encoder.backpropagate(&sentences, Precision::F32, None, loss));
             assert!((losses[0] - losses[1]).abs() < 1e-4, "{heads} {pooling:?}: {losses:?}");
             let expected = gradients(&here);

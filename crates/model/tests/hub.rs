@@ -61,7 +61,8 @@ fn blobs(cache: &Path) -> Vec<String> {
 }
 
 fn loads(dir: &Path) {
-    let embedding = SentenceEncoder::load(dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap();
+    let embedding =
+        SentenceEncoder::load(dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap().to_tensor();
     assert!(embedding.norm().double_value(&[]) > 0.0);
 }
 

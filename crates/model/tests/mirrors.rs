@@ -35,7 +35,8 @@ fn resolve(hub: &Hub) -> Result<PathBuf, Error> {
 }
 
 fn loads(dir: &Path) {
-    let embedding = SentenceEncoder::load(dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap();
+    let embedding =
+        SentenceEncoder::load(dir, &Options::default()).unwrap().encode(&["비가 온다."]).unwrap().to_tensor();
     assert!(embedding.norm().double_value(&[]) > 0.0);
 }
 

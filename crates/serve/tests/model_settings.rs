@@ -47,8 +47,7 @@ fn refusal(dir: &Path, arguments: &[&str]) -> String {
 
 fn embeddings(dir: &Path, pooling: Option<Pooling>) -> Vec<Vec<f32>> {
     let encoder = SentenceEncoder::load(dir, &Options { pooling, ..Options::default() }).unwrap();
-    let rows = encoder.encode(&SENTENCES).unwrap();
-    (0..SENTENCES.len() as i64).map(|row| Vec::try_from(rows.get(row)).unwrap()).collect()
+    encoder.encode(&SENTENCES).unwrap().rows().map(<[f32]>::to_vec).collect()
 }
 
 #[test]

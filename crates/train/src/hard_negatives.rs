@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
 use data::{Dataset, Exclusion, SentencePair, canonical};
-use model::SentenceEncoder;
+use model::TrainableEncoder;
 use rand::{
     SeedableRng,
     seq::{IndexedRandom, IteratorRandom},
@@ -39,7 +39,7 @@ pub(crate) fn hard_negatives(
     dev: &[Dataset],
     exclusion: &Exclusion,
     asked: &HardNegatives,
-    own: &SentenceEncoder,
+    own: &TrainableEncoder,
     prepared: &Prepared<'_>,
 ) -> anyhow::Result<Dataset> {
     let pool = Pool::new(sets, exclusion, &Exclusion::of(dev)?);
@@ -57,7 +57,8 @@ pub(crate) fn hard_negatives(
             }
             None => {
                 let origin = weights_origin(own)?;
-                let embeddings = prepared.unit_embeddings(&origin, || Ok(own), &pool.sentences, task, &progress);
+                let embeddings =
+                    prepared.unit_embeddings(&origin, || Ok(own.encoder()), &pool.sentences, task, &progress);
                 (origin, embeddings.context(KEY)?)
             }
         };

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context, ensure};
 use data::{BlockPlace, Exclusion, TextBlocks, TextFile};
 use model::{
-    EncoderConfig, MaskedLanguageModel, Options, Pooling, PromptChoice, SentenceEncoder, Tokenizer,
+    EncoderConfig, MaskedLanguageModel, Options, Pooling, PromptChoice, SentenceEncoder, Tokenizer, TrainableEncoder,
     hub::{self, Hub},
 };
 use tch::Tensor;
@@ -61,19 +61,27 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
     config: &Config,
     texts: impl FnOnce() -> anyhow::Result<Vec<T>>,
     environment: &Environment,
-) -> anyhow::Result<SentenceEncoder> {
+) -> anyhow::Result<TrainableEncoder> {
     match &config.model {
         ModelSource::Init(model) => {
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
-            let encoder = SentenceEncoder::load(dir, &options(config, environment)).context("model.init")?;
-            encoder.pooling_note(model.display(), "model.pooling").iter().for_each(|note| ground::say!("{note}"));
-            encoder.prompt_note(model.display(), "model.prompt_name").iter().for_each(|note| ground::say!("{note}"));
+            let encoder = TrainableEncoder::load(dir, &options(config, environment)).context("model.init")?;
+            encoder
+                .encoder()
+                .pooling_note(model.display(), "model.pooling")
+                .iter()
+                .for_each(|note| ground::say!("{note}"));
+            encoder
+                .encoder()
+                .prompt_note(model.display(), "model.prompt_name")
+                .iter()
+                .for_each(|note| ground::say!("{note}"));
             Ok(encoder)
         }
         ModelSource::Scratch { .. } => {
             let (shape, tokenizer) = fresh(config, texts, environment)?;
             let pooling = config.pooling.unwrap_or(Pooling::MEAN);
-            SentenceEncoder::from_scratch(shape, tokenizer, pooling, environment.device).context("model.scratch")
+            TrainableEncoder::from_scratch(shape, tokenizer, pooling, environment.device).context("model.scratch")
         }
     }
 }
@@ -83,7 +91,7 @@ pub(crate) fn initial_encoder_of_text(
     config: &Config,
     text: &Text,
     environment: &Environment,
-) -> anyhow::Result<SentenceEncoder> {
+) -> anyhow::Result<TrainableEncoder> {
     let encoder = initial_encoder(config, || text.tokenizer_text(), environment)?;
     begin_as_average(config, encoder.tokenizer(), text, environment, &encoder.variables())?;
     Ok(encoder)
@@ -147,7 +155,7 @@ fn begin_as_average(
 fn options(config: &Config, environment: &Environment) -> Options {
     let Config { max_seq_length, pooling, dropout, .. } = *config;
     let (device, prompt) = (environment.device, config.prompt.clone());
-    Options { device, max_seq_length, pooling, prompt, dropout, trainable: true, ..Options::default() }
+    Options { device, max_seq_length, pooling, prompt, dropout, ..Options::default() }
 }
 
 /// Shape and tokenizer of a fresh encoder.
@@ -192,12 +200,13 @@ fn fresh<T: AsRef<str>>(
 }
 
 /// A sentence encoder that a run saved.
-pub(crate) fn saved_encoder(
-    path: &Path,
-    environment: &Environment,
-    trainable: bool,
-) -> anyhow::Result<SentenceEncoder> {
-    Ok(SentenceEncoder::load(path, &Options { device: environment.device, trainable, ..Options::default() })?)
+pub(crate) fn saved_encoder(path: &Path, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
+    Ok(SentenceEncoder::load(path, &Options { device: environment.device, ..Options::default() })?)
+}
+
+/// The same, for the run to go on with.
+pub(crate) fn trainable_encoder(path: &Path, environment: &Environment) -> anyhow::Result<TrainableEncoder> {
+    Ok(TrainableEncoder::load(path, &Options { device: environment.device, ..Options::default() })?)
 }
 
 /// A masked language model that a run saved.

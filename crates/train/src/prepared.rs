@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, ensure};
 use ground::{Lock, hex};
 use model::{
-    SentenceEncoder, normalized,
+    SentenceEncoder, TrainableEncoder, normalized,
     weights::{read_safetensors, write_safetensors},
 };
 use sha2::{Digest, Sha256};
@@ -71,7 +71,7 @@ impl Origin {
 }
 
 /// What tells an encoder from others: its weights, by name.
-pub(crate) fn weights_origin(encoder: &SentenceEncoder) -> anyhow::Result<String> {
+pub(crate) fn weights_origin(encoder: &TrainableEncoder) -> anyhow::Result<String> {
     let mut origin = Origin::new("weights");
     for (name, weight) in encoder.variables() {
         let values = model::slices::to_vec(&weight)?;
@@ -154,7 +154,7 @@ impl<'a> Prepared<'a> {
                 self.begin()?;
             }
             let own = loaded.as_ref().expect("it was loaded for the first part that is missing").borrow();
-            let embeddings = own.encode_with_progress(&texts, &mut told)?;
+            let embeddings = own.encode_with_progress(&texts, &mut told)?.to_tensor();
             ensure!(embeddings.isfinite().all().int64_value(&[]) == 1, "its embeddings are not all finite");
             let embeddings = normalized(&embeddings);
             self.make_folder()?;

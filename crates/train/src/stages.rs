@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use model::{
-    Options, SentenceEncoder,
+    Options, TrainableEncoder,
     hub::{self, Hub},
 };
 use tch::Kind;
@@ -87,7 +87,7 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
             card::moved(&card, &best, &export.path)
         }
     };
-    let encoder = SentenceEncoder::load(&best, &Options { trainable: true, ..Options::default() })?;
+    let encoder = TrainableEncoder::load(&best, &Options::default())?;
     let kind = match export.weights {
         ExportWeights::F16 => Kind::Half,
         ExportWeights::Bf16 => Kind::BFloat16,

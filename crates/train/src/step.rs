@@ -1,6 +1,6 @@
 //! One optimizer step.
 
-use model::{Precision, SentenceEncoder, similarity};
+use model::{Precision, TrainableEncoder, similarity};
 
 use tch::{Kind, Tensor};
 
@@ -43,7 +43,7 @@ impl StepOutcome {
 ///
 /// Where loss or gradient is not finite, no step is taken, so that the weights stay those of the step before.
 pub fn training_step(
-    encoder: &SentenceEncoder,
+    encoder: &TrainableEncoder,
     optimizer: &mut AdamW,
     batches: &[Batch],
     learning_rate: f64,
@@ -82,7 +82,7 @@ pub fn training_step(
 /// Adds the gradient of a loss that looks at the whole batch, and exchanges embeddings with the other ranks: one without
 /// sentences of the batch takes part in that. Returns the loss on the first rank, 0 on the others.
 pub(crate) fn backpropagate_whole(
-    encoder: &SentenceEncoder,
+    encoder: &TrainableEncoder,
     sentences: &[Vec<i64>],
     precision: Precision,
     dropout: Option<u64>,
@@ -90,7 +90,7 @@ pub(crate) fn backpropagate_whole(
     loss: impl FnOnce(&Tensor) -> Tensor,
 ) -> f64 {
     if sentences.is_empty() {
-        let _ = loss(&Tensor::zeros([0, encoder.config().hidden_size()], (Kind::Float, encoder.device())));
+        let _ = loss(&Tensor::zeros([0, encoder.width() as i64], (Kind::Float, encoder.device())));
         return 0.0;
     }
     let found = encoder.backpropagate(sentences, precision, dropout, loss);

@@ -237,7 +237,7 @@ fn test(
         return Ok(Vec::new());
     }
     environment.interrupt.end_at_once("the epochs are saved; go on by the same command with --resume")?;
-    let best = saved_encoder(&run.best(), environment, false)?;
+    let best = saved_encoder(&run.best(), environment)?;
     let (mut evaluations, mut all) = (Vec::new(), Vec::new());
     for dataset in datasets {
         let scored = score_together(&best, dataset, "test", &environment.ranks, progress)?;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{CONFIG, Folder, only_line};
-use model::{Options, SentenceEncoder};
+use model::{Options, TrainableEncoder};
 
 /// Writes a configuration with one piece replaced, and returns the line with which it is refused.
 fn refused(from: &str, to: &str) -> String {
@@ -266,7 +266,7 @@ fn no_space_left_while_saving_keeps_the_last_state_and_leaves_no_rest() {
     assert_eq!(folder.names("run"), ["best", "config.toml", "last", "metrics.jsonl", "tensorboard"]);
     assert_eq!(fs::read(folder.path("run/last/trainer_state.json")).unwrap(), state);
     for checkpoint in ["run/best", "run/last"] {
-        SentenceEncoder::load(folder.path(checkpoint), &Options::default()).unwrap();
+        TrainableEncoder::load(folder.path(checkpoint), &Options::default()).unwrap();
     }
 }
 

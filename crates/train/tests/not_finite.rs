@@ -62,7 +62,7 @@ fn the_step_and_its_rows_are_named_and_the_last_good_state_is_kept() {
     let state: serde_json::Value = serde_json::from_str(&state).unwrap();
     assert_eq!(state["step"], step - 1);
     let last = SentenceEncoder::load(folder.path("run/last"), &Options::default()).unwrap();
-    let norm = last.encode(&["비가 온다."]).unwrap().norm().double_value(&[]);
+    let norm = last.encode(&["비가 온다."]).unwrap().to_tensor().norm().double_value(&[]);
     assert!(norm.is_finite() && norm > 0.0, "{norm}");
     // It goes on from there, to the same end.
     let again = folder.train(&["--set", "train.save_every_steps=1", "--resume"]);

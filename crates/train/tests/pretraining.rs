@@ -6,7 +6,7 @@ mod common;
 use std::{fs, process::Output};
 
 use common::{Folder, assert_same, only_line};
-use model::{Options, SentenceEncoder};
+use model::{Options, TrainableEncoder};
 use serde_json::Value;
 
 const LANGUAGE: &str = r#"
@@ -167,8 +167,8 @@ fn stages_go_on_from_one_another_and_are_not_run_twice() {
     assert_eq!((&rows[0]["pairs"], &rows[1]["pairs"], &rows[2]["pairs"]), (&30.into(), &40.into(), &20.into()));
     let init = fs::read_to_string(folder.path("run/similarity/config.toml")).unwrap();
     assert!(init.contains("init = \"run/contrast/best\"") && !init.contains("scratch"), "{init}");
-    let exported = SentenceEncoder::load(folder.path("exported"), &Options::default()).unwrap();
-    assert_eq!(exported.encode(&["비가 온다."]).unwrap().size(), [1, 16]);
+    let exported = TrainableEncoder::load(folder.path("exported"), &Options::default()).unwrap();
+    assert_eq!(exported.encoder().encode(&["비가 온다."]).unwrap().width(), 16);
     assert_eq!(fs::read_to_string(folder.path("exported/README.md")).unwrap(), "# A card\n");
     let again = stderr(&folder.trained(&[]));
     assert_eq!(again.matches("is finished").count(), 3, "{again}");
@@ -246,8 +246,8 @@ fn an_encoder_may_begin_from_the_text_of_a_contrastive_stage() {
     assert!(told.contains("factorizing the counts into 14 dimensions"), "{told}");
     // Drawn weights are of 0.02, and 1 epoch at the default learning rate moves none so far.
     let begins_as_average = |folder: &Folder, stage: &str| {
-        let options = Options { trainable: true, ..Options::default() };
-        let encoder = SentenceEncoder::load(folder.path(&format!("run/{stage}/best")), &options).unwrap();
+        let options = Options::default();
+        let encoder = TrainableEncoder::load(folder.path(&format!("run/{stage}/best")), &options).unwrap();
         encoder.variables()["embeddings.position_embeddings.weight"].abs().max().double_value(&[]) < 0.01
     };
     assert!(begins_as_average(&run, "contrast"));

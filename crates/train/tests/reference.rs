@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use model::{Options, Precision, SentenceEncoder, similarity_matrix, weights::read_safetensors};
+use model::{Options, Precision, TrainableEncoder, similarity_matrix, weights::read_safetensors};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 use train::{
@@ -24,13 +24,13 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-fn encoder() -> SentenceEncoder {
+fn encoder() -> TrainableEncoder {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/roberta-tiny");
-    SentenceEncoder::load(dir, &Options { max_seq_length: Some(48), trainable: true, ..Options::default() }).unwrap()
+    TrainableEncoder::load(dir, &Options { max_seq_length: Some(48), ..Options::default() }).unwrap()
 }
 
 /// The pairs of a step, in parts of `size`.
-fn batches(encoder: &SentenceEncoder, rows: &Value, size: usize) -> Vec<Batch> {
+fn batches(encoder: &TrainableEncoder, rows: &Value, size: usize) -> Vec<Batch> {
     let batch = |rows: &[Value]| {
         let side = |index: usize| rows.iter().map(move |row| row[index].as_str().unwrap());
         let sentences: Vec<&str> = side(0).chain(side(1)).collect();
@@ -41,7 +41,7 @@ fn batches(encoder: &SentenceEncoder, rows: &Value, size: usize) -> Vec<Batch> {
 }
 
 /// Runs the steps of the fixture and returns what each saw.
-fn run(encoder: &SentenceEncoder, steps: &Value, batch_size: usize) -> Vec<StepOutcome> {
+fn run(encoder: &TrainableEncoder, steps: &Value, batch_size: usize) -> Vec<StepOutcome> {
     let value = |key: &str| steps["hyperparameters"][key].as_f64().unwrap();
     let betas = numbers(&steps["hyperparameters"]["betas"]);
     let config = AdamWConfig {

@@ -62,7 +62,7 @@ impl Table {
 }
 
 impl Affine {
-    fn variables(&self) -> Vec<Variable> {
+    pub(crate) fn variables(&self) -> Vec<Variable> {
         let weight = variable(&self.path, "weight", &[self.output, self.input], Role::Weight);
         let bias = self.bias.then(|| variable(&self.path, "bias", &[self.output], Role::Bias));
         [weight].into_iter().chain(bias).collect()
@@ -70,7 +70,7 @@ impl Affine {
 }
 
 impl Norm {
-    fn variables(&self) -> Vec<Variable> {
+    pub(crate) fn variables(&self) -> Vec<Variable> {
         let gain = variable(&self.path, "weight", &[self.width], Role::Gain);
         let bias = self.bias.then(|| variable(&self.path, "bias", &[self.width], Role::Bias));
         [gain].into_iter().chain(bias).collect()

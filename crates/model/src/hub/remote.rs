@@ -90,10 +90,12 @@ impl<'a> Remote<'a> {
         let commit =
             if is_commit(revision) { revision.to_owned() } else { fs::read_to_string(self.reference()).ok()? };
         let dir = self.snapshot_in(commit.trim());
-        let transformer = Layout::read(&dir).ok()?.transformer;
-        let has = |name: &str| transformer.join(name).exists();
-        let is_whole = has("config.json") && files::TOKENIZERS.into_iter().any(has);
-        (is_whole && weights::are_whole(&transformer)).then_some(dir)
+        let layout = Layout::read(&dir).ok()?;
+        let has = |name: &str| layout.encoder.join(name).exists();
+        let is_whole = (layout.is_static || has("config.json")) && files::TOKENIZERS.into_iter().any(has);
+        let with_weights = layout.modules.iter().filter(|(_, module)| !module.variables().is_empty());
+        let mut folders = with_weights.map(|(folder, _)| folder).chain([&layout.encoder]);
+        (is_whole && folders.all(|folder| weights::are_whole(folder))).then_some(dir)
     }
 
     /// The file that names the commit of a branch.
@@ -168,18 +170,24 @@ impl<'a> Remote<'a> {
         let commit = self.commit(&listing)?;
         let dir = self.snapshot(&commit);
         let mut snapshot = Snapshot { remote: self, listing, commit: &commit, progress };
-        let transformer = files::configs(&mut snapshot)?.transformer;
+        let files::Configs { transformer, modules, .. } = files::configs(&mut snapshot)?;
+        snapshot.find(files::CARD.as_ref())?; // it tells how far embeddings may be truncated
         if snapshot.find(&transformer.join("adapter_config.json"))?.is_some() {
             refuse_adapter(&dir.join(&transformer))?;
         }
-        if !dir.join(&transformer).join("config.json").exists() {
+        // A module that is not supported is refused here, before the weights are downloaded.
+        let is_static = dir.join(files::MODULES).exists() && Layout::read(&dir)?.is_static;
+        if !is_static && !dir.join(&transformer).join("config.json").exists() {
             return Err(self.failed("no config.json on the hub: expected a model for transformers"));
         }
-        // A module that is not supported is refused here, before the weights are downloaded.
         Layout::read(&dir)?;
-        files::weights(&mut snapshot, &transformer)?.ok_or_else(|| {
-            self.failed("no weights on the hub: expected model.safetensors or pytorch_model.bin, whole or in shards")
-        })?;
+        for folder in modules.iter().chain([&transformer]) {
+            files::weights(&mut snapshot, folder)?.ok_or_else(|| {
+                self.failed(
+                    "no weights on the hub: expected model.safetensors or pytorch_model.bin, whole or in shards",
+                )
+            })?;
+        }
         // Last, so that a branch in the cache leads to a whole model.
         if !is_commit(self.repo.revision()) {
             self.refer(&commit.folder)?;

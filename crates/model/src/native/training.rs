@@ -19,7 +19,7 @@ use self::{
     post_norm::PostNormLayer,
 };
 pub(crate) use self::{parameters::Parameters, post_norm::PostNorm};
-use crate::pooling::Pooling;
+use crate::head::Head;
 
 /// What a forward pass keeps for the backward pass, and memory for both, kept from step to step.
 #[derive(Debug)]
@@ -135,21 +135,26 @@ impl Tape {
     }
 
     /// Embeddings of the sentences that the forward pass saw, (sentences, hidden).
-    pub(crate) fn pool(&self, width: usize, pooling: Pooling) -> Vec<f32> {
+    pub(crate) fn pool(&self, width: usize, &Head { pooling, skipped, .. }: &Head) -> Vec<f32> {
         let ranges = self.sentences.ranges();
         let mut pooled = vec![0.0; ranges.len() * pooling.width(width)];
         for (tokens, pooled) in ranges.zip(pooled.chunks_exact_mut(pooling.width(width))) {
-            pooling.pool(&self.hidden[tokens.start * width..tokens.end * width], width, pooled);
+            pooling.pool(&self.hidden[tokens.start * width..tokens.end * width], width, skipped, pooled);
         }
         pooled
     }
 
     /// From the gradient with respect to the sentences' embeddings to that with respect to the tokens', (tokens, hidden).
-    pub(crate) fn pool_backward(&self, width: usize, pooling: Pooling, grad_pooled: &[f32]) -> Vec<f32> {
+    pub(crate) fn pool_backward(
+        &self,
+        width: usize,
+        &Head { pooling, skipped, .. }: &Head,
+        grad_pooled: &[f32],
+    ) -> Vec<f32> {
         let mut grad = vec![0.0; self.hidden.len()];
         for (tokens, grad_pooled) in self.sentences.ranges().zip(grad_pooled.chunks_exact(pooling.width(width))) {
             let tokens = tokens.start * width..tokens.end * width;
-            pooling.pool_backward(&self.hidden[tokens.clone()], width, grad_pooled, &mut grad[tokens]);
+            pooling.pool_backward(&self.hidden[tokens.clone()], width, skipped, grad_pooled, &mut grad[tokens]);
         }
         grad
     }

@@ -113,6 +113,31 @@ impl Weights {
         Ok(Self { path, entries, prefix })
     }
 
+    /// Opens those of a module behind the pooling.
+    pub(crate) fn open_module(dir: &Path) -> Result<Self, Error> {
+        let (path, entries) = index(dir)?;
+        Ok(Self { path, entries, prefix: "" })
+    }
+
+    /// Opens those of a static embedding, and gives the rows and the width of its table.
+    pub(crate) fn open_static(dir: &Path) -> Result<(Self, [i64; 2]), Error> {
+        let weights = Self::open_module(dir)?;
+        let invalid = |what: &str| Err(Error::invalid(&weights.path, what));
+        if weights.has("mapping") {
+            return invalid(
+                "tensor `mapping`: a vocabulary that model2vec quantized is not supported, as it is not by \
+                 sentence-transformers",
+            );
+        }
+        let table = [STATIC_TABLE, MODEL2VEC_TABLE].iter().find_map(|name| weights.entries.get(*name));
+        match table.map(|table| table.shape.as_slice()) {
+            Some(&[rows, width]) if rows > 0 && width > 0 => Ok((weights, [rows, width])),
+            _ => {
+                invalid("no static embedding: expected a tensor `embedding.weight` or `embeddings` with two dimensions")
+            }
+        }
+    }
+
     /// Refuses a configuration that asks for far more than the weights hold, before memory is taken for it.
     pub(crate) fn check_size(&self, architecture: &Architecture) -> Result<(), Error> {
         // An expanded tensor repeats few numbers many times.
@@ -131,7 +156,7 @@ impl Weights {
     pub(crate) fn read(&self, name: &str, shape: &[i64]) -> Result<Tensor, Error> {
         let full = format!("{}{name}", self.prefix);
         let invalid = |what: String| Error::invalid(&self.path, format!("tensor `{full}` {what}"));
-        let entry = self.entries.get(&full).or_else(|| self.entries.get(&first_bert_name(&full)));
+        let entry = self.entries.get(&full).or_else(|| self.entries.get(&other_name(&full)));
         let entry = entry.ok_or_else(|| invalid(format!("is missing, expected shape {shape:?}")))?;
         if entry.shape != shape {
             return Err(invalid(format!("has shape {:?}, expected {shape:?} by config.json", entry.shape)));
@@ -150,11 +175,6 @@ impl Weights {
     /// Fills every variable by its very name, casting to its number format.
     pub(crate) fn load_whole(mut self, variables: &Variables) -> Result<(), Error> {
         self.prefix = "";
-        self.load_into(variables)
-    }
-
-    /// Fills every variable, casting to its number format. Tensors that none asks for (heads) are ignored.
-    pub(crate) fn load_into(&self, variables: &Variables) -> Result<(), Error> {
         for (name, mut variable) in variables.by_name() {
             let tensor = self.read(&name, &variable.size())?;
             let filled = tch::no_grad(|| variable.f_copy_(&tensor));
@@ -180,8 +200,15 @@ fn index(mut dir: &Path) -> Result<(PathBuf, BTreeMap<String, Entry>), Error> {
     Ok((path, entries))
 }
 
-/// The name that the first BERT releases gave to a layer norm's tensor.
-fn first_bert_name(name: &str) -> String {
+/// The table of a static embedding, as sentence-transformers and model2vec name it.
+const STATIC_TABLE: &str = "embedding.weight";
+const MODEL2VEC_TABLE: &str = "embeddings";
+
+/// The name that model2vec gives to a table, and the first BERT releases gave to a layer norm's tensor.
+fn other_name(name: &str) -> String {
+    if name == STATIC_TABLE {
+        return MODEL2VEC_TABLE.to_owned();
+    }
     name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
 }
 

@@ -15,7 +15,6 @@ impl Encode for SentenceEncoder {
     type Error = model::Error;
 
     fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, model::Error> {
-        let embeddings = model::slices::to_vec(&self.encode_ids(sentences)?)?; // (sentences, dimensions)
-        Ok(embeddings.chunks_exact(self.dimensions()).map(<[f32]>::to_vec).collect())
+        Ok(self.encode_ids(sentences)?.rows().map(<[f32]>::to_vec).collect())
     }
 }

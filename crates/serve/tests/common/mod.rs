@@ -205,7 +205,7 @@ impl Direct {
     }
 
     pub(crate) fn embed(&self, sentence: &str) -> Vec<f64> {
-        Vec::try_from(self.0.encode(&[sentence]).unwrap().get(0).to_kind(tch::Kind::Double)).unwrap()
+        self.0.encode(&[sentence]).unwrap()[0].iter().map(|x| f64::from(*x)).collect()
     }
 
     pub(crate) fn cosine(&self, a: &str, b: &str) -> f64 {

@@ -62,7 +62,7 @@ pub(super) fn initialize(
 
 #[cfg(test)]
 mod tests {
-    use model::{Alphabet, EncoderConfig, Pooling, Precision, SentenceEncoder, Tokenizer, similarity};
+    use model::{Alphabet, EncoderConfig, Pooling, Precision, Tokenizer, TrainableEncoder, similarity};
 
     use super::*;
 
@@ -78,7 +78,7 @@ mod tests {
         }))
         .unwrap();
         tch::manual_seed(1);
-        let encoder = SentenceEncoder::from_scratch(config, tokenizer.clone(), Pooling::MEAN, Device::Cpu).unwrap();
+        let encoder = TrainableEncoder::from_scratch(config, tokenizer.clone(), Pooling::MEAN, Device::Cpu).unwrap();
         let vectors = Tensor::randn([vocab, 32], (Kind::Float, Device::Cpu)) + 0.5;
         let vectors = &vectors / vectors.square().sum_dim_intlist([1].as_slice(), true, Kind::Float).sqrt();
         let frequencies = Tensor::rand([vocab], (Kind::Float, Device::Cpu)).pow_tensor_scalar(8.0) * 0.1 + 1e-6;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context, ensure};
 use data::{Dataset, Exclusion, TextFile, Triplet, TripletSet, write_pairs};
 use ground::hex;
-use model::{Precision, SentenceEncoder, SimilarityFunction, architecture::Variable, similarity_matrix};
+use model::{Precision, SimilarityFunction, TrainableEncoder, architecture::Variable, similarity_matrix};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Reduction, Tensor};
 
@@ -19,7 +19,7 @@ use crate::{
     environment::Environment,
     figures::DevFigures,
     hard_negatives::{self, hard_negatives},
-    initial::{Text, initial_encoder, initial_encoder_of_text, saved_encoder},
+    initial::{Text, initial_encoder, initial_encoder_of_text, trainable_encoder},
     optimizer::AdamW,
     prepared::Prepared,
     progress::Progress,
@@ -64,7 +64,7 @@ pub fn multiple_negatives_loss(
 }
 
 pub(super) struct Contrastive {
-    encoder: SentenceEncoder,
+    encoder: TrainableEncoder,
     examples: Vec<Example>,
     sets: Vec<Count>,
     mined: Option<Dataset>,
@@ -115,7 +115,7 @@ impl Contrastive {
         warn_where_unranked(&dev, config.select_by)?;
         prepared.check(steps(triplets(&sets).count(), config.batch_size * config.gradient_accumulation))?;
         let encoder = match last {
-            Some(last) => saved_encoder(last, environment, true)?,
+            Some(last) => trainable_encoder(last, environment)?,
             None if config.token_embeddings() == TokenEmbeddings::Cooccurrence => {
                 let texts = config.train.iter().filter(|spec| TextFile::is_text(Path::new(spec)));
                 let files = texts.map(|spec| TextFile::locate(spec, dir)).collect::<Result<Vec<_>, _>>()?;
@@ -169,7 +169,7 @@ fn mined(
     sets: &[ExampleSet],
     dev: &[Dataset],
     exclusion: &Exclusion,
-    encoder: &SentenceEncoder,
+    encoder: &TrainableEncoder,
     prepared: &Prepared<'_>,
     last: Option<&Path>,
 ) -> anyhow::Result<Option<Dataset>> {
@@ -215,7 +215,7 @@ impl Task for Contrastive {
     }
 
     fn described(&self) -> Vec<Variable> {
-        self.encoder.config().architecture().variables()
+        self.encoder.described()
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -272,7 +272,7 @@ impl Task for Contrastive {
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
-        validate(&self.encoder, &self.dev, &self.ranks, progress)
+        validate(self.encoder.encoder(), &self.dev, &self.ranks, progress)
     }
 
     fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {
@@ -280,7 +280,7 @@ impl Task for Contrastive {
     }
 
     fn similarity_function(&self) -> Option<SimilarityFunction> {
-        Some(self.encoder.similarity_function())
+        Some(self.encoder.encoder().similarity_function())
     }
 
     fn rows(&self) -> Rows {

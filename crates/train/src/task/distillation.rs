@@ -12,7 +12,7 @@ use data::Dataset;
 use eval::LABEL_SCALE;
 use ground::hex;
 use model::{
-    Precision, SentenceEncoder, SimilarityFunction,
+    Precision, SimilarityFunction, TrainableEncoder,
     architecture::Variable,
     similarity_matrix, slices,
     weights::{read_safetensors, write_safetensors},
@@ -29,7 +29,7 @@ use crate::{
     entries::TEACHERS,
     environment::Environment,
     figures::DevFigures,
-    initial::{initial_encoder, saved_encoder},
+    initial::{initial_encoder, trainable_encoder},
     nearest::nearest,
     optimizer::AdamW,
     prepared::Prepared,
@@ -72,7 +72,7 @@ pub fn similarity_distillation_loss(embeddings: &Tensor, cosines: &Tensor, group
 }
 
 pub(super) struct Distillation {
-    encoder: SentenceEncoder,
+    encoder: TrainableEncoder,
     sentences: Vec<Sentence>,
     taught: Taught,
     order: EpochOrder<Row>,
@@ -108,7 +108,7 @@ impl Distillation {
         let texts = || sentences.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>();
         let (encoder, taught) = match last {
             Some(last) => {
-                (saved_encoder(last, environment, true)?, Taught::read(&config.output.join(TEACHERS), sentences.len())?)
+                (trainable_encoder(last, environment)?, Taught::read(&config.output.join(TEACHERS), sentences.len())?)
             }
             None => {
                 let teachers = Teachers::find("data.teachers", &config.teachers)?;
@@ -267,7 +267,7 @@ impl Task for Distillation {
     }
 
     fn described(&self) -> Vec<Variable> {
-        self.encoder.config().architecture().variables()
+        self.encoder.described()
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -309,7 +309,7 @@ impl Task for Distillation {
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
-        validate(&self.encoder, &self.dev, &self.ranks, progress)
+        validate(self.encoder.encoder(), &self.dev, &self.ranks, progress)
     }
 
     fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {
@@ -317,7 +317,7 @@ impl Task for Distillation {
     }
 
     fn similarity_function(&self) -> Option<SimilarityFunction> {
-        Some(self.encoder.similarity_function())
+        Some(self.encoder.encoder().similarity_function())
     }
 
     fn rows(&self) -> Rows {

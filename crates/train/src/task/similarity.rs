@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::ensure;
 use data::{Dataset, write_pairs};
-use model::{SentenceEncoder, SimilarityFunction, architecture::Variable};
+use model::{SimilarityFunction, TrainableEncoder, architecture::Variable};
 use tch::Tensor;
 
 use super::{EpochOrder, Step, StepPlace, Task, order::steps};
@@ -14,7 +14,7 @@ use crate::{
     entries::SILVER,
     environment::Environment,
     figures::DevFigures,
-    initial::{initial_encoder, saved_encoder},
+    initial::{initial_encoder, trainable_encoder},
     optimizer::AdamW,
     pairs::{Batch, TokenizedPairs},
     prepared::Prepared,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub(super) struct Similarity {
-    encoder: SentenceEncoder,
+    encoder: TrainableEncoder,
     datasets: Datasets,
     pairs: TokenizedPairs,
     step_config: StepConfig, // but for dropout
@@ -63,7 +63,7 @@ impl Similarity {
             });
         }
         let encoder = match last {
-            Some(last) => saved_encoder(last, environment, true)?,
+            Some(last) => trainable_encoder(last, environment)?,
             None => initial_encoder(config, || Ok(datasets.train_sentences()), environment)?,
         };
         tell_losses(&datasets.dev, encoder.tokenizer())?;
@@ -82,7 +82,7 @@ impl Task for Similarity {
     }
 
     fn described(&self) -> Vec<Variable> {
-        self.encoder.config().architecture().variables()
+        self.encoder.described()
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -110,7 +110,7 @@ impl Task for Similarity {
     }
 
     fn validate(&self, progress: &Progress) -> anyhow::Result<Vec<DevFigures>> {
-        validate(&self.encoder, &self.datasets.dev, &self.ranks, progress)
+        validate(self.encoder.encoder(), &self.datasets.dev, &self.ranks, progress)
     }
 
     fn write(&self, dir: &Path, card: &str) -> Result<(), model::Error> {
@@ -118,7 +118,7 @@ impl Task for Similarity {
     }
 
     fn similarity_function(&self) -> Option<SimilarityFunction> {
-        Some(self.encoder.similarity_function())
+        Some(self.encoder.encoder().similarity_function())
     }
 
     fn rows(&self) -> Rows {

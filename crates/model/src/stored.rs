@@ -1,0 +1,74 @@
+//! The weights of a model's directory: those of its encoder, and those of the modules behind it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tch::Tensor;
+
+use crate::{
+    config::EncoderConfig,
+    error::Error,
+    head::{self, Module},
+    layout::Layout,
+    torch::Variables,
+    weights::Weights,
+};
+
+/// Every variable of a model by its name.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    encoder: Weights,
+    modules: BTreeMap<String, Weights>, // by what the names of their variables begin with
+}
+
+impl Stored {
+    /// Opens the weights of a directory, whose configuration is read from them where it has none.
+    pub(crate) fn open(layout: &Layout) -> Result<(Self, EncoderConfig), Error> {
+        let (encoder, config) = if layout.is_static {
+            let (encoder, [rows, width]) = Weights::open_static(&layout.encoder)?;
+            (encoder, EncoderConfig::static_embedding(rows, width))
+        } else {
+            let config = EncoderConfig::load(&layout.encoder.join("config.json"))?;
+            (Weights::open(&layout.encoder, config.architecture())?, config)
+        };
+        encoder.check_size(config.architecture())?;
+        let with_weights = |(_, (_, module)): &(usize, &(_, Module))| !module.variables().is_empty();
+        let modules = layout.modules.iter().enumerate().filter(with_weights);
+        let open = |(place, (dir, module)): (usize, &(std::path::PathBuf, Module))| {
+            Ok((head::folder(place, module.class()), Weights::open_module(dir)?))
+        };
+        Ok((Self { encoder, modules: modules.map(open).collect::<Result<_, Error>>()? }, config))
+    }
+
+    /// Reads one variable, in the number format that it was stored in.
+    pub(crate) fn read(&self, name: &str, shape: &[i64]) -> Result<Tensor, Error> {
+        let of_module = name.split_once('.').and_then(|(folder, own)| Some((self.modules.get(folder)?, own)));
+        match of_module {
+            Some((module, own)) => module.read(own, shape),
+            None => self.encoder.read(name, shape),
+        }
+    }
+
+    /// Fills every variable, casting to its number format. Tensors that none asks for (heads) are ignored.
+    pub(crate) fn load_into(&self, variables: &Variables) -> Result<(), Error> {
+        for (name, mut variable) in variables.by_name() {
+            let tensor = self.read(&name, &variable.size())?;
+            let filled = tch::no_grad(|| variable.f_copy_(&tensor));
+            filled.map_err(|error| Error::Torch(format!("tensor `{name}`: {}", Error::from(error))))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the weights of the modules behind the pooling beside the files of [`crate::layout::write`].
+pub(crate) fn write_modules(dir: &Path, modules: &[Module], variables: &BTreeMap<String, Tensor>) -> Result<(), Error> {
+    for (place, module) in modules.iter().enumerate().filter(|(_, module)| !module.variables().is_empty()) {
+        let folder = head::folder(place, module.class());
+        let own = |(name, tensor): (&String, &Tensor)| {
+            let own = name.strip_prefix(folder.as_str())?.strip_prefix('.')?;
+            Some((own.to_owned(), tensor.shallow_clone()))
+        };
+        let own = variables.iter().filter_map(own).collect();
+        crate::weights::write_safetensors(&dir.join(&folder).join("model.safetensors"), &own)?;
+    }
+    Ok(())
+}
