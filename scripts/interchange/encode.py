@@ -1,6 +1,6 @@
-"""Encodes with this environment's sentence-transformers what `train` wrote, and the published model.
+"""Encodes with this environment's sentence-transformers what `train` wrote, and published models.
 
-    PYTHONPATH=scripts/reference "$python" scripts/interchange/encode.py DIR PUBLISHED [NAME=CHECKPOINT …]
+    PYTHONPATH=scripts/reference "$python" scripts/interchange/encode.py DIR MINILM E5 [NAME=CHECKPOINT …]
 
 Writes the embeddings below DIR, and DIR/rows.json.
 """
@@ -21,7 +21,8 @@ ST = f"sentence-transformers {sentence_transformers.__version__}"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("published", help="directory of the published model")
+    parser.add_argument("minilm", help="directory of all-MiniLM-L6-v2")
+    parser.add_argument("e5", help="directory of multilingual-e5-small")
     parser.add_argument("checkpoints", nargs="*", metavar="NAME=CHECKPOINT")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -29,7 +30,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True)
 
     models = [
-        ("published", f"all-MiniLM-L6-v2, {len(english())} sentences", f"{OURS}, {ST}", arguments.published, english())
+        ("published", f"all-MiniLM-L6-v2, {len(english())} sentences", f"{OURS}, {ST}", arguments.minilm, english()),
+        ("published", f"multilingual-e5-small, {len(KOREAN)} sentences", f"{OURS}, {ST}", arguments.e5, KOREAN),
     ]
     for checkpoint in arguments.checkpoints:
         name, _, path = checkpoint.partition("=")

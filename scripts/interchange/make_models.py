@@ -167,23 +167,49 @@ def sentence_models(bases: dict[str, Path]) -> Iterator[tuple[str, SentenceTrans
     prompted = assembled(encoder, models.Pooling(hidden(encoder)))
     prompted.prompts, prompted.default_prompt_name = {"query": "질문: "}, "query"
     yield "RoBERTa, default prompt", prompted
+    encoder = transformer(bases["RoBERTa"])
+    unprompted = assembled(encoder, models.Pooling(hidden(encoder), include_prompt=False))
+    unprompted.prompts, unprompted.default_prompt_name = {"query": "질문: "}, "query"
+    yield "RoBERTa, prompt left out of the mean", unprompted
+    for what, modules in heads().items():
+        encoder = transformer(bases["RoBERTa"])
+        yield f"RoBERTa, {what}", assembled(encoder, models.Pooling(hidden(encoder)), *modules)
+    for what, modules in {"StaticEmbedding": [], "StaticEmbedding, Normalize": [models.Normalize()]}.items():
+        yield what, assembled(models.StaticEmbedding(tokenizer_of("unigram"), embedding_dim=16), *modules)
     for name in FAMILIES:
         encoder = transformer(bases[name])
         mode = "lasttoken" if name == "Qwen3" else "mean"
         yield f"{name}, {mode}", assembled(encoder, models.Pooling(hidden(encoder), pooling_mode=mode))
 
 
+def heads() -> dict[str, list[torch.nn.Module]]:
+    """What may stand behind the pooling."""
+    tanh, identity = torch.nn.Tanh(), torch.nn.Identity()
+    return {
+        "Dense": [models.Dense(32, 16, activation_function=tanh), models.Normalize()],
+        "Dense twice": [
+            models.Dense(32, 40, activation_function=torch.nn.GELU()),
+            models.LayerNorm(40),
+            models.Dropout(0.1),
+            models.Dense(40, 12, bias=False, activation_function=identity),
+        ],
+        "LayerNorm": [models.LayerNorm(32)],
+        "Dropout": [models.Dropout(0.1)],
+    }
+
+
 def unsupported_models(bases: dict[str, Path]) -> Iterator[tuple[str, str, SentenceTransformer]]:
     """A name, what a refusal has to say, and the model."""
-    modules = {"Dense": models.Dense(32, 16), "LayerNorm": models.LayerNorm(32), "Dropout": models.Dropout(0.1)}
-    for name, module in modules.items():
-        encoder = transformer(bases["RoBERTa"])
-        yield f"module {name}", name, assembled(encoder, models.Pooling(hidden(encoder)), module)
+    encoder = transformer(bases["RoBERTa"])
+    swish = models.Dense(32, 16, activation_function=torch.nn.Hardswish())
+    yield "Dense, Hardswish", "activation_function", assembled(encoder, models.Pooling(hidden(encoder)), swish)
     encoder = transformer(bases["RoBERTa"])
     yield "module CNN", "CNN", assembled(encoder, models.CNN(32, 8), models.Pooling(8 * 3))
-    yield "module StaticEmbedding", "StaticEmbedding", assembled(
-        models.StaticEmbedding(tokenizer_of("unigram"), embedding_dim=16)
-    )
+    if "module_input_name" in models.Dense.config_keys:
+        tokens = models.Dense(32, 16, module_input_name="token_embeddings")
+        encoder = transformer(bases["RoBERTa"])
+        behind = assembled(encoder, models.Pooling(32), tokens)
+        yield "Dense on tokens", "module_input_name", behind
     if "transformer_task" in models.Transformer.config_keys:  # what the layers' output is read from; since 5.4
         encoder = transformer(bases["RoBERTa"], transformer_task="fill-mask")
         vocabulary = encoder.auto_model.config.vocab_size

@@ -1,7 +1,7 @@
 """Writes every fixture that the Rust tests compare with; twice in a row gives the same files.
 
     python=$(scripts/reference/setup.sh)
-    "$python" scripts/reference/make_fixtures.py [models] [foreign] [torch] [tokenizer] [steps] [losses] [masked] [families] [modules] [metrics]
+    "$python" scripts/reference/make_fixtures.py [models] [foreign] [torch] [tokenizer] [steps] [losses] [masked] [families] [modules] [pairs] [metrics]
 
 Without a name: all of them. `tokenizer` reads klue/roberta's tokenizer, of which only the ids of our own
 sentences are stored, from --data-dir (default $STS_DATA_DIR).
@@ -14,7 +14,9 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
+import cross_encoders
 import families
+import family_steps
 import foreign
 import losses
 import masked
@@ -27,7 +29,7 @@ import twenty_steps
 
 CRATES = Path(__file__).resolve().parents[2] / "crates"
 MODELS = CRATES / "model" / "tests" / "fixtures"
-KINDS = ["models", "foreign", "torch", "tokenizer", "steps", "losses", "masked", "families", "modules", "metrics"]
+KINDS = ["models", "foreign", "torch", "tokenizer", "steps", "losses", "masked", "families", "modules", "pairs", "metrics"]
 
 
 def main() -> None:
@@ -60,8 +62,11 @@ def main() -> None:
         masked.make(MODELS / "roberta-tiny", MODELS / "masked-lm")
     if "families" in kinds:
         families.make(MODELS / "roberta-tiny", MODELS / "families")
+        family_steps.make(MODELS / "families", CRATES / "train" / "tests" / "fixtures" / "family-steps.json")
     if "modules" in kinds:
         modules.make(MODELS / "roberta-tiny", MODELS / "modules")
+    if "pairs" in kinds:
+        cross_encoders.make(MODELS / "roberta-tiny", MODELS / "cross-encoders")
     if "metrics" in kinds:
         metrics.make(CRATES / "eval" / "tests" / "fixtures" / "metrics.json")
 

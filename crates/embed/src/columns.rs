@@ -1,5 +1,6 @@
 //! The columns that are added to a table: an embedding of a text, or the score of two.
 
+mod calibration;
 mod embeddings;
 
 use std::{fmt, str::FromStr, sync::Arc};
@@ -9,7 +10,7 @@ use arrow_array::{Array, ArrayRef, Float64Array, LargeStringArray, RecordBatch, 
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use data::score_of;
-use model::{SentenceEncoder, SimilarityFunction, TextLosses};
+use model::{Quantization, Ranges, SentenceEncoder, SimilarityFunction, TextLosses};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::embeddings::embedding_columns;
@@ -26,31 +27,41 @@ pub enum Dtype {
     F16,
     /// 1 byte a number, times the row's scale, which stands in a column of its own.
     Int8,
+    /// A byte or a bit a number, as sentence-transformers gives it.
+    Quantized(Quantization),
 }
 
 impl Dtype {
-    const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Int8];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Int8 => "int8",
-        }
-    }
+    /// Those that `--dtype` names.
+    const NAMED: [Self; 3] = [Self::F32, Self::F16, Self::Int8];
 
     fn arrow(self) -> DataType {
         match self {
             Self::F32 => DataType::Float32,
             Self::F16 => DataType::Float16,
             Self::Int8 => DataType::Int8,
+            Self::Quantized(quantization) if quantization.is_signed() => DataType::Int8,
+            Self::Quantized(_) => DataType::UInt8,
+        }
+    }
+
+    /// Values that stand for an embedding of `width` numbers.
+    fn values(self, width: usize) -> usize {
+        match self {
+            Self::Quantized(quantization) => quantization.bytes(width),
+            _ => width,
         }
     }
 }
 
 impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        match self {
+            Self::F32 => f.pad("f32"),
+            Self::F16 => f.pad("f16"),
+            Self::Int8 => f.pad("int8"),
+            Self::Quantized(quantization) => f.pad(&format!("quantized to {quantization}")),
+        }
     }
 }
 
@@ -58,7 +69,8 @@ impl FromStr for Dtype {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|dtype| dtype.name() == text).ok_or_else(|| "expected f32, f16 or int8".to_owned())
+        let named = Self::NAMED.into_iter().find(|dtype| dtype.to_string() == text);
+        named.ok_or_else(|| "expected f32, f16 or int8".to_owned())
     }
 }
 
@@ -84,31 +96,45 @@ pub enum Columns {
     },
 }
 
+impl Columns {
+    /// Whether embeddings are quantized by the range of each dimension.
+    pub fn needs_ranges(&self) -> bool {
+        matches!(self, Self::Embedding { dtype: Dtype::Quantized(quantization), .. } if quantization.has_ranges())
+    }
+
+    /// The columns of the texts.
+    pub(crate) fn texts(&self) -> &[String] {
+        match self {
+            Self::Embedding { text, .. } => std::slice::from_ref(text),
+            Self::Score { texts, .. } => texts,
+        }
+    }
+}
+
 /// Adds columns to the batches of one table. A row whose text is null or blank gets null.
 #[derive(Debug)]
 pub struct Added {
     columns: Columns,
     places: Vec<usize>, // of the texts
     width: usize,
+    ranges: Ranges, // of each dimension, where embeddings are quantized by them
     schema: SchemaRef,
 }
 
 impl Added {
-    /// For a table with these columns, and embeddings of `width` numbers.
+    /// For a table with these columns, and embeddings of `width` numbers; `ranges` are those of the dimensions where the
+    /// embeddings are [quantized by them](Columns::needs_ranges).
     ///
     /// # Errors
     /// Where a column of the texts is missing or holds no text, or a new one is there already.
-    pub fn new(columns: Columns, table: &Schema, width: usize) -> anyhow::Result<Self> {
-        let texts = match &columns {
-            Columns::Embedding { text, .. } => std::slice::from_ref(text),
-            Columns::Score { texts, .. } => texts.as_slice(),
-        };
-        let places = texts.iter().map(|text| place(table, text)).collect::<Result<_, _>>()?;
+    pub fn new(columns: Columns, table: &Schema, width: usize, ranges: Ranges) -> anyhow::Result<Self> {
+        let places = columns.texts().iter().map(|text| place(table, text)).collect::<Result<_, _>>()?;
         let added = match &columns {
             Columns::Embedding { name, dtype, .. } => {
                 // The name that the Parquet format has for it.
                 let element = Arc::new(Field::new("element", dtype.arrow(), false));
-                let list = Field::new(name, DataType::FixedSizeList(element, i32::try_from(width)?), true);
+                let list =
+                    Field::new(name, DataType::FixedSizeList(element, i32::try_from(dtype.values(width))?), true);
                 let scale = (*dtype == Dtype::Int8).then(|| Field::new(scale_of(name), DataType::Float32, true));
                 [Some(list), scale].into_iter().flatten().collect()
             }
@@ -121,7 +147,7 @@ impl Added {
         }
         let fields = table.fields().iter().cloned().chain(added.into_iter().map(Arc::new));
         let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), table.metadata().clone());
-        Ok(Self { columns, places, width, schema: Arc::new(schema) })
+        Ok(Self { columns, places, width, ranges, schema: Arc::new(schema) })
     }
 
     /// The table's columns and the new ones.
@@ -137,21 +163,17 @@ impl Added {
         encoder: &SentenceEncoder,
         progress: &mut dyn FnMut(usize),
     ) -> anyhow::Result<(RecordBatch, TextLosses)> {
-        let texts: Vec<ArrayRef> = self
-            .places
-            .iter()
-            .map(|&place| cast(batch.column(place), &DataType::LargeUtf8))
-            .collect::<Result<_, _>>()?;
+        let texts = texts(batch, &self.places)?;
         let texts: Vec<&LargeStringArray> = texts.iter().map(|texts| texts.as_string()).collect();
         // What is there to encode on every side.
-        let is_text = |row: usize| texts.iter().all(|side| !side.is_null(row) && !side.value(row).trim().is_empty());
-        let rows: Vec<usize> = (0..batch.num_rows()).filter(|&row| is_text(row)).collect();
+        let rows: Vec<usize> =
+            (0..batch.num_rows()).filter(|&row| texts.iter().all(|side| is_text(side, row))).collect();
         let sentences: Vec<&str> = texts.iter().flat_map(|side| rows.iter().map(|&row| side.value(row))).collect();
         let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?;
         let embeddings = embeddings.values(); // (sides · rows, width)
         let added = match &self.columns {
             Columns::Embedding { dtype, .. } => {
-                embedding_columns(embeddings, &rows, batch.num_rows(), self.width, *dtype)?
+                embedding_columns(embeddings, &rows, batch.num_rows(), self.width, *dtype, &self.ranges)?
             }
             Columns::Score { .. } => {
                 let (firsts, seconds) = embeddings.split_at(rows.len() * self.width);
@@ -166,6 +188,16 @@ impl Added {
         let columns = batch.columns().iter().cloned().chain(added).collect();
         Ok((RecordBatch::try_new(self.schema.clone(), columns)?, losses))
     }
+}
+
+/// The columns at these places as text.
+fn texts(batch: &RecordBatch, places: &[usize]) -> anyhow::Result<Vec<ArrayRef>> {
+    Ok(places.iter().map(|&place| cast(batch.column(place), &DataType::LargeUtf8)).collect::<Result<_, _>>()?)
+}
+
+/// Whether there is anything to encode.
+fn is_text(side: &LargeStringArray, row: usize) -> bool {
+    !side.is_null(row) && !side.value(row).trim().is_empty()
 }
 
 /// The column that holds the scales of an embedding column in int8.

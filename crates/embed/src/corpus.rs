@@ -161,6 +161,12 @@ fn source(dir: &Path, format: ScanFormat) -> anyhow::Result<(Settings, String, S
     let Columns::Embedding { text, name, dtype } = &settings.columns else {
         bail!("{shown}: holds scores of pairs, expected embeddings");
     };
+    if let Dtype::Quantized(quantization) = dtype {
+        bail!(
+            "{shown}: its embeddings are quantized ({quantization}), which are for other programs: expected what `embed` \
+             writes without --quantize"
+        );
+    }
     let text = text.clone();
     parts::check_whole(dir)?;
     let (model, has_scale) = (settings.model_sha256.clone(), *dtype == Dtype::Int8);

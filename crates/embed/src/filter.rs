@@ -4,7 +4,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 
 use anyhow::Context;
 use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
-use model::{SentenceEncoder, TextLosses};
+use model::{Ranges, SentenceEncoder, TextLosses};
 
 use crate::{
     ROWS_AT_ONCE,
@@ -14,7 +14,7 @@ use crate::{
 const OUTPUT: &str = "standard output";
 
 /// Adds columns to every batch of a stream, each as soon as it is there. A batch of more than [`ROWS_AT_ONCE`] rows comes
-/// out as several. Returns the number of rows, and what the model could not take of their texts.
+/// out as several. `ranges` are those of a quantized embedding's dimensions. Returns the number of rows, and what the model could not take of their texts.
 ///
 /// # Errors
 /// Where the stream is no Arrow IPC stream or ends within a batch, lacks the column, or nobody reads what comes out.
@@ -22,11 +22,12 @@ pub fn filter_stream(
     input: impl Read,
     output: impl Write,
     columns: Columns,
+    ranges: Ranges,
     encoder: &SentenceEncoder,
 ) -> anyhow::Result<(usize, TextLosses)> {
     let reader =
         StreamReader::try_new(BufReader::new(input), None).context("standard input: expected an Arrow IPC stream")?;
-    let added = Added::new(columns, &reader.schema(), encoder.dimensions()).context("standard input")?;
+    let added = Added::new(columns, &reader.schema(), encoder.dimensions(), ranges).context("standard input")?;
     let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema()).context(OUTPUT)?;
     let (mut rows, mut losses) = (0, TextLosses::none(encoder.tokenizer()));
     for batch in reader {

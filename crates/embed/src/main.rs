@@ -10,7 +10,7 @@ use clap::Parser;
 use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter_stream};
 use ground::command_line::{self, WrongUse};
 use model::{
-    BUNDLED_MODEL, Options, Pooling, PrecisionChoice, PromptChoice, SentenceEncoder, fingerprint,
+    BUNDLED_MODEL, Options, Pooling, PrecisionChoice, PromptChoice, Quantization, Ranges, SentenceEncoder, fingerprint,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -52,6 +52,20 @@ struct Args {
     /// Numbers of the embeddings: f32, f16, or int8 with a scale per row in a column of its own.
     #[arg(long, default_value_t, conflicts_with = "pairs")]
     dtype: Dtype,
+    /// A byte or a bit a number, as sentence-transformers' quantize_embeddings gives it: int8 and uint8 by the range of each
+    /// dimension, binary and ubinary by signs, eight a byte.
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["pairs", "dtype"])]
+    quantize: Option<Quantization>,
+    /// JSON file with the range of each dimension ("min" and "max") for --quantize [default: those of the first 10,000 texts
+    /// of the table, kept as _ranges.json beside the parts].
+    #[arg(long, value_name = "FILE", requires = "quantize")]
+    ranges: Option<PathBuf>,
+    /// How many of an embedding's first numbers to keep, normalized again where the model's are [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    dimensions: Option<u32>,
+    /// Keep fewer also of a model that does not say that it was trained for it (Matryoshka).
+    #[arg(long, requires = "dimensions")]
+    allow_truncation: bool,
     /// Rows of a part.
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..))]
     rows_per_part: u32,
@@ -95,6 +109,11 @@ impl Args {
         }
     }
 
+    /// Numbers of the embeddings that are written.
+    fn dtype(&self) -> Dtype {
+        self.quantize.map_or(self.dtype, Dtype::Quantized)
+    }
+
     /// What is added to a table, or to a stream where there is none.
     fn columns(&self, asked: &[String], table: Option<&Table>) -> anyhow::Result<Columns> {
         let named = |default: &str| self.output_column.clone().unwrap_or_else(|| default.to_owned());
@@ -104,7 +123,7 @@ impl Args {
         };
         Ok(match asked {
             [a, b] => Columns::Score { texts: [found(Some(a))?, found(Some(b))?], name: named("score") },
-            asked => Columns::Embedding { text: found(asked.first())?, name: named("embedding"), dtype: self.dtype },
+            asked => Columns::Embedding { text: found(asked.first())?, name: named("embedding"), dtype: self.dtype() },
         })
     }
 }
@@ -126,7 +145,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let table = if args.stdio { None } else { Some(Table::open(&args.input, &reading)?) };
     let columns = args.columns(&asked, table.as_ref())?;
     if let Some(table) = &table {
-        Added::new(columns.clone(), &table.schema, 1)?; // what is wrong with them, whatever the width
+        Added::new(columns.clone(), &table.schema, 8, Ranges::default())?; // what is wrong, whatever the width
     }
     let device = runtime::init(args.device, args.threads.map(usize::from))?;
     let precision = args.precision.on(device);
@@ -136,20 +155,32 @@ fn run(args: &Args) -> anyhow::Result<()> {
         max_seq_length: args.max_seq_length.map(|length| length as usize),
         pooling: args.pooling,
         prompt: PromptChoice::of(args.prompt_name.clone(), args.prompt.clone()),
+        dimensions: args.dimensions.map(|dimensions| dimensions as usize),
+        allow_truncation: args.allow_truncation,
         ..Options::default()
     };
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
     let encoder = SentenceEncoder::load(&dir, &options)?;
     encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
     encoder.prompt_note(args.model.display(), "--prompt-name").iter().for_each(|note| ground::say!("{note}"));
+    let ranges = args.ranges.as_deref().map(|path| Ranges::read(path, encoder.dimensions())).transpose()?;
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
-        let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, &encoder)?;
+        let ranges = match ranges {
+            None if columns.needs_ranges() => {
+                let what = "--quantize of a stream takes --ranges: its first texts are not there when it begins";
+                return Err(WrongUse(what.to_owned()).into());
+            }
+            ranges => ranges.unwrap_or_default(),
+        };
+        let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, ranges, &encoder)?;
         ground::say!("{rows} rows{}", losses.appended());
         return Ok(());
     };
-    let added = Added::new(columns.clone(), &table.schema, encoder.dimensions())?;
     let rows_per_part = args.rows_per_part as usize;
-    let settings = Settings::new(&args.model, fingerprint(&dir)?, &encoder, columns, rows_per_part, &table);
+    let settings = Settings::new(&args.model, fingerprint(&dir)?, &encoder, columns.clone(), rows_per_part, &table);
+    let ranges =
+        if columns.needs_ranges() { settings.ranges(&output, ranges, &table, &encoder)? } else { Ranges::default() };
+    let added = Added::new(columns, &table.schema, encoder.dimensions(), ranges)?;
     let outcome = embed_table(&Job { table, added, output, settings, shard: args.shard }, &encoder)?;
     writeln!(io::stdout(), "{outcome}")?;
     Ok(())

@@ -138,7 +138,7 @@ mod tests {
         let numbers: Vec<f32> = (0..ROWS * WIDTH).map(|_| (0..12).map(|_| drawn()).sum()).collect();
         let rows: Vec<usize> = (0..ROWS).collect();
         for (dtype, bytes) in [(Dtype::F32, 4.0), (Dtype::F16, 2.0), (Dtype::Int8, 1.0)] {
-            let columns = embedding_columns(&numbers, &rows, ROWS, WIDTH, dtype).unwrap();
+            let columns = embedding_columns(&numbers, &rows, ROWS, WIDTH, dtype, &model::Ranges::default()).unwrap();
             let names = ["embedding", "embedding_scale"];
             let field = |(name, column): (&str, &ArrayRef)| Field::new(name, column.data_type().clone(), true);
             let schema = Arc::new(Schema::new(names.into_iter().zip(&columns).map(field).collect::<Vec<_>>()));

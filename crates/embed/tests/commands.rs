@@ -10,12 +10,16 @@ use std::{
     time::Duration,
 };
 
-use arrow_array::{Array, Float32Array, RecordBatch, cast::AsArray, types::Float32Type};
+use arrow_array::{
+    Array, Float32Array, RecordBatch,
+    cast::AsArray,
+    types::{Float32Type, Int8Type, UInt8Type},
+};
 use arrow_cast::cast;
 use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
 use arrow_schema::DataType;
 use arrow_select::concat::concat_batches;
-use model::{Options, SentenceEncoder, SimilarityFunction};
+use model::{Options, Quantization, Ranges, SentenceEncoder, SimilarityFunction};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
@@ -133,6 +137,63 @@ fn smaller_numbers_stand_for_the_same_embeddings() {
                 assert!((x - y).abs() <= share * largest, "{dtype}: {x} {y}");
             }
         }
+    }
+}
+
+#[test]
+fn quantized_embeddings_are_the_librarys_by_the_ranges_of_the_first_texts() {
+    let folder = TempDir::new().unwrap();
+    tables(folder.path());
+    let embeddings = SentenceEncoder::load(model(), &Options::default()).unwrap().encode(&TEXTS).unwrap();
+    let texts = |row: &usize| !TEXTS[*row].is_empty();
+    let ranges = Ranges::of((0..TEXTS.len()).filter(texts).map(|row| &embeddings[row]));
+    for (format, values) in [("int8", 32), ("uint8", 32), ("binary", 4), ("ubinary", 4)] {
+        let output = embedded(folder.path(), &["--input", "a.csv", "--output", format, "--quantize", format]);
+        let quantization: Quantization = format.parse().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr).contains("first 4 texts"), quantization.has_ranges());
+        let rows = read(&folder.path().join(format));
+        let list = rows.column_by_name("embedding").unwrap().as_fixed_size_list();
+        assert_eq!(list.value_length(), values, "{format}");
+        for row in (0..TEXTS.len()).filter(texts) {
+            let found: Vec<i64> = match quantization.is_signed() {
+                true => list.value(row).as_primitive::<Int8Type>().values().iter().map(|x| i64::from(*x)).collect(),
+                false => list.value(row).as_primitive::<UInt8Type>().values().iter().map(|x| i64::from(*x)).collect(),
+            };
+            let expected = serde_json::to_value(quantization.quantize(&embeddings[row], &ranges)).unwrap();
+            assert_eq!(serde_json::to_value(&found).unwrap(), expected, "{format}, row {row}");
+        }
+        assert!(list.is_null(1), "{format}");
+    }
+    // The same ranges for another table, and others for none of these parts.
+    let (made, more) = (["--quantize", "int8", "--ranges"], ["--input", "a.tsv", "--output", "more"]);
+    embedded(folder.path(), &[&more[..], &made, &["int8/_ranges.json"]].concat());
+    let [more_rows, rows] = ["more", "int8"].map(|name| read(&folder.path().join(name)));
+    assert_eq!(more_rows.column_by_name("embedding"), rows.column_by_name("embedding"));
+    let mut others = ranges.clone();
+    others.max[0] += 1.0;
+    fs::write(folder.path().join("others.json"), serde_json::to_string(&others).unwrap()).unwrap();
+    let line = refusal(folder.path(), &[&more[..], &made, &["others.json"]].concat());
+    assert!(line.contains("the folder has other ranges than --ranges"), "{line}");
+    let line = refusal(folder.path(), &["--stdio", "--quantize", "uint8"]);
+    assert!(line.contains("--quantize of a stream takes --ranges"), "{line}");
+}
+
+#[test]
+fn fewer_numbers_are_the_first_ones() {
+    let folder = TempDir::new().unwrap();
+    tables(folder.path());
+    let line = refusal(folder.path(), &["--input", "a.csv", "--output", "few", "--dimensions", "8"]);
+    assert!(line.contains("dimensions 8: expected 32") && line.ends_with("--allow-truncation truncates all the same"));
+    assert!(!folder.path().join("few").exists());
+    let few = ["--input", "a.csv", "--output", "few", "--dimensions", "8", "--allow-truncation"];
+    embedded(folder.path(), &few);
+    let embeddings = SentenceEncoder::load(model(), &Options::default()).unwrap().encode(&TEXTS).unwrap();
+    let rows = read(&folder.path().join("few"));
+    let list = rows.column_by_name("embedding").unwrap().as_fixed_size_list();
+    assert_eq!(list.value_length(), 8);
+    let found = list.value(0);
+    for (x, y) in found.as_primitive::<Float32Type>().values().iter().zip(&embeddings[0]) {
+        assert!((x - y).abs() < 1e-6, "{x} {y}");
     }
 }
 

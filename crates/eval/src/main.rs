@@ -59,6 +59,12 @@ struct Args {
     /// Text to put before every text, whatever the model has; nothing where it is empty.
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
+    /// How many of an embedding's first numbers to keep, normalized again where the model's are [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    dimensions: Option<u32>,
+    /// Keep fewer also of a model that does not say that it was trained for it (Matryoshka).
+    #[arg(long, requires = "dimensions")]
+    allow_truncation: bool,
     /// Device: auto (CUDA if usable), cpu or cuda:N.
     #[arg(long, default_value_t)]
     device: DeviceChoice,
@@ -109,6 +115,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         max_seq_length: args.max_seq_length.map(|length| length as usize),
         pooling: args.pooling,
         prompt: PromptChoice::of(args.prompt_name.clone(), args.prompt.clone()),
+        dimensions: args.dimensions.map(|dimensions| dimensions as usize),
+        allow_truncation: args.allow_truncation,
         ..Options::default()
     };
     let model = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;

@@ -133,6 +133,23 @@ fn predictions_are_five_times_the_cosine_beside_their_pairs() {
 }
 
 #[test]
+fn figures_of_fewer_numbers_are_those_of_the_first_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = refusal(&folder, &["--data", "sample:test", "--dimensions", "8"]);
+    assert!(line.contains("dimensions 8: expected 32") && line.contains("--allow-truncation"), "{line}");
+    let few = ["--data", "sample:test", "--dimensions", "8", "--allow-truncation", "--predictions", "few.csv"];
+    succeeded(eval(&folder, &few));
+    let dir = DataDir::new(Some(sample()));
+    let pair = Dataset::load("sample:test", &dir).unwrap().pairs.pop().unwrap();
+    let embeddings = SentenceEncoder::load(model(), &Options::default()).unwrap();
+    let embeddings = embeddings.encode(&[&pair.sentence1, &pair.sentence2]).unwrap();
+    let expected = 5.0 * SimilarityFunction::Cosine.of(&embeddings[0][..8], &embeddings[1][..8]);
+    let text = fs::read_to_string(folder.path().join("few.csv")).unwrap();
+    let last: f64 = text.lines().last().unwrap().rsplit(',').next().unwrap().parse().unwrap();
+    assert!((last - expected).abs() < 1e-5, "{last} and {expected}");
+}
+
+#[test]
 fn several_datasets_have_a_file_of_predictions_each() {
     let folder = tempfile::tempdir().unwrap();
     succeeded(eval(&folder, &["--data", "sample:dev", "--data", "sample:test", "--predictions", "out.csv"]));

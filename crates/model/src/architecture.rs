@@ -208,7 +208,29 @@ pub struct MaskedHead {
     pub bias: Option<String>,
 }
 
-/// An encoder without heads, and the head that it is pretrained with.
+/// The head that gives a number for each label, of a text or of two that are joined: a product, an activation, perhaps a
+/// norm, and another product. Source: transformers' classes `…ForSequenceClassification`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    /// transformers' class of encoder and head.
+    pub class: &'static str,
+    /// Whether it reads the mean of all tokens; else the first token.
+    pub reads_mean: bool,
+    /// Of what it reads, in training.
+    pub input_dropout: f64,
+    /// The first product.
+    pub dense: Affine,
+    /// Behind it.
+    pub activation: Activation,
+    /// Behind that.
+    pub norm: Option<Norm>,
+    /// Of the last product's input, in training.
+    pub output_dropout: f64,
+    /// To a number for each label.
+    pub output: Affine,
+}
+
+/// An encoder without heads, and the heads that its family has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
     /// transformers' class.
@@ -235,6 +257,8 @@ pub struct Architecture {
     pub initializer_range: f64,
     /// For masked language modelling, where the family has it.
     pub masked_head: Option<MaskedHead>,
+    /// For labels, where the family has it.
+    pub classifier: Option<Classifier>,
 }
 
 impl Embeddings {

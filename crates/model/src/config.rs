@@ -79,6 +79,26 @@ impl EncoderConfig {
         self.architecture.longest
     }
 
+    /// Names of a classifier's labels. Source: transformers, `PretrainedConfig.id2label`.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        let count = self.architecture.classifier.as_ref().map_or(0, |head| head.output.output);
+        let names = self.keys.get("id2label");
+        let name = |id: i64| names.and_then(|names| names.get(id.to_string())?.as_str().map(str::to_owned));
+        (0..count).map(|id| name(id).unwrap_or_else(|| format!("LABEL_{id}"))).collect()
+    }
+
+    /// The same for a classifier with these labels.
+    ///
+    /// # Errors
+    /// What is wrong with it then.
+    pub(crate) fn with_labels(self, labels: &[String]) -> Result<Self, String> {
+        let by_id = labels.iter().enumerate().map(|(id, name)| (id.to_string(), Value::from(name.as_str())));
+        let ids = labels.iter().enumerate().map(|(id, name)| (name.clone(), Value::from(id)));
+        self.with("num_labels", Value::Null)?
+            .with("id2label", Value::Object(by_id.collect()))?
+            .with("label2id", Value::Object(ids.collect()))
+    }
+
     /// Whether the configuration itself says so.
     pub fn has(&self, key: &str) -> bool {
         self.keys.get(key).is_some_and(|value| !value.is_null())

@@ -156,6 +156,18 @@ fn check_small(name: &str, value: f64, below: f64) -> Result<(), String> {
     }
 }
 
+/// How many labels a classifier of this configuration has. Source: transformers, `PretrainedConfig.num_labels`.
+fn labels(keys: &Keys) -> i64 {
+    let named = keys.get("id2label").and_then(Value::as_object).map(|labels| labels.len() as i64);
+    named.or_else(|| keys.get("num_labels")?.as_i64()).unwrap_or(2).max(1)
+}
+
+/// The first of some probabilities of dropout that is there.
+fn first_dropout(keys: &Keys, names: &[&str], default: f64) -> f64 {
+    let found = names.iter().find_map(|name| keys.get(*name)?.as_f64());
+    found.filter(|p| (0.0..1.0).contains(p)).unwrap_or(default)
+}
+
 /// Keys that change what an encoder computes have to stand at what is computed here.
 fn check_fixed(keys: &Keys, fixed: &[(&str, Value)]) -> Result<(), String> {
     for (name, expected) in fixed {

@@ -2,7 +2,7 @@
 //! stand behind it.
 
 use crate::{
-    architecture::{Affine, Norm, Variable},
+    architecture::{Affine, Classifier, Norm, Variable},
     config::Activation,
     pooling::Pooling,
 };
@@ -72,6 +72,21 @@ impl Head {
     pub(crate) fn width(&self, hidden: usize) -> usize {
         let last = self.modules.iter().rev().find_map(Module::widths);
         last.map_or(self.pooling.width(hidden), |(_, output)| output)
+    }
+
+    /// That of a classifier: it gives a number for each label.
+    pub(crate) fn of_classifier(classifier: &Classifier) -> Self {
+        let Classifier { reads_mean, input_dropout, dense, activation, norm, output_dropout, output, .. } = classifier;
+        let dropout = |p: f64| (p > 0.0).then_some(Module::Dropout(p));
+        let modules = [
+            dropout(*input_dropout),
+            Some(Module::Dense { affine: dense.clone(), activation: Some(*activation) }),
+            norm.clone().map(Module::LayerNorm),
+            dropout(*output_dropout),
+            Some(Module::Dense { affine: output.clone(), activation: None }),
+        ];
+        let pooling = if *reads_mean { Pooling::MEAN } else { Pooling::CLS };
+        Self { pooling, skipped: 0, modules: modules.into_iter().flatten().collect() }
     }
 
     /// Whether embeddings have the norm 1.

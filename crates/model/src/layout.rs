@@ -1,6 +1,7 @@
 //! What a model directory holds and how it is laid out: Hugging Face's files alone, or sentence-transformers' around
 //! them, in its older and its newer form.
 
+mod cross_encoder;
 mod kind;
 mod modules;
 mod transformer;
@@ -12,6 +13,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::cross_encoder::{CrossEncoderLayout, is_cross_encoder};
 use self::modules::Modules;
 use crate::{
     error::{Error, read_json},
@@ -81,7 +83,7 @@ impl Layout {
         let modules_path = dir.join("modules.json");
         let settings_path = dir.join(SENTENCE_TRANSFORMERS);
         let settings = read_if_there(&settings_path)?;
-        kind::refuse_other_class(dir, &settings)?;
+        kind::refuse_other_class(dir, &settings, "SentenceTransformer")?;
         if !modules_path.exists() {
             if !dir.join("config.json").exists() {
                 refuse_run(dir)?;

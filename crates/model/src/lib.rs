@@ -10,7 +10,7 @@
 //! | `native` | the encoder on the kernels of a processor: encoding, and training where the gradient is written out |
 //! | `torch` | the encoder on libtorch: GPUs, and the training of the other families |
 //! | `head`, `pooling`, `similarity` | from embeddings of tokens to a sentence's, and to a score |
-//! | [`SentenceEncoder`], [`TrainableEncoder`], [`MaskedLanguageModel`] | what programs use |
+//! | [`SentenceEncoder`], [`TrainableEncoder`], [`MaskedLanguageModel`], [`CrossEncoder`] | what programs use |
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -32,6 +32,7 @@
 pub mod architecture;
 mod composed;
 mod config;
+mod cross_encoder;
 mod embeddings;
 mod error;
 mod family;
@@ -51,6 +52,7 @@ mod prompts;
 mod quantization;
 pub mod runtime;
 mod sentence_encoder;
+mod sequence;
 mod similarity;
 pub mod slices;
 mod stored;
@@ -65,6 +67,7 @@ mod wordpiece;
 pub const BUNDLED_MODEL: &str = "checkpoints/ko-sts-small";
 
 pub use config::{Activation, EncoderConfig};
+pub use cross_encoder::{CrossEncoder, ScoreActivation, TrainableCrossEncoder, holds_cross_encoder};
 pub use embeddings::Embeddings;
 pub use error::Error;
 pub use manifest::{fingerprint, replace_dir, verify};
@@ -75,9 +78,10 @@ pub use precision::{Precision, PrecisionChoice};
 pub use prompts::{PromptChoice, Prompts};
 pub use quantization::{Quantization, Quantized, Ranges};
 pub use sentence_encoder::{Options, SentenceEncoder};
+pub use sequence::{Sequence, TokenPair};
 pub use similarity::{SimilarityFunction, normalize, normalized, similarity, similarity_matrix};
 pub use text_losses::TextLosses;
-pub use tokenizer::{Tokenized, Tokenizer};
+pub use tokenizer::{PairTokenizer, Tokenized, Tokenizer};
 pub use torch::{Encoder, PackedBatch};
 pub use trainable::{TrainableEncoder, gradient};
 pub use wordpiece::Alphabet;

@@ -7,12 +7,13 @@ mod weights;
 
 use kernels::{Attention, Format, Linear, Norm, Relative, Rotary, Rows, Sentences, attention, embed, prepare_heads};
 
-use self::weights::Weights;
+use self::weights::{Places, Weights};
 pub(crate) use self::{head::NativeHead, weights::Read};
 use crate::{
     architecture::{self, Architecture, NormOrder},
     config::Activation,
     error::Error,
+    sequence::Sequence,
 };
 
 /// Tokens for each thread that go through the layers together, by the bytes of a weight: enough that weights are read from
@@ -24,8 +25,8 @@ const PASS_TOKENS: usize = 64;
 pub(crate) struct NativeEncoder {
     architecture: Architecture,
     format: Format,
-    words: Vec<f32>,             // (vocab, width)
-    positions: Option<Vec<f32>>, // (positions, width); the embedding of token type 0 is part of these or of those
+    words: Vec<f32>, // (vocab, width); the embedding of token type 0 is part of these where there are no places
+    places: Places,
     embedding_norm: Option<Norm>,
     projection: Option<Linear>,
     layers: Vec<Layer>,
@@ -55,8 +56,9 @@ struct Convolution {
 }
 
 impl NativeEncoder {
-    /// Takes over the weights of an encoder, one variable at a time.
-    pub(crate) fn new(read: &Read, architecture: &Architecture, format: Format) -> Result<Self, Error> {
+    /// Takes over the weights of an encoder, one variable at a time. Of token types, the first `types` are seen: a single
+    /// text is all type 0.
+    pub(crate) fn new(read: &Read, architecture: &Architecture, format: Format, types: usize) -> Result<Self, Error> {
         let weights = Weights::new(read, format);
         let embeddings = &architecture.embeddings;
         let relative = architecture.relative.as_ref().map(|relative| weights.relative_table(relative)).transpose()?;
@@ -88,10 +90,10 @@ impl NativeEncoder {
                 norm: weights.norm(&described.norm)?,
             })
         };
-        let (words, positions) = weights.embeddings(embeddings)?;
+        let (words, places) = weights.embeddings(embeddings, types)?;
         Ok(Self {
             words,
-            positions,
+            places,
             embedding_norm: embeddings.norm.as_ref().map(|norm| weights.norm(norm)).transpose()?,
             projection: embeddings
                 .projection
@@ -108,9 +110,9 @@ impl NativeEncoder {
 
     /// Embeddings of tokenized sentences, which `embedded` is given pass by pass: which sentences, and theirs, (sentences,
     /// width). Sentences of about equal length best stand together, the longest first.
-    pub(crate) fn forward(
+    pub(crate) fn forward<S: Sequence>(
         &self,
-        sentences: &[&[i64]],
+        sentences: &[S],
         head: &NativeHead,
         embedded: &mut dyn FnMut(std::ops::Range<usize>, &[f32]),
     ) {
@@ -119,8 +121,8 @@ impl NativeEncoder {
         let (mut start, mut embeddings) = (0, Vec::new());
         while start < sentences.len() {
             let mut tokens = 0;
-            let fits = |sentence: &&&[i64]| {
-                tokens += sentence.len();
+            let fits = |sentence: &&S| {
+                tokens += sentence.ids().len();
                 tokens <= most
             };
             let count = sentences[start..].iter().take_while(fits).count().max(1);
@@ -136,8 +138,8 @@ impl NativeEncoder {
     }
 
     /// The embeddings of all tokens, in `workspace.hidden`; returns where each sentence's stand.
-    fn pass(&self, sentences: &[&[i64]], workspace: &mut Workspace) -> Sentences {
-        let spans = Sentences::new(sentences.iter().map(|ids| ids.len()));
+    fn pass<S: Sequence>(&self, sentences: &[S], workspace: &mut Workspace) -> Sentences {
+        let spans = Sentences::new(sentences.iter().map(|sentence| sentence.ids().len()));
         let positions = self.embed(sentences, workspace);
         for (index, (layer, described)) in self.layers.iter().zip(&self.architecture.layers).enumerate() {
             if let (0, Some(_)) = (index, &self.convolution) {
@@ -166,15 +168,19 @@ impl NativeEncoder {
     }
 
     /// The first layer's input, in f32 and for products. Returns each token's position in its sentence.
-    fn embed(&self, sentences: &[&[i64]], workspace: &mut Workspace) -> Vec<usize> {
+    fn embed<S: Sequence>(&self, sentences: &[S], workspace: &mut Workspace) -> Vec<usize> {
         let Workspace { embedded, hidden, lowest, narrow, .. } = workspace;
         let embeddings = &self.architecture.embeddings;
-        let ids: Vec<(usize, usize)> = sentences
-            .iter()
-            .flat_map(|ids| ids.iter().copied().zip(embeddings.position_ids(ids)))
-            .map(|(id, position)| (id as usize, position as usize))
-            .collect();
-        let tables = [Some(self.words.as_slice()), self.positions.as_deref()];
+        let (mut ids, mut positions) = (Vec::new(), Vec::new());
+        for sentence in sentences {
+            let placed = sentence.ids().iter().zip(embeddings.position_ids(sentence.ids()));
+            for (place, (&id, position)) in placed.enumerate() {
+                let token_type = usize::from(place >= sentence.second());
+                ids.push((id as usize, self.places.row(position as usize, token_type)));
+                positions.push(position as usize);
+            }
+        }
+        let tables = [Some(self.words.as_slice()), self.places.table.as_deref()];
         let tables: Vec<&[f32]> = tables.into_iter().flatten().collect();
         let (sum, rows) =
             if self.projection.is_some() { (&mut *embedded, &mut *lowest) } else { (&mut *hidden, &mut *narrow) };
@@ -187,7 +193,7 @@ impl NativeEncoder {
             projection.forward(lowest, None, hidden);
             narrow.encode(hidden);
         }
-        ids.into_iter().map(|(_, position)| position).collect()
+        positions
     }
 
     /// x = norm(x + f(x)), twice.

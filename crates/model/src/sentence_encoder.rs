@@ -19,6 +19,7 @@ use crate::{
     precision::Precision,
     prompts::{PromptChoice, Prompts},
     similarity::SimilarityFunction,
+    stored::Stored,
     tokenizer::Tokenizer,
     torch::{self, Variables},
 };
@@ -95,11 +96,16 @@ impl SentenceEncoder {
     /// contradict it.
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         let (parts, stored) = Parts::read(path.as_ref(), options)?;
+        Self::of_stored(parts, &stored, options)
+    }
+
+    /// With the weights of a directory.
+    pub(crate) fn of_stored(parts: Parts, stored: &Stored, options: &Options) -> Result<Self, Error> {
         let Options { device, precision, .. } = *options;
         let architecture = parts.config.architecture();
         let backbone = if is_native(device, precision) {
             let read = |name: &str, shape: &[i64]| stored.read(name, shape);
-            let encoder = NativeEncoder::new(&read, architecture, precision.format())?;
+            let encoder = NativeEncoder::new(&read, architecture, precision.format(), parts.types)?;
             Backbone::Native(Box::new((encoder, NativeHead::new(&read, &parts.head)?)))
         } else {
             let variables = Variables::new(&parts.described(), device)?;

@@ -2,6 +2,7 @@
 
 mod class;
 mod files;
+mod pairs;
 mod special;
 
 use std::{borrow::Cow, collections::BTreeSet, path::Path};
@@ -12,6 +13,7 @@ use tokenizers::{
     normalizers::{Lowercase, Sequence},
 };
 
+pub use self::pairs::PairTokenizer;
 use crate::{
     composed::composed,
     error::{Error, read_text},

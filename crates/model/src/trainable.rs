@@ -17,7 +17,9 @@ use crate::{
     precision::Precision,
     runtime,
     sentence_encoder::{Options, Parts, SentenceEncoder},
+    sequence::Sequence,
     slices,
+    stored::Stored,
     tokenizer::Tokenizer,
     torch::{SentenceModel, Variables},
 };
@@ -47,8 +49,21 @@ impl TrainableEncoder {
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         let (parts, stored) = Parts::read(path.as_ref(), options)?;
         let trainable = Self::new(parts, options.device)?;
-        stored.load_into(&trainable.variables)?;
+        trainable.load_stored(&stored)?;
         Ok(trainable)
+    }
+
+    /// Fills all weights.
+    pub(crate) fn load_stored(&self, stored: &Stored) -> Result<(), Error> {
+        stored.load_into(&self.variables)
+    }
+
+    /// Draws the weights of the head, but for those that `stored` has.
+    pub(crate) fn load_with_fresh_head(&self, stored: &Stored) -> Result<(), Error> {
+        let architecture = self.config().architecture();
+        let head = self.encoder.head().variables();
+        init::initialize(&self.variables, &head, architecture.initializer_range);
+        stored.load_but(&self.variables, &head)
     }
 
     /// A sentence encoder with fresh weights, drawn from libtorch's random state.
@@ -69,7 +84,7 @@ impl TrainableEncoder {
     }
 
     /// Variables without values.
-    fn new(parts: Parts, device: Device) -> Result<Self, Error> {
+    pub(crate) fn new(parts: Parts, device: Device) -> Result<Self, Error> {
         let architecture = parts.config.architecture();
         let variables = Variables::new(&parts.described(), device)?;
         let model = SentenceModel::new(&variables, architecture, &parts.head);
@@ -119,16 +134,16 @@ impl TrainableEncoder {
     /// Embeddings of tokenized sentences, all in one packed batch, on the device: (sentences,
     /// [width](TrainableEncoder::width)), f32. Gradients flow to the weights unless the caller stops them; `train` switches
     /// dropout on.
-    pub fn forward(&self, sentences: &[Vec<i64>], precision: Precision, train: bool) -> Tensor {
+    pub fn forward<S: Sequence>(&self, sentences: &[S], precision: Precision, train: bool) -> Tensor {
         self.model.forward(sentences, self.device(), precision, train)
     }
 
     /// Adds to the gradients of the weights that of `loss`, a scalar function of the sentences' embeddings (sentences,
     /// width), which all are computed in one packed batch; returns the loss. `dropout` is the seed of dropout, and none
     /// switches it off.
-    pub fn backpropagate(
+    pub fn backpropagate<S: Sequence>(
         &self,
-        sentences: &[Vec<i64>],
+        sentences: &[S],
         precision: Precision,
         dropout: Option<u64>,
         loss: impl FnOnce(&Tensor) -> Tensor,
@@ -156,9 +171,9 @@ impl TrainableEncoder {
     /// The same for a function of the embeddings of all tokens, one sentence after the other: (tokens, hidden), in f32 or in
     /// the number format of `precision`. The loss may read variables of its own and those of the encoder; their gradients
     /// grow by what it makes of them.
-    pub(crate) fn backpropagate_tokens(
+    pub(crate) fn backpropagate_tokens<S: Sequence>(
         &self,
-        sentences: &[Vec<i64>],
+        sentences: &[S],
         precision: Precision,
         dropout: Option<u64>,
         loss: impl FnOnce(&Tensor) -> Tensor,
@@ -180,10 +195,10 @@ impl TrainableEncoder {
 
     /// A forward pass, `differentiate`, which gives the gradient with respect to the tokens' embeddings and the loss, and the
     /// backward pass.
-    fn native_pass(
+    fn native_pass<S: Sequence>(
         &self,
         native: &NativeTraining,
-        sentences: &[Vec<i64>],
+        sentences: &[S],
         format: Format,
         dropout: Option<u64>,
         differentiate: impl FnOnce(&Tape) -> (Vec<f32>, f64),
@@ -212,7 +227,7 @@ impl TrainableEncoder {
     }
 
     /// Embeddings of the tokens of all sentences without their gradient, one sentence after the other: (tokens, hidden).
-    pub(crate) fn encode_tokens(&self, sentences: &[Vec<i64>]) -> Tensor {
+    pub(crate) fn encode_tokens<S: Sequence>(&self, sentences: &[S]) -> Tensor {
         tch::no_grad(|| self.model.forward_tokens(sentences, self.device(), Precision::F32, false))
     }
 }

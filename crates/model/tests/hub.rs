@@ -105,7 +105,10 @@ fn safetensors_are_preferred_and_every_layout_is_complete() {
         }
         let (hub, _cache) = hub(&stub);
         let dir = resolve(&hub, "team/tiny").unwrap();
-        assert_eq!(files(&dir), files(&fixture(name)), "{name}");
+        let mut expected = files(&fixture(name));
+        expected.push("README.md".to_owned()); // which may say how far embeddings may be truncated
+        expected.sort();
+        assert_eq!(files(&dir), expected, "{name}");
         loads(&dir);
     }
 }

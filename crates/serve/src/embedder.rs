@@ -45,13 +45,44 @@ impl Cost {
     }
 }
 
+/// What a request can ask to be put before its texts.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// The model's.
+    pub(crate) prompts: Prompts,
+    /// Where a request names none.
+    pub(crate) default: String,
+    /// Whether a request can name another: not where pooling leaves out the tokens of the one that the model was loaded
+    /// with.
+    pub(crate) is_free: bool,
+}
+
+impl Asked {
+    fn of(&self, name: Option<&str>) -> Result<&str, ApiError> {
+        let Some(name) = name else { return Ok(&self.default) };
+        let asked = || name.chars().take(20).collect::<String>();
+        let prompt = self.prompts.named(name).map_err(|_| {
+            let own = self.prompts.names().collect::<Vec<_>>().join(", ");
+            let own = if own.is_empty() { "no prompts".to_owned() } else { format!("the prompts {own}") };
+            ApiError::Invalid(format!("`prompt_name` is {:?}, and the model has {own}", asked()))
+        })?;
+        if !self.is_free && prompt != self.default {
+            return Err(ApiError::Invalid(format!(
+                "`prompt_name` is {:?}, and the model's pooling leaves out the prompt that the server was started with \
+                 (include_prompt is false): another is named by the server's --prompt-name",
+                asked()
+            )));
+        }
+        Ok(prompt)
+    }
+}
+
 /// Embeds sentences.
 #[derive(Clone)]
 pub(crate) struct Embedder {
     engine: Arc<Engine>,
     tokenizer: Arc<Tokenizer>, // which puts nothing before texts
-    prompts: Arc<Prompts>,
-    prompt: Arc<str>, // where a request names none
+    prompts: Arc<Asked>,
     cache: Arc<EmbeddingCache>,
     metrics: Arc<Metrics>,
 }
@@ -61,13 +92,12 @@ impl Embedder {
     pub(crate) fn new(
         engine: Arc<Engine>,
         tokenizer: Tokenizer,
-        prompts: Prompts,
+        prompts: Asked,
         cache: EmbeddingCache,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             engine,
-            prompt: tokenizer.prompt().into(),
             tokenizer: Arc::new(tokenizer.with_prompt("")),
             prompts: Arc::new(prompts),
             cache: Arc::new(cache),
@@ -87,16 +117,7 @@ impl Embedder {
 
     /// Texts as the encoder is given them: behind the prompt of a name, or the server's.
     fn prompted(&self, name: Option<&str>, sentences: Vec<String>) -> Result<Vec<String>, ApiError> {
-        let prompt = match name {
-            None => &*self.prompt,
-            Some(name) => self.prompts.named(name).map_err(|_| {
-                let own = self.prompts.names().collect::<Vec<_>>().join(", ");
-                let own = if own.is_empty() { "no prompts".to_owned() } else { format!("the prompts {own}") };
-                let asked = name.chars().take(20).collect::<String>();
-                ApiError::Invalid(format!("`prompt_name` is {asked:?}, and the model has {own}"))
-            })?,
-        };
-        Ok(match prompt {
+        Ok(match self.prompts.of(name)? {
             "" => sentences,
             prompt => sentences.into_iter().map(|sentence| format!("{prompt}{sentence}")).collect(),
         })

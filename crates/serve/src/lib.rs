@@ -25,6 +25,7 @@ pub mod logging;
 mod metrics;
 mod middleware;
 mod openapi;
+mod output;
 mod ranking;
 mod responses;
 mod routes;

@@ -7,7 +7,8 @@ use std::{
 
 use embed::Corpus;
 use model::{
-    BUNDLED_MODEL, Options, Pooling, Precision, Prompts, SentenceEncoder, SimilarityFunction, Tokenizer,
+    BUNDLED_MODEL, Matryoshka, Options, Pooling, Precision, Prompts, Ranges, SentenceEncoder, SimilarityFunction,
+    Tokenizer,
     hub::{self, Hub},
     runtime,
 };
@@ -16,10 +17,11 @@ use tch::Device;
 use crate::{
     cache::EmbeddingCache,
     corpus,
-    embedder::Embedder,
+    embedder::{Asked, Embedder},
     engine::{self, Engine},
     failure::Error,
     metrics::Metrics,
+    output::Outputs,
     settings::Settings,
     state::State,
     types::{EmbeddingModel, Info, ModelType, Similarities},
@@ -38,9 +40,18 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let corpus = settings.corpus.as_ref().map(|settings| corpus::open(settings, &path)).transpose();
     let corpus = corpus.map_err(Error::Corpus)?;
     let precision = settings.precision.on(device);
-    let Settings { max_seq_length, pooling, .. } = *settings;
+    let Settings { max_seq_length, pooling, dimensions, allow_truncation, .. } = *settings;
     let prompt = settings.prompt.clone();
-    let options = Options { device, precision, max_seq_length, pooling, prompt, ..Options::default() };
+    let options = Options {
+        device,
+        precision,
+        max_seq_length,
+        pooling,
+        prompt,
+        dimensions,
+        allow_truncation,
+        ..Options::default()
+    };
     let max_batch_tokens = settings.max_batch_tokens.unwrap_or(if device == Device::Cpu { 256 } else { 16_384 });
     let limits = engine::Options {
         max_batch_tokens,
@@ -77,12 +88,14 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         corpus::check_embeddings(corpus.settings(), loaded.dimensions, loaded.pooling_beside_directory)
             .map_err(Error::Corpus)?;
     }
+    let ranges = settings.ranges.as_ref().map(|path| Ranges::read(path, loaded.dimensions)).transpose()?;
+    let outputs = outputs(settings, loaded, ranges);
     let info =
         Info { corpus_rows: corpus.as_ref().map(Corpus::rows), ..info(settings, loaded, precision, max_batch_tokens) };
     let cache = EmbeddingCache::new(settings.cache_mib, metrics.clone());
-    let embedder =
-        Embedder::new(Arc::new(engine), loaded.tokenizer.clone(), loaded.prompts.clone(), cache, metrics.clone());
-    State::new(embedder, corpus, info, settings, metrics).map_err(|error| Error::Io(std::io::Error::other(error)))
+    let embedder = Embedder::new(Arc::new(engine), loaded.tokenizer.clone(), loaded.prompts(), cache, metrics.clone());
+    State::new(embedder, corpus, outputs, info, settings, metrics)
+        .map_err(|error| Error::Io(std::io::Error::other(error)))
 }
 
 /// What is known of a model once it is loaded.
@@ -90,7 +103,10 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
 pub(crate) struct Loaded {
     pub(crate) tokenizer: Tokenizer,
     pub(crate) prompts: Prompts,
+    pub(crate) pools_prompt: bool,
     pub(crate) dimensions: usize,
+    pub(crate) normalizes: bool,
+    pub(crate) matryoshka: Matryoshka,
     pub(crate) pooling: Pooling,
     pub(crate) pooling_was_assumed: bool,
     pub(crate) pooling_beside_directory: Option<Pooling>,
@@ -98,17 +114,32 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// What a request can ask to be put before its texts.
+    pub(crate) fn prompts(&self) -> Asked {
+        Asked { prompts: self.prompts.clone(), default: self.tokenizer.prompt().to_owned(), is_free: self.pools_prompt }
+    }
+
     fn new(encoder: &SentenceEncoder) -> Self {
         Self {
             tokenizer: encoder.tokenizer().clone(),
             prompts: encoder.prompts().clone(),
+            pools_prompt: encoder.pools_prompt(),
             dimensions: encoder.dimensions(),
+            normalizes: encoder.normalizes(),
+            matryoshka: encoder.matryoshka().clone(),
             pooling: encoder.pooling(),
             pooling_was_assumed: encoder.pooling_was_assumed(),
             pooling_beside_directory: encoder.pooling_beside_directory(),
             similarity: encoder.similarity_function(),
         }
     }
+}
+
+/// What can be asked of a model's embeddings.
+pub(crate) fn outputs(settings: &Settings, loaded: &Loaded, ranges: Option<Ranges>) -> Outputs {
+    let Loaded { dimensions: width, normalizes, matryoshka, .. } = loaded;
+    let matryoshka = if settings.allow_truncation { Matryoshka::any() } else { matryoshka.clone() };
+    Outputs { width: *width, matryoshka, normalizes: *normalizes, ranges }
 }
 
 /// What `GET /info` says.
@@ -124,6 +155,8 @@ pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, m
         },
         model_type: ModelType::Embedding(EmbeddingModel { pooling }),
         hidden_size: dimensions,
+        truncatable: settings.allow_truncation || loaded.matryoshka.is_said(),
+        matryoshka_dims: loaded.matryoshka.dims().to_vec(),
         similarity: Similarities::new(similarity),
         prompts: loaded.prompts.texts().clone(),
         prompt: loaded.tokenizer.prompt().to_owned(),

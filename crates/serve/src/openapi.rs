@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 description of every route, as the server really answers.
 
+use std::ops::RangeInclusive;
+
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -14,7 +16,7 @@ use crate::{error, headers, responses::header, routes, state::State, types};
 /// The description of the server.
 pub(crate) fn describe(state: &State) -> openapi::OpenApi {
     let mut api = Api::openapi();
-    Width(state.info.hidden_size).modify(&mut api);
+    Widths(if state.info.truncatable { 1 } else { state.info.hidden_size }..=state.info.hidden_size).modify(&mut api);
     if state.corpus.is_none() {
         api.paths.paths.remove("/search");
     }
@@ -97,16 +99,17 @@ impl Modify for Headers {
     }
 }
 
-/// Says that `dimensions` can be the model's width alone.
-struct Width(usize);
+/// Says which `dimensions` can be asked for.
+struct Widths(RangeInclusive<usize>);
 
-impl Modify for Width {
+impl Modify for Widths {
     fn modify(&self, api: &mut openapi::OpenApi) {
         let Some(components) = &mut api.components else { return };
         for schema in components.schemas.values_mut() {
             let RefOr::T(Schema::Object(object)) = schema else { continue };
             if let Some(RefOr::T(Schema::Object(dimensions))) = object.properties.get_mut("dimensions") {
-                (dimensions.minimum, dimensions.maximum) = (Some(self.0.into()), Some(self.0.into()));
+                (dimensions.minimum, dimensions.maximum) =
+                    (Some((*self.0.start()).into()), Some((*self.0.end()).into()));
             }
         }
     }

@@ -58,6 +58,12 @@ pub struct Settings {
     pub pooling: Option<Pooling>,
     /// What is put before texts where a request names no prompt.
     pub prompt: PromptChoice,
+    /// How many of an embedding's first numbers are kept; by default all.
+    pub dimensions: Option<usize>,
+    /// Whether fewer may be asked for also of a model that does not say that it was trained for it.
+    pub allow_truncation: bool,
+    /// File with the range of each dimension, for embeddings in int8 and uint8.
+    pub ranges: Option<PathBuf>,
     /// Whether long sentences are cut where a request does not say.
     pub auto_truncate: bool,
     /// What is searched, if anything.
@@ -192,6 +198,9 @@ impl Settings {
             max_seq_length: positive("max_seq_length", raw.max_seq_length.map(|length| length as usize))?,
             pooling: raw.pooling,
             prompt: PromptChoice::of(raw.prompt_name, raw.prompt),
+            dimensions: positive("dimensions", raw.dimensions.map(|dimensions| dimensions as usize))?,
+            allow_truncation: raw.allow_truncation.unwrap_or(false),
+            ranges: raw.ranges,
             auto_truncate: raw.auto_truncate.unwrap_or(true),
             corpus: corpus(raw.corpus)?,
             listen: SocketAddr::new(address, raw.http.port.unwrap_or(8080)),

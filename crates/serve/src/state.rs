@@ -13,6 +13,7 @@ use crate::{
     embedder::Embedder,
     error::ApiError,
     metrics::Metrics,
+    output::Outputs,
     settings::{ApiKeys, Limits, Settings, Timeouts},
     types::Info,
 };
@@ -37,6 +38,8 @@ pub struct State {
     pub(crate) embedder: Embedder,
     /// What is searched, if anything.
     pub(crate) corpus: Option<Arc<Corpus>>,
+    /// What can be asked of embeddings.
+    pub(crate) outputs: Outputs,
     /// What `GET /info` says.
     pub(crate) info: Info,
     /// How large things may be.
@@ -69,6 +72,7 @@ impl State {
     pub(crate) fn new(
         embedder: Embedder,
         corpus: Option<Corpus>,
+        outputs: Outputs,
         info: Info,
         settings: &Settings,
         metrics: Arc<Metrics>,
@@ -78,6 +82,7 @@ impl State {
         Ok(Self {
             embedder,
             corpus: corpus.map(Arc::new),
+            outputs,
             info,
             limits: settings.limits,
             timeouts: settings.timeouts,

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::json::{Object, Sentence, Sentences};
+use crate::{
+    json::{Object, Sentence, Sentences},
+    output::{Numbers, OutputDtype},
+};
 
 /// Query of `GET /predict`.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,10 +53,14 @@ pub(crate) struct EmbedRequest {
     /// Name of the model's prompt to put before every text; the default is the server's. `GET /info` names them.
     #[serde(default)]
     pub(crate) prompt_name: Option<String>,
-    /// Width of the embeddings: the model's own alone is supported.
+    /// How many of the embedding's first numbers are given, all by default: fewer of a model that says that they stand for
+    /// the whole (Matryoshka; see `GET /info`), or of any where the server allows it.
     #[serde(default)]
     #[schema(minimum = 1)]
     pub(crate) dimensions: Option<usize>,
+    /// What stands for each number; the default is the number itself.
+    #[serde(default)]
+    pub(crate) output_dtype: Option<OutputDtype>,
 }
 
 /// Which end of a sentence is cut.
@@ -114,10 +121,14 @@ pub(crate) struct OpenAiRequest {
     /// How embeddings are written.
     #[serde(default)]
     pub(crate) encoding_format: Option<EncodingFormat>,
-    /// Width of the embeddings: the model's own alone is supported.
+    /// How many of the embedding's first numbers are given, all by default: fewer of a model that says that they stand for
+    /// the whole (Matryoshka; see `GET /info`), or of any where the server allows it.
     #[serde(default)]
     #[schema(minimum = 1)]
     pub(crate) dimensions: Option<usize>,
+    /// What stands for each number; the default is the number itself.
+    #[serde(default)]
+    pub(crate) output_dtype: Option<OutputDtype>,
     /// Name of the model's prompt to put before every text, beyond OpenAI's fields; the default is the server's.
     #[serde(default)]
     pub(crate) prompt_name: Option<String>,
@@ -134,7 +145,7 @@ pub(crate) enum EncodingFormat {
     /// A list of numbers.
     #[default]
     Float,
-    /// Base64 of its numbers as little-endian f32.
+    /// Base64 of its numbers' bytes: little-endian f32, or those of `output_dtype`.
     Base64,
 }
 
@@ -169,8 +180,8 @@ pub(crate) struct OpenAiEmbedding {
 #[serde(untagged)]
 pub(crate) enum Vector {
     /// Numbers.
-    Float(Vec<f32>),
-    /// Base64 of little-endian f32.
+    Numbers(Numbers),
+    /// Base64 of their bytes: little-endian f32, or a byte each.
     Base64(String),
 }
 
@@ -199,6 +210,12 @@ pub(crate) struct Info {
     pub(crate) model_type: ModelType,
     /// Width of an embedding.
     pub(crate) hidden_size: usize,
+    /// Whether `dimensions` may be less than that: the model says that the first numbers of its embeddings stand for the
+    /// whole (Matryoshka), or the server allows it.
+    pub(crate) truncatable: bool,
+    /// The widths that the model was trained for, where it names them.
+    #[schema(example = json!([768, 512, 256]))]
+    pub(crate) matryoshka_dims: Vec<usize>,
     /// The similarity that the model asks for, and those that routes give.
     pub(crate) similarity: Similarities,
     /// What the model wants before texts, by the names that `prompt_name` takes.
@@ -230,10 +247,10 @@ pub(crate) struct Info {
     pub(crate) auto_truncate: bool,
     /// Threads that tokenize.
     pub(crate) tokenization_workers: usize,
-    /// Version of the server.
-    #[schema(example = "0.1.0")]
     /// What of the processor is used: how loops are vectorized, and what computes the products of each precision.
     pub(crate) processor: String,
+    /// Version of the server.
+    #[schema(example = "0.1.0")]
     pub(crate) version: &'static str,
     /// Always null.
     #[schema(value_type = Option<String>)]

@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use common::{Direct, Server, assert_close, command, model, sentences};
+use model::{Quantization, Ranges};
 use serde_json::{Value, json};
 
 fn norm(embedding: &Value) -> f64 {
@@ -127,6 +128,61 @@ fn openais_two_formats_hold_the_same_numbers() {
 }
 
 #[test]
+fn fewer_numbers_and_smaller_ones_are_the_librarys() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ranges.json");
+    let embedding: Vec<f32> = Direct::load().embed("비가 온다.").iter().map(|x| *x as f32).collect();
+    let unit = |kept: usize| {
+        let mut kept = embedding[..kept].to_vec();
+        model::normalize(&mut kept);
+        kept
+    };
+    let ranges = Ranges { min: vec![-0.5; 32], max: vec![0.25; 32] };
+    fs::write(&path, serde_json::to_string(&ranges).unwrap()).unwrap();
+    let server = Server::start(&["--allow-truncation", "--ranges", path.to_str().unwrap()]);
+    let info = server.get("/info").json();
+    assert_eq!((&info["truncatable"], &info["matryoshka_dims"]), (&json!(true), &json!([])));
+    let ask = |more: Value| {
+        let mut body = json!({"inputs": "비가 온다.", "input": "비가 온다."});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let tei = server.post("/embed", &body).json()[0].clone();
+        let openai = server.post("/v1/embeddings", &body).json()["data"][0]["embedding"].clone();
+        assert_eq!(tei, openai, "{body}");
+        tei
+    };
+    let kept = ask(json!({"dimensions": 8}));
+    assert_eq!(kept.as_array().unwrap().len(), 8);
+    kept.as_array().unwrap().iter().zip(unit(8)).for_each(|(found, expected)| assert_close(found, expected.into()));
+    for name in ["int8", "uint8", "binary", "ubinary"] {
+        let quantization: Quantization = name.parse().unwrap();
+        let expected = quantization.quantize(&unit(32), &ranges);
+        assert_eq!(ask(json!({"output_dtype": name})), serde_json::to_value(&expected).unwrap(), "{name}");
+        let body = json!({"input": "비가 온다.", "output_dtype": name, "encoding_format": "base64"});
+        let base64 = server.post("/v1/embeddings", &body).json()["data"][0]["embedding"].clone();
+        assert_eq!(BASE64_STANDARD.decode(base64.as_str().unwrap()).unwrap(), expected.bytes(), "{name}");
+    }
+    let bits = serde_json::to_value(Quantization::Ubinary.quantize(&unit(9), &ranges)).unwrap();
+    assert_eq!(ask(json!({"output_dtype": "ubinary", "dimensions": 9})), bits);
+    for (body, expected) in [
+        (json!({"inputs": "a", "dimensions": 33}), "`dimensions` is 33, expected 1..=32"),
+        (json!({"inputs": "a", "dimensions": 0}), "`dimensions` is 0, expected 1..=32"),
+        (json!({"inputs": "a", "dimensions": 9, "output_dtype": "int8"}), "--ranges are of 32 numbers"),
+        (json!({"inputs": "a", "output_dtype": "bit"}), "unknown variant"),
+    ] {
+        let refused = server.post("/embed", &body);
+        assert!(refused.text.contains(expected) && (400..500).contains(&refused.status), "{}", refused.text);
+    }
+    let plain = Server::start(&[]);
+    let refused = plain.post("/embed", &json!({"inputs": "a", "output_dtype": "uint8"})).error(422);
+    assert!(refused.contains("it is started with them by --ranges"), "{refused}");
+    assert_eq!(plain.get("/info").json()["truncatable"], false);
+    // Of the server itself, for every route.
+    let narrow = Server::start(&["--allow-truncation", "--dimensions", "8"]);
+    assert_eq!(narrow.post("/embed", &json!({"inputs": "비가 온다."})).json()[0].as_array().unwrap().len(), 8);
+    assert_eq!(narrow.get("/info").json()["hidden_size"], 8);
+}
+
+#[test]
 fn openais_errors_have_openais_form() {
     let server = Server::start(&[]);
     for body in [json!({"input": "a", "dimensions": 7}), json!({}), json!({"input": []})] {
@@ -190,7 +246,8 @@ fn what_does_not_serve_is_named() {
             "/embed",
             json!({"inputs": "a", "dimensions": 8}),
             422,
-            "`dimensions` is 8, and the model's embeddings have 32",
+            "`dimensions` is 8, expected 32: the model does not say that the first numbers of its embeddings stand for the \
+             whole (Matryoshka); the server's --allow-truncation truncates all the same",
         ),
         (
             "/embed",

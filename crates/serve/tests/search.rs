@@ -37,7 +37,7 @@ fn embed(folder: &Path, table: &str, columns: Columns) {
     };
     let reading = tables::Options { names, ..tables::Options::default() };
     let table = Table::open(&[folder.join(table).display().to_string()], &reading).unwrap();
-    let added = Added::new(columns.clone(), &table.schema, 32).unwrap();
+    let added = Added::new(columns.clone(), &table.schema, 32, Default::default()).unwrap();
     let settings = Settings::new(&model(), fingerprint(&model()).unwrap(), &encoder, columns, 100, &table);
     let output = folder.join("corpus");
     embed_table(&Job { table, added, output, settings, shard: Shard::WHOLE }, &encoder).unwrap();

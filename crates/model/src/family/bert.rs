@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Config, Family, Keys, check_dropouts, check_fixed, check_heads, check_layers, check_longest, check_padding,
-    check_sizes, check_small, read,
+    check_sizes, check_small, first_dropout, labels, read,
 };
 use crate::{
     architecture::{
-        Affine, Architecture, Attention, Centre, Embeddings, FeedForward, Layer, MaskedHead, Norm, NormOrder,
-        Positions, Table,
+        Affine, Architecture, Attention, Centre, Classifier, Embeddings, FeedForward, Layer, MaskedHead, Norm,
+        NormOrder, Positions, Table,
     },
     config::Activation,
 };
@@ -76,20 +76,22 @@ impl Config for BertConfig {
         Ok(match self.model_type.as_str() {
             "bert" => self.described("BertModel", "bert.", Positions::FromZero, self.hidden_size)?,
             model_type => {
-                let classes = match model_type {
-                    "xlm-roberta" => ["XLMRobertaModel", "XLMRobertaForMaskedLM"],
-                    "camembert" => ["CamembertModel", "CamembertForMaskedLM"],
-                    _ => ["RobertaModel", "RobertaForMaskedLM"],
+                let [plain, masked, classifier] = match model_type {
+                    "xlm-roberta" => {
+                        ["XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForSequenceClassification"]
+                    }
+                    "camembert" => ["CamembertModel", "CamembertForMaskedLM", "CamembertForSequenceClassification"],
+                    _ => ["RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification"],
                 };
-                let mut described =
-                    self.described(classes[0], "roberta.", Positions::AfterPadding, self.hidden_size)?;
+                let mut described = self.described(plain, "roberta.", Positions::AfterPadding, self.hidden_size)?;
                 described.masked_head = Some(MaskedHead {
-                    class: classes[1],
+                    class: masked,
                     dense: self.affine("lm_head.dense", self.hidden_size, self.hidden_size),
                     activation: Activation::Gelu,
                     norm: self.norm("lm_head.layer_norm", self.hidden_size),
                     bias: Some("lm_head.bias".to_owned()),
                 });
+                described.classifier = Some(self.classifier(classifier, Activation::Tanh));
                 described
             }
         })
@@ -176,7 +178,29 @@ impl BertConfig {
                 norm: self.norm("cls.predictions.transform.LayerNorm", self.hidden_size),
                 bias: Some("cls.predictions.bias".to_owned()),
             }),
+            classifier: Some(Classifier {
+                input_dropout: 0.0,
+                dense: self.affine("bert.pooler.dense", self.hidden_size, self.hidden_size),
+                activation: Activation::Tanh,
+                output: self.affine("classifier", self.hidden_size, labels(&self.other)),
+                ..self.classifier("BertForSequenceClassification", Activation::Tanh)
+            }),
         })
+    }
+
+    /// The head that BERT's successors have: of the first token, with dropout before each product.
+    pub(super) fn classifier(&self, class: &'static str, activation: Activation) -> Classifier {
+        let dropout = first_dropout(&self.other, &["classifier_dropout"], self.hidden_dropout_prob);
+        Classifier {
+            class,
+            reads_mean: false,
+            input_dropout: dropout,
+            dense: self.affine("classifier.dense", self.hidden_size, self.hidden_size),
+            activation,
+            norm: None,
+            output_dropout: dropout,
+            output: self.affine("classifier.out_proj", self.hidden_size, labels(&self.other)),
+        }
     }
 
     fn layer(&self, index: i64) -> Layer {

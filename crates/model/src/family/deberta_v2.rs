@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::{
     Config, Family, Keys, check_dropouts, check_fixed, check_heads, check_layers, check_longest, check_padding,
-    check_sizes, check_small, read,
+    check_sizes, check_small, first_dropout, labels, read,
 };
 use crate::{
     architecture::{
-        Affine, Architecture, Attention, Centre, Convolution, Embeddings, FeedForward, Layer, MaskedHead, Norm,
-        NormOrder, Positions, RelativePositions, RelativeProjections, Table,
+        Affine, Architecture, Attention, Centre, Classifier, Convolution, Embeddings, FeedForward, Layer, MaskedHead,
+        Norm, NormOrder, Positions, RelativePositions, RelativeProjections, Table,
     },
     config::Activation,
 };
@@ -157,11 +157,28 @@ impl Config for DebertaConfig {
                 norm: self.norm(&format!("{head}{transform}.LayerNorm")),
                 bias: Some(format!("{head}.bias")),
             }),
+            classifier: self.classifier(),
         })
     }
 }
 
 impl DebertaConfig {
+    /// None where its activation is not known.
+    fn classifier(&self) -> Option<Classifier> {
+        let width = self.other.get("pooler_hidden_size").and_then(Value::as_i64).unwrap_or(self.hidden_size);
+        let activation = self.other.get("pooler_hidden_act").cloned().unwrap_or_else(|| "gelu".into());
+        Some(Classifier {
+            class: "DebertaV2ForSequenceClassification",
+            reads_mean: false,
+            input_dropout: first_dropout(&self.other, &["pooler_dropout"], 0.0),
+            dense: self.affine("pooler.dense".to_owned(), self.hidden_size, width),
+            activation: serde_json::from_value(activation).ok()?,
+            norm: None,
+            output_dropout: first_dropout(&self.other, &["cls_dropout"], self.hidden_dropout_prob),
+            output: self.affine("classifier".to_owned(), width, labels(&self.other)),
+        })
+    }
+
     fn check(&self) -> Result<(), String> {
         check_sizes([
             ("vocab_size", self.vocab_size),

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Config, Family, Keys, check_dropouts, check_heads, check_layers, check_longest, check_padding, check_sizes,
-    check_small, read,
+    check_small, first_dropout, labels, read,
 };
 use crate::{
     architecture::{
-        Affine, Architecture, Attention, Centre, Embeddings, FeedForward, Layer, MaskedHead, Norm, NormOrder,
-        Positions, Table,
+        Affine, Architecture, Attention, Centre, Classifier, Embeddings, FeedForward, Layer, MaskedHead, Norm,
+        NormOrder, Positions, Table,
     },
     config::Activation,
 };
@@ -113,6 +113,16 @@ impl Config for DistilBertConfig {
                 activation: self.activation,
                 norm: norm("vocab_layer_norm", width),
                 bias: Some("vocab_projector.bias".to_owned()),
+            }),
+            classifier: Some(Classifier {
+                class: "DistilBertForSequenceClassification",
+                reads_mean: false,
+                input_dropout: 0.0,
+                dense: affine("pre_classifier", width, width),
+                activation: Activation::Relu,
+                norm: None,
+                output_dropout: first_dropout(&self.other, &["seq_classif_dropout"], 0.2),
+                output: affine("classifier", width, labels(&self.other)),
             }),
         })
     }

@@ -43,6 +43,7 @@ impl Config for ElectraConfig {
             norm: bert.norm("generator_predictions.LayerNorm", width),
             bias: Some("generator_lm_head.bias".to_owned()),
         });
+        described.classifier = Some(bert.classifier("ElectraForSequenceClassification", Activation::Gelu));
         Ok(described)
     }
 }

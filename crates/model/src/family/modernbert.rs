@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Config, Family, Keys, check_dropouts, check_heads, check_layers, check_longest, check_padding, check_sizes,
-    check_small, read,
+    check_small, first_dropout, labels, read,
     rotary::{self, LayerTypes},
 };
 use crate::{
     architecture::{
-        Affine, Architecture, Attention, Centre, Embeddings, FeedForward, Layer, MaskedHead, Norm, NormOrder,
-        Positions, Table,
+        Affine, Architecture, Attention, Centre, Classifier, Embeddings, FeedForward, Layer, MaskedHead, Norm,
+        NormOrder, Positions, Table,
     },
     config::Activation,
 };
@@ -157,6 +157,16 @@ impl Config for ModernBertConfig {
                 activation: self.classifier_activation,
                 norm: self.norm("head.norm"),
                 bias: self.decoder_bias.then(|| "decoder.bias".to_owned()),
+            }),
+            classifier: Some(Classifier {
+                class: "ModernBertForSequenceClassification",
+                reads_mean: self.other.get("classifier_pooling").is_some_and(|pooling| pooling == "mean"),
+                input_dropout: 0.0,
+                dense: self.affine("head.dense", self.hidden_size, self.hidden_size, self.classifier_bias),
+                activation: self.classifier_activation,
+                norm: Some(self.norm("head.norm")),
+                output_dropout: first_dropout(&self.other, &["classifier_dropout"], 0.0),
+                output: self.affine("classifier", self.hidden_size, labels(&self.other), true),
             }),
         })
     }

@@ -129,6 +129,7 @@ impl Config for Qwen3Config {
             final_norm: Some(self.norm("norm", self.hidden_size)),
             initializer_range: self.initializer_range,
             masked_head: None,
+            classifier: None,
         })
     }
 }

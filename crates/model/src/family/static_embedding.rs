@@ -33,5 +33,6 @@ pub(crate) fn architecture(rows: i64, width: i64) -> Architecture {
         final_norm: None,
         initializer_range: 1.0,
         masked_head: None,
+        classifier: None,
     }
 }

@@ -18,16 +18,19 @@ const HEADS: [(&str, &str); 7] = [
     ("LMHeadModel", "a generative language model"),
 ];
 
-/// Fails where sentence-transformers would load another class, as `config_sentence_transformers.json` says it.
-pub(super) fn refuse_other_class(dir: &Path, settings: &Map<String, Value>) -> Result<(), Error> {
+/// Fails where sentence-transformers would load another class than `own`, as `config_sentence_transformers.json` says it.
+pub(super) fn refuse_other_class(dir: &Path, settings: &Map<String, Value>, own: &str) -> Result<(), Error> {
     let what = match settings.get("model_type").and_then(Value::as_str) {
-        None | Some("SentenceTransformer") => return Ok(()),
+        None => return Ok(()),
+        Some(class) if class == own => return Ok(()),
         Some("CrossEncoder") => "a reranker (model_type: CrossEncoder)".to_owned(),
+        Some("SentenceTransformer") => "a sentence encoder (model_type: SentenceTransformer)".to_owned(),
         Some("SparseEncoder") => "an encoder of sparse embeddings (model_type: SparseEncoder)".to_owned(),
         Some(other) => format!("a model of another class (model_type: {other})"),
     };
     let path = dir.join(super::SENTENCE_TRANSFORMERS);
-    Err(Error::invalid(&path, format!("{what}, expected a sentence encoder (model_type: SentenceTransformer)")))
+    let expected = if own == "CrossEncoder" { "a cross-encoder" } else { "a sentence encoder" };
+    Err(Error::invalid(&path, format!("{what}, expected {expected} (model_type: {own})")))
 }
 
 /// Fails where the configuration of a directory that is transformers' alone names a head that the encoder serves.

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{read_if_there, transformer};
+use super::{
+    read_if_there,
+    transformer::{self, Task},
+};
 use crate::{
     architecture::{Affine, Centre, Norm},
     config::Activation,
@@ -81,7 +84,8 @@ impl Modules {
         let missing = |name: &str| Error::invalid(list, format!("no module of type {name}"));
         let encoder = encoder.ok_or_else(|| missing("Transformer"))?;
         // Before the pooling is asked for: a transformer that gives an embedding by itself has none, and says so there.
-        let input = if is_static { transformer::Input::default() } else { transformer::read(&encoder)? };
+        let input =
+            if is_static { transformer::Input::default() } else { transformer::read(&encoder, Task::Embedding)? };
         let (pooling, pools_prompt) = pooling.ok_or_else(|| missing("Pooling"))?;
         Ok(Self { encoder, is_static, input, pooling, pools_prompt, modules })
     }

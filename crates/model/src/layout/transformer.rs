@@ -10,6 +10,15 @@ use serde_json::{Map, Value};
 use super::read_if_there;
 use crate::{error::Error, files::LENGTH_CONFIGS};
 
+/// What is read of the transformer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// The hidden states of a text.
+    Embedding,
+    /// A number for each label.
+    Classification,
+}
+
 /// What the file says.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -100,24 +109,24 @@ const HONOURED_BY_TOKENIZER: [&str; 10] = [
 ];
 
 /// Reads the first of [`LENGTH_CONFIGS`] below the encoder's folder that says anything.
-pub(super) fn read(dir: &Path) -> Result<Input, Error> {
+pub(super) fn read(dir: &Path, task: Task) -> Result<Input, Error> {
     for name in LENGTH_CONFIGS {
         let path = dir.join(name);
         let keys: Map<String, Value> = read_if_there(&path)?;
         if !keys.is_empty() {
             let config = read_if_there(&dir.join("config.json"))?;
-            return input(keys, &config).map_err(|what| Error::invalid(&path, what));
+            return input(keys, &config, task).map_err(|what| Error::invalid(&path, what));
         }
     }
     Ok(Input::default())
 }
 
-fn input(keys: Map<String, Value>, config: &Map<String, Value>) -> Result<Input, String> {
+fn input(keys: Map<String, Value>, config: &Map<String, Value>, task: Task) -> Result<Input, String> {
     let arguments = [MODEL_ARGUMENTS, TOKENIZER_ARGUMENTS, CONFIG_ARGUMENTS].concat();
     if let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str()) && !arguments.contains(&key.as_str())) {
         return Err(format!("unknown key `{key}`, expected one of {}, {}", KEYS.join(", "), arguments.join(", ")));
     }
-    refuse_other_outputs(&keys)?;
+    refuse_other_outputs(&keys, task)?;
     refuse_model_arguments(&keys)?;
     refuse_config_arguments(&keys, config)?;
     let tokenizer = tokenizer_arguments(&keys)?;
@@ -196,14 +205,18 @@ fn tokenizer_arguments(keys: &Map<String, Value>) -> Result<Map<String, Value>, 
     Ok(honoured)
 }
 
-/// Refuses what can be asked of the transformer beside the hidden states of a text.
-fn refuse_other_outputs(keys: &Map<String, Value>) -> Result<(), String> {
+/// Refuses what can be asked of the transformer beside its task.
+fn refuse_other_outputs(keys: &Map<String, Value>, task: Task) -> Result<(), String> {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let output = keys.get("modality_config").and_then(|modalities| modalities.get("text"));
+    let [name, module, method] = match task {
+        Task::Embedding => ["feature-extraction", "token_embeddings", "last_hidden_state"],
+        Task::Classification => ["sequence-classification", "scores", "logits"],
+    };
     let asked = [
-        ("transformer_task", text(keys.get("transformer_task")), "feature-extraction"),
-        ("module_output_name", text(keys.get("module_output_name")), "token_embeddings"),
-        ("method_output_name", text(output.and_then(|output| output.get("method_output_name"))), "last_hidden_state"),
+        ("transformer_task", text(keys.get("transformer_task")), name),
+        ("module_output_name", text(keys.get("module_output_name")), module),
+        ("method_output_name", text(output.and_then(|output| output.get("method_output_name"))), method),
     ];
     for (key, value, expected) in asked {
         if let Some(value) = value.filter(|value| value != expected) {

@@ -19,13 +19,13 @@ use self::{
     post_norm::PostNormLayer,
 };
 pub(crate) use self::{parameters::Parameters, post_norm::PostNorm};
-use crate::head::Head;
+use crate::{head::Head, sequence::Sequence};
 
 /// What a forward pass keeps for the backward pass, and memory for both, kept from step to step.
 #[derive(Debug)]
 pub(crate) struct Tape {
     format: Format,
-    ids: Vec<(usize, usize)>, // (tokens): word and position
+    ids: Vec<Token>, // (tokens)
     sentences: Sentences,
     embedded: NormTape,
     lowest: Vec<f32>, // (tokens, width of the embeddings): where it is not hidden, the projection's input
@@ -40,6 +40,14 @@ pub(crate) struct Tape {
     wide: Rows,             // (tokens, intermediate)
     transposed: Rows,       // (width, tokens)
     factor: Factor,
+}
+
+/// The rows of the tables of embeddings that a token has.
+#[derive(Clone, Copy, Debug)]
+struct Token {
+    word: usize,
+    position: usize,
+    token_type: usize,
 }
 
 #[derive(Debug)]
@@ -91,18 +99,26 @@ impl Tape {
     }
 
     /// Computes the embeddings of the tokens of all sentences. `seed` is dropout's, and none switches it off.
-    pub(crate) fn forward(
+    pub(crate) fn forward<S: Sequence>(
         &mut self,
         parameters: &Parameters,
         encoder: &PostNorm,
-        sentences: &[Vec<i64>],
+        sentences: &[S],
         seed: Option<u64>,
     ) {
         let (width, embeddings) = (encoder.hidden, &encoder.embeddings);
         let dropouts = Dropouts { encoder, seed };
-        self.sentences = Sentences::new(sentences.iter().map(Vec::len));
-        let words = sentences.iter().flat_map(|ids| ids.iter().copied().zip(embeddings.position_ids(ids)));
-        self.ids = words.map(|(id, position)| (id as usize, position as usize)).collect();
+        self.sentences = Sentences::new(sentences.iter().map(|sentence| sentence.ids().len()));
+        // Types beyond the table are its last: of models that do not tell two texts apart.
+        let last = embeddings.token_types.as_ref().map_or(0, |table| table.rows as usize - 1);
+        self.ids.clear();
+        for sentence in sentences {
+            let placed = sentence.ids().iter().zip(embeddings.position_ids(sentence.ids()));
+            self.ids.extend(placed.enumerate().map(|(place, (&word, position))| {
+                let token_type = usize::from(place >= sentence.second()).min(last);
+                Token { word: word as usize, position: position as usize, token_type }
+            }));
+        }
         self.embed(parameters, encoder, dropouts.embeddings());
 
         let Self { hidden, branch, intermediate, wide, factor, .. } = self;
@@ -164,13 +180,14 @@ impl Tape {
         let width = encoder.embeddings.words.width as usize;
         let (words, positions) = (parameters.words.value, parameters.positions.value);
         let untyped = vec![0.0; width];
-        // A single sentence is all type 0.
-        let token_type = parameters.token_types.as_ref().map_or(untyped.as_slice(), |table| &table.value[..width]);
+        let types = parameters.token_types.as_ref().map_or(untyped.as_slice(), |table| table.value);
         let norm = &parameters.embedding_norm;
         let Self { ids, embedded, lowest, projected, hidden, factor, .. } = self;
         embedded.normalized.resize(ids.len() * width, 0.0);
-        for (row, &(id, position)) in embedded.normalized.chunks_exact_mut(width).zip(&*ids) {
-            let (word, position) = (&words[id * width..][..width], &positions[position * width..][..width]);
+        for (row, token) in embedded.normalized.chunks_exact_mut(width).zip(&*ids) {
+            let [word, position, token_type] =
+                [(words, token.word), (positions, token.position), (types, token.token_type)]
+                    .map(|(table, row)| &table[row * width..][..width]);
             for (x, ((word, position), token_type)) in row.iter_mut().zip(word.iter().zip(position).zip(token_type)) {
                 *x = word + token_type + position;
             }
@@ -241,16 +258,16 @@ impl Tape {
         drop_out(&mut grad, width, dropouts.embeddings());
         self.embedded.backward(&mut grad, parameters.embedding_norm.weight.value, parameters.embedding_norm.grads());
         let padding = encoder.embeddings.padding.map(|id| id as usize);
-        for (&(id, position), grad) in self.ids.iter().zip(grad.chunks_exact(width)) {
+        for (&Token { word, position, token_type }, grad) in self.ids.iter().zip(grad.chunks_exact(width)) {
             let add = |table: &mut Parameter, row: usize| {
                 table.grad[row * width..][..width].iter_mut().zip(grad).for_each(|(sum, x)| *sum += x);
             };
-            if Some(id) != padding {
-                add(&mut parameters.words, id); // torch.nn.Embedding: padding_idx has no gradient
+            if Some(word) != padding {
+                add(&mut parameters.words, word); // torch.nn.Embedding: padding_idx has no gradient
             }
             add(&mut parameters.positions, position);
             if let Some(token_types) = &mut parameters.token_types {
-                add(token_types, 0);
+                add(token_types, token_type);
             }
         }
     }

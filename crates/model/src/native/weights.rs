@@ -12,6 +12,23 @@ use crate::{
 /// Gives an encoder's variable by its name; its shape is known.
 pub(crate) type Read<'a> = dyn Fn(&str, &[i64]) -> Result<Tensor, Error> + 'a;
 
+/// What is added to the embedding of a word: a row for each position, once for each token type.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) table: Option<Vec<f32>>, // (types · positions, width)
+    has_positions: bool,
+    of_type: usize, // rows of a type
+    types: usize,
+}
+
+impl Places {
+    /// The row of a token.
+    pub(super) fn row(&self, position: usize, token_type: usize) -> usize {
+        let position = if self.has_positions { position } else { 0 };
+        token_type.min(self.types - 1) * self.of_type + position
+    }
+}
+
 pub(super) struct Weights<'a> {
     read: &'a Read<'a>,
     format: Format,
@@ -31,19 +48,38 @@ impl<'a> Weights<'a> {
         self.get(&table.path, "weight", &[table.rows, table.width])
     }
 
-    /// The embeddings of words and of positions. That of token type 0 is added to one of them: a single sentence is all
-    /// type 0.
-    pub(super) fn embeddings(&self, embeddings: &Embeddings) -> Result<(Vec<f32>, Option<Vec<f32>>), Error> {
+    /// The embeddings of words, and those of positions and the first `types` token types.
+    pub(super) fn embeddings(&self, embeddings: &Embeddings, types: usize) -> Result<(Vec<f32>, Places), Error> {
         let Embeddings { words, positions, token_types, .. } = embeddings;
         let width = words.width as usize;
         let mut words = self.table(words)?;
-        let mut positions = positions.as_ref().map(|table| self.table(table)).transpose()?;
-        if let Some(types) = token_types.as_ref().map(|table| self.table(table)).transpose()? {
-            for row in positions.as_mut().unwrap_or(&mut words).chunks_exact_mut(width) {
-                row.iter_mut().zip(&types).for_each(|(x, token_type)| *x += token_type);
-            }
+        let positions = positions.as_ref().map(|table| self.table(table)).transpose()?;
+        let mut kinds = token_types.as_ref().map(|table| self.table(table)).transpose()?;
+        if let Some(kinds) = &mut kinds {
+            kinds.truncate(types.max(1) * width);
         }
-        Ok((words, positions))
+        let add = |rows: &mut [f32], kind: &[f32]| {
+            rows.chunks_exact_mut(width).for_each(|row| row.iter_mut().zip(kind).for_each(|(x, kind)| *x += kind));
+        };
+        let table = match (positions, kinds) {
+            (Some(positions), Some(kinds)) => {
+                let of_type = |kind: &[f32]| {
+                    let mut rows = positions.clone();
+                    add(&mut rows, kind);
+                    rows
+                };
+                Some(kinds.chunks_exact(width).flat_map(of_type).collect())
+            }
+            // A single text is all type 0.
+            (None, Some(kinds)) if kinds.len() == width => {
+                add(&mut words, &kinds);
+                None
+            }
+            (positions, kinds) => positions.or(kinds),
+        };
+        let of_type = embeddings.positions.as_ref().map_or(1, |positions| positions.rows as usize);
+        let types = table.as_ref().map_or(1, |table: &Vec<f32>| (table.len() / width / of_type).max(1));
+        Ok((words, Places { table, has_positions: embeddings.positions.is_some(), of_type, types }))
     }
 
     pub(super) fn norm(&self, norm: &architecture::Norm) -> Result<Norm, Error> {

@@ -7,6 +7,7 @@ use crate::{
     embeddings::Embeddings,
     error::Error,
     native::{NativeEncoder, NativeHead},
+    sequence::Sequence,
     similarity::normalize,
     slices,
     text_losses::TextLosses,
@@ -71,7 +72,7 @@ impl SentenceEncoder {
     ///
     /// # Panics
     /// If a sentence has more than the encoder has positions, or an id that is beyond its vocabulary.
-    pub fn encode_ids(&self, sentences: &[Vec<i64>]) -> Result<Embeddings, Error> {
+    pub fn encode_ids<S: Sequence>(&self, sentences: &[S]) -> Result<Embeddings, Error> {
         self.encode_ids_with_progress(sentences, &mut |_| {})
     }
 
@@ -79,14 +80,14 @@ impl SentenceEncoder {
     ///
     /// # Panics
     /// As there.
-    pub fn encode_ids_with_progress(
+    pub fn encode_ids_with_progress<S: Sequence>(
         &self,
-        sentences: &[Vec<i64>],
+        sentences: &[S],
         told: &mut dyn FnMut(&[usize]),
     ) -> Result<Embeddings, Error> {
         // By length, so that a batch has few different ones; the longest first, so that the peak of memory comes early.
         let mut order: Vec<usize> = (0..sentences.len()).collect();
-        order.sort_by_key(|&index| Reverse(sentences[index].len()));
+        order.sort_by_key(|&index| Reverse(sentences[index].ids().len()));
         let (width, mut embeddings) = (self.parts.width(), Embeddings::zeros(sentences.len(), self.dimensions()));
         let mut embedded = |batch: &[usize], rows: &[f32]| {
             for (&sentence, row) in batch.iter().zip(rows.chunks_exact(width)) {
@@ -100,25 +101,26 @@ impl SentenceEncoder {
             told(batch);
         };
         let mut by_kernels = |encoder: &NativeEncoder, head: &NativeHead| {
-            let ids: Vec<&[i64]> = order.iter().map(|&index| sentences[index].as_slice()).collect();
-            encoder.forward(&ids, head, &mut |pass, rows| embedded(&order[pass], rows));
+            let sorted: Vec<&S> = order.iter().map(|&index| &sentences[index]).collect();
+            encoder.forward(&sorted, head, &mut |pass, rows| embedded(&order[pass], rows));
         };
         match &self.backbone {
             Backbone::Native(native) => by_kernels(&native.0, &native.1),
             Backbone::Training(variables) => {
                 let variables = variables.by_name();
                 let read = |name: &str, _: &[i64]| Ok(variables[name].shallow_clone());
-                let encoder = NativeEncoder::new(&read, self.config().architecture(), self.precision.format())?;
+                let encoder =
+                    NativeEncoder::new(&read, self.config().architecture(), self.precision.format(), self.parts.types)?;
                 by_kernels(&encoder, &NativeHead::new(&read, self.head())?);
             }
             Backbone::Torch(model) => {
                 let most = if self.device.is_cuda() { MAX_GPU_BATCH_TOKENS } else { MAX_BATCH_TOKENS };
                 let mut rest = order.as_slice();
                 while let Some(&first) = rest.first() {
-                    let count = (most / sentences[first].len().max(1)).clamp(1, rest.len());
+                    let count = (most / sentences[first].ids().len().max(1)).clamp(1, rest.len());
                     let (batch, others) = rest.split_at(count);
-                    let ids: Vec<Vec<i64>> = batch.iter().map(|&index| sentences[index].clone()).collect();
-                    let rows = tch::no_grad(|| model.forward(&ids, self.device, self.precision, false));
+                    let sentences: Vec<&S> = batch.iter().map(|&index| &sentences[index]).collect();
+                    let rows = tch::no_grad(|| model.forward(&sentences, self.device, self.precision, false));
                     embedded(batch, &slices::to_vec(&rows)?);
                     rest = others;
                 }

@@ -24,6 +24,8 @@ pub(crate) struct Parts {
     pub(crate) matryoshka: Matryoshka,
     pub(crate) prompts: Prompts,
     pub(crate) pools_prompt: bool,
+    /// Types of tokens that are told apart: of texts that stand alone, all are of the first.
+    pub(crate) types: usize,
 }
 
 /// A directory's own pooling cannot be chosen: its weights were trained with it.
@@ -101,8 +103,38 @@ impl Parts {
             matryoshka,
             prompts,
             pools_prompt,
+            types: 1,
         };
         Ok((parts, stored))
+    }
+
+    /// Those of a cross-encoder, whose head gives a number for each label.
+    pub(crate) fn of_classifier(config: EncoderConfig, tokenizer: Tokenizer) -> Result<Self, Error> {
+        let architecture = config.architecture();
+        let Some(classifier) = &architecture.classifier else {
+            let class = architecture.class;
+            return Err(Error::Unusable(format!("{class} has no classifier that is read: it is no cross-encoder")));
+        };
+        let head = Head::of_classifier(classifier);
+        let types = architecture.embeddings.token_types.as_ref().map_or(1, |table| table.rows as usize);
+        Ok(Self { head, types, pooling_source: PoolingSource::Directory, ..Self::plain(config, tokenizer) })
+    }
+
+    /// Without anything that a directory might say.
+    fn plain(config: EncoderConfig, tokenizer: Tokenizer) -> Self {
+        Self {
+            config,
+            tokenizer,
+            head: Head::default(),
+            pooling_source: PoolingSource::Options,
+            similarity: SimilarityFunction::default(),
+            truncate_dim: None,
+            renormalizes: false,
+            matryoshka: Matryoshka::default(),
+            prompts: Prompts::default(),
+            pools_prompt: true,
+            types: 1,
+        }
     }
 
     /// Those of a model with fresh weights.
@@ -117,18 +149,7 @@ impl Parts {
                 "the tokenizer has ids up to {largest}, and the encoder's vocab_size is {rows}"
             )));
         }
-        Ok(Self {
-            config,
-            tokenizer,
-            head: Head { pooling, ..Head::default() },
-            pooling_source: PoolingSource::Options,
-            similarity: SimilarityFunction::default(),
-            truncate_dim: None,
-            renormalizes: false,
-            matryoshka: Matryoshka::default(),
-            prompts: Prompts::default(),
-            pools_prompt: true,
-        })
+        Ok(Self { head: Head { pooling, ..Head::default() }, ..Self::plain(config, tokenizer) })
     }
 
     /// Every variable of encoder and head.

@@ -38,7 +38,11 @@ impl Embeddings {
     /// A packed batch to (tokens, hidden) in a number format.
     pub(crate) fn forward(&self, batch: &PackedBatch, kind: Kind, train: bool) -> Tensor {
         let words = Tensor::embedding(&self.words, &batch.input_ids, self.padding, false, false);
-        let types = self.token_types.as_ref().map(|types| types.get(0)); // a single sentence is all type 0
+        let of_types = |table: &Tensor| match &batch.token_types {
+            Some(types) => Tensor::embedding(table, types, -1, false, false),
+            None => table.get(0),
+        };
+        let types = self.token_types.as_ref().map(of_types);
         let positions = self.positions.as_ref();
         let positions = positions.map(|table| Tensor::embedding(table, &batch.position_ids, -1, false, false));
         let sum = [types, positions].into_iter().flatten().fold(words, |sum, other| sum + other);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::architecture::Embeddings;
+use crate::{architecture::Embeddings, sequence::Sequence};
 
 /// Neighbouring sentences of equal length within a packed batch: a dense (sentences, length) block of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) struct Run {
 pub struct PackedBatch {
     pub(crate) input_ids: Tensor,    // (T)
     pub(crate) position_ids: Tensor, // (T)
+    /// (T); none where all tokens are of type 0.
+    pub(crate) token_types: Option<Tensor>,
     pub(crate) packing: Packing,
     sentences: Vec<Range<i64>>, // of tokens, as they lie
 }
@@ -59,35 +61,35 @@ pub(crate) struct Starts {
 
 impl PackedBatch {
     /// Packs tokenized sentences, none of them empty.
-    pub fn new(sentences: &[Vec<i64>], embeddings: &Embeddings, device: Device) -> Self {
-        let are_equal = sentences.windows(2).all(|two| two[0].len() == two[1].len());
+    pub fn new<S: Sequence>(sentences: &[S], embeddings: &Embeddings, device: Device) -> Self {
+        let are_equal = sentences.windows(2).all(|two| two[0].ids().len() == two[1].ids().len());
         if device.is_cuda() && !are_equal {
             return Self::in_order(sentences, embeddings, device);
         }
         let mut order: Vec<usize> = (0..sentences.len()).collect();
-        order.sort_by_key(|&index| sentences[index].len()); // stable: equal lengths keep the caller's order
+        order.sort_by_key(|&index| sentences[index].ids().len()); // stable: equal lengths keep the caller's order
         let mut restore = vec![0i64; sentences.len()];
         let (mut runs, mut end) = (Vec::<Run>::new(), 0);
         for (place, &index) in order.iter().enumerate() {
             restore[index] = place as i64;
-            let length = sentences[index].len() as i64;
+            let length = sentences[index].ids().len() as i64;
             match runs.last_mut() {
                 Some(run) if run.length == length => run.sentences += 1,
                 _ => runs.push(Run { start: end, sentences: 1, length }),
             }
             end += length;
         }
-        let packed = order.iter().map(|&index| sentences[index].as_slice());
-        let sentences = ranges(packed.clone());
-        let (input_ids, position_ids) = ids(packed, embeddings, device);
+        let packed: Vec<&S> = order.iter().map(|&index| &sentences[index]).collect();
+        let sentences = ranges(&packed);
+        let (input_ids, position_ids, token_types) = ids(&packed, embeddings, device);
         let restore = Tensor::from_slice(&restore).to_device(device);
-        Self { input_ids, position_ids, packing: Packing::Runs { runs, order, restore }, sentences }
+        Self { input_ids, position_ids, token_types, packing: Packing::Runs { runs, order, restore }, sentences }
     }
 
-    fn in_order(sentences: &[Vec<i64>], embeddings: &Embeddings, device: Device) -> Self {
-        let (input_ids, position_ids) = ids(sentences.iter().map(Vec::as_slice), embeddings, device);
+    fn in_order<S: Sequence>(sentences: &[S], embeddings: &Embeddings, device: Device) -> Self {
+        let (input_ids, position_ids, token_types) = ids(sentences, embeddings, device);
         let packing = Packing::Starts(Starts::new(sentences, device));
-        Self { input_ids, position_ids, packing, sentences: ranges(sentences.iter().map(Vec::as_slice)) }
+        Self { input_ids, position_ids, token_types, packing, sentences: ranges(sentences) }
     }
 
     /// The tokens of each sentence, in packed order.
@@ -122,30 +124,34 @@ impl PackedBatch {
 }
 
 /// Where sentences lie, one after the other.
-fn ranges<'a>(sentences: impl Iterator<Item = &'a [i64]>) -> Vec<Range<i64>> {
+fn ranges<S: Sequence>(sentences: &[S]) -> Vec<Range<i64>> {
     let mut start = 0;
-    let range = |ids: &[i64]| {
-        let range = start..start + ids.len() as i64;
+    let range = |sentence: &S| {
+        let range = start..start + sentence.ids().len() as i64;
         start = range.end;
         range
     };
-    sentences.map(range).collect()
+    sentences.iter().map(range).collect()
 }
 
-/// Token and position ids of sentences, one after the other: (T) each.
-fn ids<'a>(sentences: impl Iterator<Item = &'a [i64]>, embeddings: &Embeddings, device: Device) -> (Tensor, Tensor) {
-    let (mut input_ids, mut position_ids) = (Vec::new(), Vec::new());
-    for ids in sentences {
-        input_ids.extend_from_slice(ids);
-        position_ids.extend(embeddings.position_ids(ids));
+/// Token and position ids of sentences, one after the other, and the tokens' types where some are not 0: (T) each.
+fn ids<S: Sequence>(sentences: &[S], embeddings: &Embeddings, device: Device) -> (Tensor, Tensor, Option<Tensor>) {
+    let (mut input_ids, mut position_ids, mut types) = (Vec::new(), Vec::new(), Vec::new());
+    // Types beyond the table are its last: of models that do not tell two texts apart.
+    let last = embeddings.token_types.as_ref().map_or(0, |table| table.rows - 1);
+    for sentence in sentences {
+        input_ids.extend_from_slice(sentence.ids());
+        position_ids.extend(embeddings.position_ids(sentence.ids()));
+        types.extend((0..sentence.ids().len()).map(|place| i64::from(place >= sentence.second()).min(last)));
     }
     let on_device = |ids: &[i64]| Tensor::from_slice(ids).to_device(device);
-    (on_device(&input_ids), on_device(&position_ids))
+    let are_typed = types.iter().any(|&token_type| token_type != 0);
+    (on_device(&input_ids), on_device(&position_ids), are_typed.then(|| on_device(&types)))
 }
 
 impl Starts {
-    pub(crate) fn new(sentences: &[Vec<i64>], device: Device) -> Self {
-        let lengths: Vec<i64> = sentences.iter().map(|ids| ids.len() as i64).collect();
+    pub(crate) fn new<S: Sequence>(sentences: &[S], device: Device) -> Self {
+        let lengths: Vec<i64> = sentences.iter().map(|sentence| sentence.ids().len() as i64).collect();
         let max_seqlen = lengths.iter().copied().max().unwrap_or_default();
         let ends = lengths.iter().scan(0, |end, &length| {
             *end += length as i32;

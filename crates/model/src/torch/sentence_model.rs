@@ -7,6 +7,7 @@ use crate::{
     architecture::{self, Architecture},
     head,
     precision::Precision,
+    sequence::Sequence,
 };
 
 /// What computes with a model's variables.
@@ -27,16 +28,28 @@ impl SentenceModel {
     }
 
     /// Embeddings of tokenized sentences, all in one packed batch: (sentences, width), f32.
-    pub(crate) fn forward(&self, ids: &[Vec<i64>], device: Device, precision: Precision, train: bool) -> Tensor {
-        let batch = PackedBatch::new(ids, &self.embeddings, device);
+    pub(crate) fn forward<S: Sequence>(
+        &self,
+        sentences: &[S],
+        device: Device,
+        precision: Precision,
+        train: bool,
+    ) -> Tensor {
+        let batch = PackedBatch::new(sentences, &self.embeddings, device);
         let hidden = self.encoder.forward(&batch, precision, train); // (tokens, hidden)
         self.head.forward(&hidden, &batch, train)
     }
 
     /// Embeddings of the tokens of all sentences, one sentence after the other: (tokens, hidden), in the number format of
     /// `precision`.
-    pub(crate) fn forward_tokens(&self, ids: &[Vec<i64>], device: Device, precision: Precision, train: bool) -> Tensor {
-        let batch = PackedBatch::new(ids, &self.embeddings, device);
+    pub(crate) fn forward_tokens<S: Sequence>(
+        &self,
+        sentences: &[S],
+        device: Device,
+        precision: Precision,
+        train: bool,
+    ) -> Tensor {
+        let batch = PackedBatch::new(sentences, &self.embeddings, device);
         batch.restore_tokens(self.encoder.forward(&batch, precision, train))
     }
 }

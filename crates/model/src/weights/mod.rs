@@ -154,9 +154,13 @@ impl Weights {
     /// Reads one of the encoder's tensors, in the number format that it was stored in. Names may carry a prefix such
     /// as `roberta.` in the file.
     pub(crate) fn read(&self, name: &str, shape: &[i64]) -> Result<Tensor, Error> {
-        let full = format!("{}{name}", self.prefix);
+        self.read_whole(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// Reads a tensor by its very name.
+    pub(crate) fn read_whole(&self, full: &str, shape: &[i64]) -> Result<Tensor, Error> {
         let invalid = |what: String| Error::invalid(&self.path, format!("tensor `{full}` {what}"));
-        let entry = self.entries.get(&full).or_else(|| self.entries.get(&other_name(&full)));
+        let entry = self.entries.get(full).or_else(|| self.entries.get(&other_name(full)));
         let entry = entry.ok_or_else(|| invalid(format!("is missing, expected shape {shape:?}")))?;
         if entry.shape != shape {
             return Err(invalid(format!("has shape {:?}, expected {shape:?} by config.json", entry.shape)));
@@ -167,16 +171,23 @@ impl Weights {
         })
     }
 
+    /// Reads a tensor by its name in a model with a head, which an encoder that was saved alone has without its prefix; none
+    /// where there is none of that shape.
+    pub(crate) fn read_if_there(&self, full: &str, shape: &[i64]) -> Option<Result<Tensor, Error>> {
+        let below = [full, full.split_once('.').map_or(full, |(_, own)| own)];
+        let name = below.into_iter().find(|name| self.entries.get(*name).is_some_and(|entry| entry.shape == shape))?;
+        Some(self.read_whole(name, shape))
+    }
+
     /// Whether there is a tensor of this very name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
     /// Fills every variable by its very name, casting to its number format.
-    pub(crate) fn load_whole(mut self, variables: &Variables) -> Result<(), Error> {
-        self.prefix = "";
+    pub(crate) fn load_whole(&self, variables: &Variables) -> Result<(), Error> {
         for (name, mut variable) in variables.by_name() {
-            let tensor = self.read(&name, &variable.size())?;
+            let tensor = self.read_whole(&name, &variable.size())?;
             let filled = tch::no_grad(|| variable.f_copy_(&tensor));
             filled.map_err(|error| Error::invalid(&self.path, format!("tensor `{name}`: {}", Error::from(error))))?;
         }

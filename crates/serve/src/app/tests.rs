@@ -61,7 +61,10 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
     let loaded = Loaded {
         tokenizer,
         prompts: Default::default(),
+        pools_prompt: true,
         dimensions: 2,
+        normalizes: false,
+        matryoshka: Default::default(),
         pooling: Pooling::MEAN,
         pooling_was_assumed: false,
         pooling_beside_directory: None,
@@ -70,12 +73,14 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
     let info = loading::info(&settings, &loaded, Precision::F32, 100);
     let embedder = Embedder::new(
         Arc::new(engine),
-        loaded.tokenizer,
-        loaded.prompts,
+        loaded.tokenizer.clone(),
+        loaded.prompts(),
         EmbeddingCache::new(0, metrics.clone()),
         metrics.clone(),
     );
-    web::Data::new(State::new(embedder, None, info, &settings, metrics).unwrap())
+    web::Data::new(
+        State::new(embedder, None, loading::outputs(&settings, &loaded, None), info, &settings, metrics).unwrap(),
+    )
 }
 
 /// Status and body of requests, one after the other; a number is a pair of sentences with that many tokens.

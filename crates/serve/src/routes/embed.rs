@@ -3,16 +3,16 @@
 use actix_web::web;
 use serde_json::value::RawValue;
 
-use super::{check_dimensions, check_sentences};
+use super::check_sentences;
 use crate::{
-    answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, responses::AskErrors, state::State,
-    types::EmbedRequest,
+    answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, output::Numbers,
+    responses::AskErrors, state::State, types::EmbedRequest,
 };
 
 /// Embeddings of sentences
 #[utoipa::path(
     post, path = "/embed", tag = "text-embeddings-inference", request_body = EmbedRequest,
-    responses((status = 200, description = "One embedding for each sentence", body = Vec<Vec<f32>>), AskErrors)
+    responses((status = 200, description = "One embedding for each sentence", body = Vec<Numbers>), AskErrors)
 )]
 pub(crate) async fn embed(
     state: web::Data<State>,
@@ -28,16 +28,13 @@ pub(super) async fn answer(
     holder: Holder,
     request: EmbedRequest,
 ) -> Result<Answer<Box<RawValue>>, ApiError> {
-    let EmbedRequest { inputs, normalize, truncate, prompt_name, dimensions, .. } = request;
+    let EmbedRequest { inputs, normalize, truncate, prompt_name, dimensions, output_dtype, .. } = request;
     check_sentences("inputs", &inputs.0, state)?;
-    check_dimensions(dimensions, state)?;
+    let output = state.outputs.of(dimensions, output_dtype, normalize.unwrap_or(true))?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
     let (embeddings, cost) =
         state.embedder.embed(holder, prompt_name.as_deref(), inputs.0, truncate, Admission::Bounded).await?;
-    let mut embeddings: Vec<Vec<f32>> = embeddings.iter().map(|embedding| embedding.to_vec()).collect();
-    if normalize.unwrap_or(true) {
-        embeddings.iter_mut().for_each(|embedding| model::normalize(embedding));
-    }
-    let numbers = embeddings.len() * state.info.hidden_size;
-    Answer::new(embeddings, cost).written(numbers).await
+    let embeddings: Vec<Numbers> = embeddings.iter().map(|embedding| output.numbers(embedding)).collect();
+    let count = output.count(embeddings.len());
+    Answer::new(embeddings, cost).written(count).await
 }

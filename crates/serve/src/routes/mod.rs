@@ -37,14 +37,3 @@ fn check_sentences(name: &str, sentences: &[String], state: &State) -> Result<()
         None => Ok(()),
     }
 }
-
-/// Refuses a width other than the model's.
-fn check_dimensions(dimensions: Option<usize>, state: &State) -> Result<(), ApiError> {
-    let own = state.info.hidden_size;
-    match dimensions {
-        Some(asked) if asked != own => {
-            Err(ApiError::Invalid(format!("`dimensions` is {asked}, and the model's embeddings have {own}")))
-        }
-        _ => Ok(()),
-    }
-}

@@ -4,7 +4,7 @@ use actix_web::web;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::value::RawValue;
 
-use super::{check_dimensions, check_sentences};
+use super::check_sentences;
 use crate::{
     answer::Answer,
     body::Json,
@@ -26,18 +26,21 @@ pub(crate) async fn embeddings(
     holder: Holder,
     Json(request): Json<OpenAiRequest>,
 ) -> Result<Answer<Box<RawValue>>, ApiError> {
-    let OpenAiRequest { input, encoding_format, dimensions, prompt_name, .. } = request;
+    let OpenAiRequest { input, encoding_format, dimensions, output_dtype, prompt_name, .. } = request;
     check_sentences("input", &input.0, &state)?;
-    check_dimensions(dimensions, &state)?;
+    let output = state.outputs.of(dimensions, output_dtype, true)?;
     let (embeddings, cost) = state
         .embedder
         .embed(holder, prompt_name.as_deref(), input.0, state.info.auto_truncate, Admission::Bounded)
         .await?;
     let format = encoding_format.unwrap_or_default();
     let entry = |(index, embedding): (usize, &crate::engine::Embedding)| {
-        let mut embedding = embedding.to_vec();
-        model::normalize(&mut embedding);
-        OpenAiEmbedding { object: "embedding", embedding: written(embedding, format), index }
+        let numbers = output.numbers(embedding);
+        let embedding = match format {
+            EncodingFormat::Float => Vector::Numbers(numbers),
+            EncodingFormat::Base64 => Vector::Base64(BASE64_STANDARD.encode(numbers.bytes())),
+        };
+        OpenAiEmbedding { object: "embedding", embedding, index }
     };
     let response = OpenAiResponse {
         object: "list",
@@ -45,15 +48,5 @@ pub(crate) async fn embeddings(
         model: state.info.model_id.clone(),
         usage: Usage { prompt_tokens: cost.tokens, total_tokens: cost.tokens },
     };
-    Answer::new(response, cost).written(embeddings.len() * state.info.hidden_size).await
-}
-
-fn written(embedding: Vec<f32>, format: EncodingFormat) -> Vector {
-    match format {
-        EncodingFormat::Float => Vector::Float(embedding),
-        EncodingFormat::Base64 => {
-            let bytes: Vec<u8> = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
-            Vector::Base64(BASE64_STANDARD.encode(bytes))
-        }
-    }
+    Answer::new(response, cost).written(output.count(embeddings.len())).await
 }

@@ -39,6 +39,17 @@ pub struct Raw {
     /// Text to put before texts where a request names no prompt, whatever the model has; nothing where it is empty.
     #[arg(long, value_name = "TEXT")]
     pub(super) prompt: Option<String>,
+    /// How many of an embedding's first numbers are kept [default: all].
+    #[arg(long, value_name = "N")]
+    pub(super) dimensions: Option<u32>,
+    /// Whether fewer numbers may be kept or asked for also of a model that does not say that it was trained for it
+    /// (Matryoshka) [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) allow_truncation: Option<bool>,
+    /// JSON file with the range of each dimension ("min" and "max"), for embeddings in int8 and uint8: the _ranges.json that
+    /// `embed --quantize` writes.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ranges: Option<PathBuf>,
     /// Whether sentences that are too long are cut (and counted) where a request does not say [default: true].
     #[arg(long, value_name = "BOOL")]
     pub(super) auto_truncate: Option<bool>,
