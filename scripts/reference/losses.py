@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from sentence_transformers.cross_encoder.losses import LambdaLoss, ListMLELoss, RankNetLoss
 from sentence_transformers.sentence_transformer.losses import CoSENTLoss, MultipleNegativesRankingLoss
 
 from files import write_json
@@ -12,6 +13,7 @@ def make(folder: Path) -> None:
     make_cosent(folder / "cosent.json")
     make_multiple_negatives(folder / "multiple-negatives.json")
     make_similarity_distillation(folder / "similarity-distillation.json")
+    make_joined(folder / "joined.json")
 
 
 def make_multiple_negatives(path: Path) -> None:
@@ -103,3 +105,53 @@ def make_cosent(path: Path) -> None:
             }
         )
     write_json(path, cases)
+
+
+def make_joined(path: Path) -> None:
+    """The losses of a cross-encoder, of lists of different lengths with equal labels among them."""
+    generator = torch.Generator().manual_seed(11)
+    cases = []
+    for lengths in ([3, 2, 5], [4], [2, 7, 2, 3]):
+        labels = [torch.randint(0, 11, (length,), generator=generator) / 2 for length in lengths]
+        for own in labels:
+            own[0] = 5.0 if own[1] < 5.0 else 0.0  # an order that is not all equal
+        numbers = 2 * torch.randn(sum(lengths), generator=generator)
+        case = {"lists": lengths, "labels": torch.cat(labels).tolist(), "numbers": numbers.tolist()}
+        cases.append(case | {name: joined_loss(name, numbers, labels) for name in JOINED})
+    write_json(path, cases)
+
+
+JOINED = {
+    "mse": lambda numbers, labels: torch.nn.functional.mse_loss(5 * numbers, torch.cat(labels)),
+    "bce": lambda numbers, labels: torch.nn.functional.binary_cross_entropy_with_logits(numbers, torch.cat(labels) / 5),
+    "ranknet": lambda numbers, labels: listed(RankNetLoss, numbers, labels),
+    "lambdaloss": lambda numbers, labels: listed(LambdaLoss, numbers, labels),
+    "listmle": lambda numbers, labels: listed(ListMLELoss, numbers, labels, respect_input_order=False),
+}
+
+
+def listed(loss: type, numbers: torch.Tensor, labels: list[torch.Tensor], **options: object) -> torch.Tensor:
+    inputs = [["a"] * len(labels), [["b"] * len(own) for own in labels]]
+    return loss(given(numbers), mini_batch_size=-1, **options)(inputs, labels)
+
+
+def given(numbers: torch.Tensor) -> torch.nn.Module:
+    """What the losses take for a module."""
+
+    class Given(torch.nn.Module):
+        num_labels, device = 1, torch.device("cpu")
+
+        def preprocess(self, pairs: list, **_: object) -> dict:
+            return {"pairs": torch.zeros(len(pairs))}
+
+        def forward(self, features: dict) -> dict:
+            return {"scores": numbers}
+
+    return Given()
+
+
+def joined_loss(name: str, numbers: torch.Tensor, labels: list[torch.Tensor]) -> dict:
+    numbers = numbers.clone().requires_grad_()
+    loss = JOINED[name](numbers, labels)
+    loss.backward()
+    return {"loss": loss.item(), "gradient": numbers.grad.tolist()}

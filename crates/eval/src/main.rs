@@ -10,22 +10,23 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use data::{DataDir, PairFile, ReadingArguments, doubt_of_scale};
-use eval::{Evaluation, PairScores, Plots, Report, Scored, score_pairs, write_predictions};
+use eval::{Evaluation, PairScorer, PairScores, Plots, Report, Scored, write_predictions};
 use ground::{
     Staged,
     command_line::{self, WrongUse},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
-    BUNDLED_MODEL, Options, Pooling, Precision, PrecisionChoice, PromptChoice, SentenceEncoder,
+    BUNDLED_MODEL, CrossEncoder, Options, Pooling, Precision, PrecisionChoice, PromptChoice, SentenceEncoder,
+    holds_cross_encoder,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
 
 const LONGEST_NAME: usize = 60; // characters that a dataset's name gives to a file's
 
-/// Evaluate a sentence encoder: Pearson and Spearman correlation with 95 % bootstrap intervals, F1 and mean squared
-/// error of 5 · cosine against the labels. Where a model asks for another similarity, the correlations are those of it.
+/// Evaluate a sentence encoder, or a cross-encoder, which reads two sentences together: Pearson and Spearman correlation with 95 % bootstrap intervals, F1 and mean squared
+/// error of 5 · cosine (of a cross-encoder, 5 times its score) against the labels. Where a model asks for another similarity, the correlations are those of it.
 #[derive(Parser)]
 #[command(name = "eval", version)]
 struct Args {
@@ -120,11 +121,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         ..Options::default()
     };
     let model = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
-    let encoder = SentenceEncoder::load(model, &options)?;
-    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
-    encoder.prompt_note(args.model.display(), "--prompt-name").iter().for_each(|note| ground::say!("{note}"));
-
-    let prompt = encoder.tokenizer().prompt().to_owned();
+    let (scorer, prompt) = load(args, &model, &options)?;
     // Every output is started before the long work, so that a path that cannot be written fails at once.
     let json = args.json.as_deref().map(Staged::create).transpose()?;
     let predictions = match &args.predictions {
@@ -145,7 +142,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let (mut predictions, mut plots) = (predictions.into_iter(), plots.into_iter());
     for dataset in &datasets {
         let mut file = predictions.next();
-        let scored = score_file(&encoder, dataset, file.as_mut())?;
+        let scored = score_file(&*scorer, dataset, file.as_mut())?;
         let evaluation = Evaluation::new(&dataset.name, &scored);
         if let Some(file) = file {
             let path = file.target().to_owned();
@@ -179,19 +176,40 @@ fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The model, and what it puts before every text.
+fn load(args: &Args, dir: &Path, options: &Options) -> anyhow::Result<(Box<dyn PairScorer>, String)> {
+    if holds_cross_encoder(dir) {
+        let given = [
+            ("--pooling", args.pooling.is_some()),
+            ("--prompt-name", args.prompt_name.is_some()),
+            ("--prompt", args.prompt.is_some()),
+            ("--dimensions", args.dimensions.is_some()),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            return Err(WrongUse(format!("{flag} is for sentence encoders, and the model is a cross-encoder")).into());
+        }
+        let encoder = CrossEncoder::load(dir, options)?;
+        encoder.check_single_label()?;
+        return Ok((Box::new(encoder), String::new()));
+    }
+    let encoder = SentenceEncoder::load(dir, options)?;
+    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
+    encoder.prompt_note(args.model.display(), "--prompt-name").iter().for_each(|note| ground::say!("{note}"));
+    let prompt = encoder.tokenizer().prompt().to_owned();
+    Ok((Box::new(encoder), prompt))
+}
+
 /// Scores a dataset part by part, and writes each part's predictions.
-fn score_file(encoder: &SentenceEncoder, dataset: &PairFile, mut file: Option<&mut Staged>) -> anyhow::Result<Scored> {
+fn score_file(scorer: &dyn PairScorer, dataset: &PairFile, mut file: Option<&mut Staged>) -> anyhow::Result<Scored> {
     let bar = progress_bar(dataset);
     let (mut all, mut elapsed) = (PairScores::default(), Duration::ZERO);
     for pairs in dataset.parts()? {
         let (pairs, start) = (pairs?, Instant::now());
-        let scores = score_pairs(encoder, &pairs, &mut |sentences| bar.inc(sentences as u64))?;
+        let scores = scorer.score_pairs(&pairs, &mut |sentences| bar.inc(sentences as u64))?;
         elapsed += start.elapsed();
         if let Some(place) = scores.predictions.iter().position(|prediction| !prediction.is_finite()) {
             let (name, row) = (&dataset.name, all.predictions.len() + place);
-            bail!(
-                "{name}: pair {row}, counted from 0, has no finite cosine: the model gives embeddings that are no numbers"
-            );
+            bail!("{name}: pair {row}, counted from 0, has no finite score: the model gives what is no number");
         }
         if let Some(file) = &mut file {
             let path = file.target().to_owned();
@@ -204,9 +222,9 @@ fn score_file(encoder: &SentenceEncoder, dataset: &PairFile, mut file: Option<&m
     let has_changed = all.predictions.len() != dataset.pairs;
     ensure!(!has_changed, "{}: the file was changed while it was read", dataset.path.display());
     if !all.losses.is_none() {
-        ground::say!("{}: of {} texts {}", dataset.name, 2 * dataset.pairs, all.losses);
+        ground::say!("{}: of {} texts {}", dataset.name, scorer.texts_of_a_pair() * dataset.pairs, all.losses);
     }
-    Ok(all.scored(encoder, dataset.scores.clone(), elapsed))
+    Ok(all.scored(scorer, dataset.scores.clone(), elapsed))
 }
 
 /// `out.csv`, or `out.kor-sts-test.csv` and so on where several datasets are scored.

@@ -1,9 +1,9 @@
-//! The score that a sentence encoder gives to each pair of a dataset.
+//! The score that a model gives to each pair of a dataset: a sentence encoder by its embeddings, a cross-encoder by itself.
 
 use std::time::{Duration, Instant};
 
 use data::{Dataset, SentencePair};
-use model::{SentenceEncoder, SimilarityFunction, TextLosses};
+use model::{CrossEncoder, ScoreActivation, SentenceEncoder, SimilarityFunction, TextLosses, TrainableCrossEncoder};
 use tch::{Kind, Tensor};
 
 /// Labels run from 0 to this; a cosine of 1 is predicted as it.
@@ -12,10 +12,29 @@ pub const LABEL_SCALE: f64 = 5.0;
 /// Pairs whose embeddings are held at once: enough to sort by length, and no more memory however many there are.
 const WINDOW: usize = 2048;
 
+/// What gives pairs of sentences their scores.
+pub trait PairScorer {
+    /// The scores of some pairs, all held at once; `progress` is told of each batch of sentences that is done.
+    ///
+    /// # Errors
+    /// Where a sentence cannot be tokenized.
+    fn score_pairs(&self, pairs: &[SentencePair], progress: &mut dyn FnMut(usize)) -> Result<PairScores, model::Error>;
+
+    /// The similarity that the model asks for.
+    fn similarity_function(&self) -> SimilarityFunction {
+        SimilarityFunction::default()
+    }
+
+    /// How many texts the losses of a pair count: those that the encoder reads.
+    fn texts_of_a_pair(&self) -> usize {
+        1
+    }
+}
+
 /// A dataset's pairs with their predicted scores.
 #[derive(Debug)]
 pub struct Scored {
-    /// The score of each pair on the labels' scale: 5 · cosine.
+    /// The score of each pair on the labels' scale: 5 · cosine, or 5 times the score of a cross-encoder.
     pub predictions: Vec<f64>,
     /// The similarity that the model asks for.
     pub similarity: SimilarityFunction,
@@ -48,22 +67,22 @@ impl Scored {
 
 /// Scores every pair of a dataset; `progress` is told of each batch of sentences that is done.
 pub fn score(
-    encoder: &SentenceEncoder,
+    scorer: &dyn PairScorer,
     dataset: &Dataset,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Scored, model::Error> {
     let start = Instant::now();
     let mut all = PairScores::default();
     for window in dataset.pairs.chunks(WINDOW) {
-        all.extend(score_pairs(encoder, window, progress)?);
+        all.extend(scorer.score_pairs(window, progress)?);
     }
-    Ok(all.scored(encoder, dataset.scores().ok(), start.elapsed()))
+    Ok(all.scored(scorer, dataset.scores().ok(), start.elapsed()))
 }
 
 /// The scores of some pairs.
 #[derive(Clone, Debug, Default)]
 pub struct PairScores {
-    /// 5 · cosine of each pair.
+    /// 5 · cosine of each pair, or 5 times the score of a cross-encoder.
     pub predictions: Vec<f64>,
     /// The similarity that the model asks for; none where it is the cosine.
     pub similarities: Vec<f64>,
@@ -80,28 +99,56 @@ impl PairScores {
     }
 
     /// The scores as those of a dataset with these labels, if it has any.
-    pub fn scored(self, encoder: &SentenceEncoder, labels: Option<Vec<f64>>, elapsed: Duration) -> Scored {
+    pub fn scored(self, scorer: &dyn PairScorer, labels: Option<Vec<f64>>, elapsed: Duration) -> Scored {
         let Self { predictions, similarities, .. } = self;
-        Scored { predictions, similarity: encoder.similarity_function(), similarities, labels, elapsed }
+        Scored { predictions, similarity: scorer.similarity_function(), similarities, labels, elapsed }
     }
 }
 
-/// The scores of some pairs, whose embeddings are all held at once.
-pub fn score_pairs(
-    encoder: &SentenceEncoder,
-    pairs: &[SentencePair],
-    progress: &mut dyn FnMut(usize),
-) -> Result<PairScores, model::Error> {
-    let side = |sentence: fn(&SentencePair) -> &String| pairs.iter().map(sentence);
-    let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
-    let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?;
-    let (embeddings, count) = (embeddings.to_tensor(), pairs.len() as i64); // (2 · pairs, dimensions)
-    let (first, second) = (embeddings.narrow(0, 0, count), embeddings.narrow(0, count, count));
-    let of = |function: SimilarityFunction| function.pairwise(&first, &second).to_kind(Kind::Double); // (pairs)
-    let numbers = |values: Tensor| Vec::<f64>::try_from(values.contiguous());
-    let similarities = match encoder.similarity_function() {
-        SimilarityFunction::Cosine => Vec::new(),
-        function => numbers(of(function))?,
-    };
-    Ok(PairScores { predictions: numbers(of(SimilarityFunction::Cosine) * LABEL_SCALE)?, similarities, losses })
+impl PairScorer for SentenceEncoder {
+    fn score_pairs(&self, pairs: &[SentencePair], progress: &mut dyn FnMut(usize)) -> Result<PairScores, model::Error> {
+        let side = |sentence: fn(&SentencePair) -> &String| pairs.iter().map(sentence);
+        let sentences: Vec<&String> = side(|pair| &pair.sentence1).chain(side(|pair| &pair.sentence2)).collect();
+        let (embeddings, losses) = self.encode_with_losses(&sentences, progress)?;
+        let (embeddings, count) = (embeddings.to_tensor(), pairs.len() as i64); // (2 · pairs, dimensions)
+        let (first, second) = (embeddings.narrow(0, 0, count), embeddings.narrow(0, count, count));
+        let of = |function: SimilarityFunction| function.pairwise(&first, &second).to_kind(Kind::Double); // (pairs)
+        let numbers = |values: Tensor| Vec::<f64>::try_from(values.contiguous());
+        let similarities = match self.similarity_function() {
+            SimilarityFunction::Cosine => Vec::new(),
+            function => numbers(of(function))?,
+        };
+        Ok(PairScores { predictions: numbers(of(SimilarityFunction::Cosine) * LABEL_SCALE)?, similarities, losses })
+    }
+
+    fn similarity_function(&self) -> SimilarityFunction {
+        SentenceEncoder::similarity_function(self)
+    }
+
+    fn texts_of_a_pair(&self) -> usize {
+        2
+    }
+}
+
+impl PairScorer for CrossEncoder {
+    fn score_pairs(&self, pairs: &[SentencePair], progress: &mut dyn FnMut(usize)) -> Result<PairScores, model::Error> {
+        self.check_single_label()?;
+        Ok(of_logits(self.logits(&both(pairs), &mut |count| progress(2 * count))?, self.activation()))
+    }
+}
+
+impl PairScorer for TrainableCrossEncoder {
+    fn score_pairs(&self, pairs: &[SentencePair], progress: &mut dyn FnMut(usize)) -> Result<PairScores, model::Error> {
+        self.check_single_label()?;
+        Ok(of_logits(self.logits(&both(pairs), &mut |count| progress(2 * count))?, self.activation()))
+    }
+}
+
+fn both(pairs: &[SentencePair]) -> Vec<[&str; 2]> {
+    pairs.iter().map(|pair| [pair.sentence1.as_str(), pair.sentence2.as_str()]).collect()
+}
+
+fn of_logits((logits, losses): (Vec<f32>, TextLosses), activation: ScoreActivation) -> PairScores {
+    let predictions = logits.into_iter().map(|x| LABEL_SCALE * f64::from(activation.apply(x))).collect();
+    PairScores { predictions, similarities: Vec::new(), losses }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use data::{DataDir, Dataset};
-use model::{Options, SentenceEncoder, SimilarityFunction};
+use model::{CrossEncoder, Options, SentenceEncoder, SimilarityFunction};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -147,6 +147,39 @@ fn figures_of_fewer_numbers_are_those_of_the_first_ones() {
     let text = fs::read_to_string(folder.path().join("few.csv")).unwrap();
     let last: f64 = text.lines().last().unwrap().rsplit(',').next().unwrap().parse().unwrap();
     assert!((last - expected).abs() < 1e-5, "{last} and {expected}");
+}
+
+#[test]
+fn a_cross_encoder_is_evaluated_by_its_own_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
+    let dir = folder.path().join("cross");
+    fs::create_dir(&dir).unwrap();
+    for (from, name) in [
+        ("cross-encoders/roberta", "config.json"),
+        ("cross-encoders/roberta", "model.safetensors"),
+        ("roberta-tiny", "tokenizer.json"),
+        ("roberta-tiny", "tokenizer_config.json"),
+    ] {
+        fs::copy(fixtures.join(from).join(name), dir.join(name)).unwrap();
+    }
+    let cross = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eval"));
+        command.current_dir(folder.path()).env("STS_DATA_DIR", sample());
+        command.args(["--device", "cpu", "--threads", "1", "--model", "cross", "--data", "sample:test"]);
+        command.args(arguments).output().unwrap()
+    };
+    let output = cross(&["--predictions", "out.csv"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pair = Dataset::load("sample:test", &DataDir::new(Some(sample()))).unwrap().pairs.pop().unwrap();
+    let encoder = CrossEncoder::load(&dir, &Options::default()).unwrap();
+    let expected = 5.0 * f64::from(encoder.scores(&[[&pair.sentence1, &pair.sentence2]]).unwrap()[0]);
+    let text = fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    let last: f64 = text.lines().last().unwrap().rsplit(',').next().unwrap().parse().unwrap();
+    assert!((last - expected).abs() < 1e-5, "{last} and {expected}");
+    let output = cross(&["--prompt", "query: "]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("--prompt is for sentence encoders, and the model is a cross-encoder"), "{stderr}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn embeddings_that_are_no_numbers_are_an_error() {
     let output = eval(&folder, &model, &["--data", "a.csv", "--predictions", "out.csv"]);
     assert_eq!(output.status.code(), Some(1));
     let (_, stderr) = texts(output);
-    assert!(stderr.contains("a.csv: pair 0, counted from 0, has no finite cosine"), "{stderr}");
+    assert!(stderr.contains("a.csv: pair 0, counted from 0, has no finite score"), "{stderr}");
     assert!(!folder.path().join("out.csv").exists());
 }
 

@@ -21,7 +21,7 @@ use crate::{
     sequence::TokenPair,
     stored::Stored,
     text_losses::TextLosses,
-    tokenizer::{PairTokenizer, Tokenized, Tokenizer},
+    tokenizer::{PairTokenizer, Tokenizer},
 };
 
 /// What makes a score of a label's number.
@@ -206,8 +206,7 @@ fn logits(
     let special = encoder.tokenizer().special_token_ids();
     let mut losses = TextLosses::none(encoder.tokenizer());
     for (pair, &copies) in tokens.iter().zip(&copies) {
-        let tokenized = Tokenized { ids: pair.ids.clone(), is_truncated: pair.is_truncated };
-        losses.add(&tokenized, copies, &special);
+        losses.add(&pair.ids, pair.is_truncated, copies, &special);
     }
     let mut told = |batch: &[usize]| progress(batch.iter().map(|&index| copies[index]).sum());
     let found = encoder.encode_ids_with_progress(&tokens, &mut told)?;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, ops::AddAssign};
 
-use crate::tokenizer::{Tokenized, Tokenizer};
+use crate::{
+    sequence::TokenPair,
+    tokenizer::{Tokenized, Tokenizer},
+};
 
 /// How many texts a model did not take as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,13 +27,20 @@ impl TextLosses {
     /// Of texts that `tokenizer` tokenized.
     pub fn of(tokenizer: &Tokenizer, texts: &[Tokenized]) -> Self {
         let (mut losses, special) = (Self::none(tokenizer), tokenizer.special_token_ids());
-        texts.iter().for_each(|text| losses.add(text, 1, &special));
+        texts.iter().for_each(|text| losses.add(&text.ids, text.is_truncated, 1, &special));
+        losses
+    }
+
+    /// Of pairs that the tokenizer's [pair tokenizer](crate::PairTokenizer) joined, each of which counts as one text.
+    pub fn of_pairs(tokenizer: &Tokenizer, pairs: &[TokenPair]) -> Self {
+        let (mut losses, special) = (Self::none(tokenizer), tokenizer.special_token_ids());
+        pairs.iter().for_each(|pair| losses.add(&pair.ids, pair.is_truncated, 1, &special));
         losses
     }
 
     /// Adds a text that is there so many times.
-    pub(crate) fn add(&mut self, Tokenized { ids, is_truncated }: &Tokenized, copies: usize, special: &BTreeSet<i64>) {
-        self.truncated += if *is_truncated { copies } else { 0 };
+    pub(crate) fn add(&mut self, ids: &[i64], is_truncated: bool, copies: usize, special: &BTreeSet<i64>) {
+        self.truncated += if is_truncated { copies } else { 0 };
         self.unknown += if ids.iter().all(|id| special.contains(id)) { copies } else { 0 };
     }
 

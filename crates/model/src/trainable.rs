@@ -2,6 +2,8 @@
 
 mod saving;
 
+pub(crate) use self::saving::check_finite;
+
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use kernels::{Format, Processor};

@@ -44,6 +44,35 @@ print(pipeline("fill-mask", model="{checkpoint}")("서울은 대한민국의 [MA
 "#
         );
     }
+    if report.objective() == Objective::CrossEncoder {
+        let (meaning, factor) = match report.loss() {
+            Loss::Mse | Loss::Bce => ("times 5, is their similarity score from 0 to 5", "5 * "),
+            _ => ("ranks second sentences by how well they fit the first; it is on no scale of scores", ""),
+        };
+        return format!(
+            r#"---
+language: ko
+library_name: sentence-transformers
+pipeline_tag: text-ranking
+tags:
+- sentence-transformers
+- cross-encoder
+- reranker
+---
+
+# Korean cross-encoder
+
+Trained by ko-sts to read two sentences together: what it gives, {meaning}. Run `{output}`, after {epoch} epochs.{figures}
+
+```python
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("{checkpoint}")
+print({factor}model.predict([("비가 온다.", "비가 내린다.")]))
+```
+"#
+        );
+    }
     let (meaning, factor) = meaning(report);
     let (import, similarity, own) = match report.similarity.unwrap_or_default() {
         SimilarityFunction::Cosine => (String::new(), "model.similarity", String::new()),
@@ -93,7 +122,7 @@ fn meaning(report: &Report) -> (&'static str, &'static str) {
         (Objective::Sts, Loss::Mse) => {
             ("the cosine of two sentences' embeddings, times 5, is their\nsimilarity score from 0 to 5", "5 * ")
         }
-        (Objective::Sts, Loss::Cosent) => (
+        (Objective::Sts, _) => (
             "the cosine of two sentences' embeddings ranks pairs by their\nsimilarity; it is on no scale of scores",
             "",
         ),
@@ -104,6 +133,8 @@ fn meaning(report: &Report) -> (&'static str, &'static str) {
         (Objective::Distillation, _) => {
             ("the cosine of two sentences' embeddings is that which its teachers\nfind, on average", "")
         }
-        (Objective::Mlm, _) => ("the cosine of two sentences' embeddings was not trained", ""),
+        (Objective::CrossEncoder | Objective::Mlm, _) => {
+            ("the cosine of two sentences' embeddings was not trained", "")
+        }
     }
 }

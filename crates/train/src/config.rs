@@ -285,7 +285,7 @@ impl Config {
     /// What training makes small, by its name in the literature.
     pub(crate) fn loss_name(&self) -> &'static str {
         match self.objective {
-            Objective::Sts => self.loss.name(),
+            Objective::Sts | Objective::CrossEncoder => self.loss.name(),
             Objective::Contrastive => "multiple negatives",
             Objective::Distillation => "similarity-preserving",
             Objective::Mlm => "cross-entropy",

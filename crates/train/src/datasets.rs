@@ -92,7 +92,7 @@ pub(crate) fn find(config: &Config, dir: &DataDir, is_made: impl Fn(&str) -> boo
         specs.iter().filter(|spec| !is_made(spec)).try_for_each(|spec| locate(spec, dir).map(drop))
     };
     let train = match config.objective {
-        Objective::Sts => Dataset::locate,
+        Objective::Sts | Objective::CrossEncoder => Dataset::locate,
         Objective::Contrastive => TripletSet::locate,
         Objective::Distillation => data::locate,
         Objective::Mlm => |spec: &str, dir: &DataDir| Ok(TextFile::locate(spec, dir)?.path().to_owned()),

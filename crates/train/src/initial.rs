@@ -7,8 +7,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
 use data::{BlockPlace, Exclusion, TextBlocks, TextFile};
+use eval::PairScorer;
 use model::{
-    EncoderConfig, MaskedLanguageModel, Options, Pooling, PromptChoice, SentenceEncoder, Tokenizer, TrainableEncoder,
+    CrossEncoder, EncoderConfig, MaskedLanguageModel, Options, Pooling, PromptChoice, SentenceEncoder, Tokenizer,
+    TrainableEncoder, holds_cross_encoder,
     hub::{self, Hub},
 };
 use tch::Tensor;
@@ -152,7 +154,7 @@ fn begin_as_average(
     Ok(())
 }
 
-fn options(config: &Config, environment: &Environment) -> Options {
+pub(crate) fn options(config: &Config, environment: &Environment) -> Options {
     let Config { max_seq_length, pooling, dropout, .. } = *config;
     let (device, prompt) = (environment.device, config.prompt.clone());
     Options { device, max_seq_length, pooling, prompt, dropout, ..Options::default() }
@@ -199,12 +201,16 @@ fn fresh<T: AsRef<str>>(
     Ok((shape, tokenizer))
 }
 
-/// A sentence encoder that a run saved.
-pub(crate) fn saved_encoder(path: &Path, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
-    Ok(SentenceEncoder::load(path, &Options { device: environment.device, ..Options::default() })?)
+/// What a run saved that gives scores: a sentence encoder, or a cross-encoder.
+pub(crate) fn saved_scorer(path: &Path, environment: &Environment) -> anyhow::Result<Box<dyn PairScorer>> {
+    let options = Options { device: environment.device, ..Options::default() };
+    Ok(match holds_cross_encoder(path) {
+        true => Box::new(CrossEncoder::load(path, &options)?),
+        false => Box::new(SentenceEncoder::load(path, &options)?),
+    })
 }
 
-/// The same, for the run to go on with.
+/// A sentence encoder that a run saved, for it to go on with.
 pub(crate) fn trainable_encoder(path: &Path, environment: &Environment) -> anyhow::Result<TrainableEncoder> {
     Ok(TrainableEncoder::load(path, &Options { device: environment.device, ..Options::default() })?)
 }

@@ -13,6 +13,9 @@ pub enum Objective {
     Contrastive,
     /// How alike other models find sentences.
     Distillation,
+    /// The scores of labelled pairs, of which both sentences are read together.
+    #[serde(rename = "cross-encoder")]
+    CrossEncoder,
     /// Masked language modelling: the tokens that were hidden in a text.
     Mlm,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use model::{
-    Options, TrainableEncoder,
+    Options, TrainableCrossEncoder, TrainableEncoder, holds_cross_encoder,
     hub::{self, Hub},
 };
 use tch::Kind;
@@ -87,13 +87,16 @@ pub fn run_stages(stages: &Stages, environment: &Environment) -> anyhow::Result<
             card::moved(&card, &best, &export.path)
         }
     };
-    let encoder = TrainableEncoder::load(&best, &Options::default())?;
     let kind = match export.weights {
         ExportWeights::F16 => Kind::Half,
         ExportWeights::Bf16 => Kind::BFloat16,
         ExportWeights::F32 => Kind::Float,
     };
-    encoder.save_as(&export.path, &card, kind).with_context(|| format!("export.path {}", export.path.display()))?;
+    let saved = match holds_cross_encoder(&best) {
+        true => TrainableCrossEncoder::load_saved(&best, &Options::default())?.save_as(&export.path, &card, kind),
+        false => TrainableEncoder::load(&best, &Options::default())?.save_as(&export.path, &card, kind),
+    };
+    saved.with_context(|| format!("export.path {}", export.path.display()))?;
     Ok(Finished { checkpoint: export.path.clone(), report })
 }
 

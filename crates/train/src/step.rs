@@ -1,10 +1,10 @@
 //! One optimizer step.
 
-use model::{Precision, TrainableEncoder, similarity};
+use model::{Precision, TrainableCrossEncoder, TrainableEncoder, similarity};
 
 use tch::{Kind, Tensor};
 
-use crate::{loss::Loss, optimizer::AdamW, pairs::Batch, ranks::Ranks};
+use crate::{joined::JoinedBatch, loss::Loss, optimizer::AdamW, pairs::Batch, ranks::Ranks};
 
 /// What all steps of a run have in common.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,31 @@ pub fn training_step(
         });
         // Every rank has the whole of a loss that spans the batch.
         total += if config.loss.spans_batch() && !ranks.is_first() { 0.0 } else { found };
+    }
+    finish_step(optimizer, total, learning_rate, config.max_grad_norm, ranks)
+}
+
+/// The same for a cross-encoder: one step along the gradient of the mean loss over all pairs, or lists, of `batches`, each of
+/// which goes through the encoder in one packed pass.
+pub fn joined_step(
+    encoder: &TrainableCrossEncoder,
+    optimizer: &mut AdamW,
+    batches: &[JoinedBatch],
+    learning_rate: f64,
+    config: &StepConfig,
+    ranks: &Ranks,
+) -> StepOutcome {
+    let units: f64 = batches.iter().map(|batch| config.loss.units(batch)).sum();
+    let mut total = 0.0;
+    for (index, batch) in batches.iter().enumerate() {
+        let own = batch.part(ranks.share(batch.lists.len()));
+        if own.lists.is_empty() {
+            continue; // of a batch with fewer lists than ranks
+        }
+        let dropout = config.dropout.map(|seed| ranks.seed(seed.wrapping_add(index as u64)));
+        total += encoder.backpropagate(&own.pairs, config.precision, dropout, |numbers| {
+            config.loss.sum(&numbers.squeeze_dim(1), &own) / units // of (pairs, 1)
+        });
     }
     finish_step(optimizer, total, learning_rate, config.max_grad_norm, ranks)
 }

@@ -11,7 +11,7 @@ use crate::{
     environment::{Environment, Existing},
     epoch::Epoch,
     figures::DevFigures,
-    initial::saved_encoder,
+    initial::saved_scorer,
     log::StepPoint,
     meter::Meter,
     optimizer::{AdamW, AdamWConfig},
@@ -237,10 +237,10 @@ fn test(
         return Ok(Vec::new());
     }
     environment.interrupt.end_at_once("the epochs are saved; go on by the same command with --resume")?;
-    let best = saved_encoder(&run.best(), environment)?;
+    let best = saved_scorer(&run.best(), environment)?;
     let (mut evaluations, mut all) = (Vec::new(), Vec::new());
     for dataset in datasets {
-        let scored = score_together(&best, dataset, "test", &environment.ranks, progress)?;
+        let scored = score_together(&*best, dataset, "test", &environment.ranks, progress)?;
         evaluations.push(Evaluation::new(&dataset.name, &scored));
         all.push(scored);
     }

@@ -4,12 +4,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use model::{Options, Precision, TrainableEncoder, similarity_matrix, weights::read_safetensors};
+use model::{Options, Precision, TokenPair, TrainableEncoder, similarity_matrix, weights::read_safetensors};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 use train::{
-    AdamW, AdamWConfig, Batch, LinearSchedule, Loss, Ranks, StepConfig, StepOutcome, multiple_negatives_loss,
-    similarity_distillation_loss, training_step,
+    AdamW, AdamWConfig, Batch, JoinedBatch, LinearSchedule, Loss, Ranks, StepConfig, StepOutcome,
+    multiple_negatives_loss, similarity_distillation_loss, training_step,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -315,4 +315,30 @@ fn a_candidate_that_shares_a_group_with_the_anchor_is_no_wrong_answer() {
 fn a_batch_without_an_order_has_no_ranking_loss() {
     let labels = Tensor::from_slice(&[3.0f32, 3.0]);
     assert_eq!(Loss::Cosent.forward(&Tensor::from_slice(&[0.1f32, 0.9]), &labels).double_value(&[]), 0.0);
+}
+
+#[test]
+fn the_losses_of_cross_encoders_equal_sentence_transformers() {
+    for case in cases("joined.json") {
+        let floats = |key: &str| numbers(&case[key]).iter().map(|x| *x as f32).collect::<Vec<f32>>();
+        let lists: Vec<usize> = numbers(&case["lists"]).iter().map(|count| *count as usize).collect();
+        let pair = TokenPair { ids: vec![1], second: 1, is_truncated: false };
+        let labels = floats("labels");
+        let batch = JoinedBatch { pairs: vec![pair; labels.len()], labels, lists };
+        for (key, loss) in [
+            ("mse", Loss::Mse),
+            ("bce", Loss::Bce),
+            ("ranknet", Loss::RankNet),
+            ("lambdaloss", Loss::Lambda),
+            ("listmle", Loss::ListMle),
+        ] {
+            let found = Tensor::from_slice(&floats("numbers")).set_requires_grad(true);
+            let mean = loss.mean(&found, &batch);
+            mean.backward();
+            let (value, expected) = (mean.double_value(&[]), case[key]["loss"].as_f64().unwrap());
+            assert!((value - expected).abs() < 1e-5 * expected, "{key}: {value} and {expected}");
+            let gradient = Tensor::from_slice(&numbers(&case[key]["gradient"]));
+            assert!(relative_difference(&found.grad(), &gradient) < 1e-5, "{key}");
+        }
+    }
 }

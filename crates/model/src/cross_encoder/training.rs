@@ -19,7 +19,7 @@ use crate::{
     stored::Stored,
     text_losses::TextLosses,
     tokenizer::{PairTokenizer, Tokenizer},
-    trainable::TrainableEncoder,
+    trainable::{TrainableEncoder, check_finite},
 };
 
 /// A cross-encoder whose weights can be changed and saved.
@@ -38,19 +38,15 @@ impl TrainableCrossEncoder {
     pub fn load(path: impl AsRef<Path>, options: &Options, labels: &[String]) -> Result<Self, Error> {
         let path = path.as_ref();
         if is_cross_encoder(path) {
-            let (parts, stored, reading) = read(path, options)?;
-            if reading.labels.len() != labels.len() {
-                let (found, asked) = (reading.labels.join(", "), labels.join(", "));
-                let what = format!(
-                    "the cross-encoder has {} labels ({found}), expected {} ({asked})",
-                    reading.labels.len(),
-                    labels.len()
-                );
+            let model = Self::load_saved(path, options)?;
+            let own = &model.reading.labels;
+            if own.len() != labels.len() {
+                let (count, found, asked) = (own.len(), own.join(", "), labels.join(", "));
+                let what =
+                    format!("the cross-encoder has {count} labels ({found}), expected {} ({asked})", labels.len());
                 return Err(Error::invalid(path, what));
             }
-            let encoder = TrainableEncoder::new(parts, options.device)?;
-            encoder.load_stored(&stored)?;
-            return Ok(Self { encoder, reading });
+            return Ok(model);
         }
         let layout = Layout::read(path)?;
         manifest::verify_encoder(path)?;
@@ -72,6 +68,22 @@ impl TrainableCrossEncoder {
         let encoder = TrainableEncoder::new(parts, options.device)?;
         encoder.load_with_fresh_head(&stored)?;
         Ok(Self { encoder, reading })
+    }
+
+    /// Loads a cross-encoder, whatever its labels.
+    ///
+    /// # Errors
+    /// As of [`CrossEncoder::load`](super::CrossEncoder::load).
+    pub fn load_saved(path: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
+        let (parts, stored, reading) = read(path.as_ref(), options)?;
+        let encoder = TrainableEncoder::new(parts, options.device)?;
+        encoder.load_stored(&stored)?;
+        Ok(Self { encoder, reading })
+    }
+
+    /// The same with another way to make a score of a label's number.
+    pub fn with_activation(self, activation: ScoreActivation) -> Self {
+        Self { reading: Reading { activation, ..self.reading }, ..self }
     }
 
     /// Adds to the gradients of the weights that of `loss`, a scalar function of the labels' numbers (pairs, labels), which all
@@ -153,8 +165,22 @@ impl TrainableCrossEncoder {
     /// # Errors
     /// Where a file cannot be written.
     pub fn write(&self, dir: &Path, card: &str) -> Result<(), Error> {
+        self.write_as(dir, card, Kind::Float)
+    }
+
+    /// Writes a checkpoint with weights in f32, f16 or bf16. It appears under `path` whole or not at all, and replaces what
+    /// stood there.
+    ///
+    /// # Errors
+    /// Where a weight is not finite in that format, or the directory cannot be written.
+    pub fn save_as(&self, path: impl AsRef<Path>, card: &str, kind: Kind) -> Result<(), Error> {
+        check_finite(&self.variables(), kind)?;
+        manifest::replace_dir(path.as_ref(), |dir| self.write_as(dir, card, kind))
+    }
+
+    fn write_as(&self, dir: &Path, card: &str, kind: Kind) -> Result<(), Error> {
         let classifier = self.encoder.config().architecture().classifier.as_ref().expect("it has the head of one");
-        self.encoder.write_transformer(dir, card, self.variables(), Kind::Float, classifier.class)?;
+        self.encoder.write_transformer(dir, card, self.variables(), kind, classifier.class)?;
         // Source: sentence-transformers 4 and 5, `CrossEncoder.set_config_value`; its version 6 reads it too.
         let path = dir.join("config.json");
         let mut config: Map<String, Value> = crate::error::read_json(&path)?;

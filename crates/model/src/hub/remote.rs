@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Error,
     files::{self, Folder, refuse_adapter, stays_below},
-    layout::Layout,
+    layout::{CrossEncoderLayout, Layout, is_cross_encoder},
     weights,
 };
 
@@ -90,11 +90,10 @@ impl<'a> Remote<'a> {
         let commit =
             if is_commit(revision) { revision.to_owned() } else { fs::read_to_string(self.reference()).ok()? };
         let dir = self.snapshot_in(commit.trim());
-        let layout = Layout::read(&dir).ok()?;
-        let has = |name: &str| layout.encoder.join(name).exists();
-        let is_whole = (layout.is_static || has("config.json")) && files::TOKENIZERS.into_iter().any(has);
-        let with_weights = layout.modules.iter().filter(|(_, module)| !module.variables().is_empty());
-        let mut folders = with_weights.map(|(folder, _)| folder).chain([&layout.encoder]);
+        let found = Folders::read(&dir).ok()?;
+        let has = |name: &str| found.encoder.join(name).exists();
+        let is_whole = (found.is_static || has("config.json")) && files::TOKENIZERS.into_iter().any(has);
+        let mut folders = found.modules.iter().chain([&found.encoder]);
         (is_whole && folders.all(|folder| weights::are_whole(folder))).then_some(dir)
     }
 
@@ -176,11 +175,11 @@ impl<'a> Remote<'a> {
             refuse_adapter(&dir.join(&transformer))?;
         }
         // A module that is not supported is refused here, before the weights are downloaded.
-        let is_static = dir.join(files::MODULES).exists() && Layout::read(&dir)?.is_static;
+        let is_static = dir.join(files::MODULES).exists() && Folders::read(&dir)?.is_static;
         if !is_static && !dir.join(&transformer).join("config.json").exists() {
             return Err(self.failed("no config.json on the hub: expected a model for transformers"));
         }
-        Layout::read(&dir)?;
+        Folders::read(&dir)?;
         for folder in modules.iter().chain([&transformer]) {
             files::weights(&mut snapshot, folder)?.ok_or_else(|| {
                 self.failed(
@@ -279,5 +278,27 @@ impl Folder for Snapshot<'_> {
             }
         };
         remote.fetch(name, &known, commit, self.progress)
+    }
+}
+
+/// Where the files of a model lie within its directory.
+struct Folders {
+    encoder: PathBuf,
+    /// Whether there is no `config.json`.
+    is_static: bool,
+    /// Of modules that have weights of their own.
+    modules: Vec<PathBuf>,
+}
+
+impl Folders {
+    /// Of a sentence encoder, or of a cross-encoder.
+    fn read(dir: &Path) -> Result<Self, Error> {
+        if is_cross_encoder(dir) {
+            let encoder = CrossEncoderLayout::read(dir)?.encoder;
+            return Ok(Self { encoder, is_static: false, modules: Vec::new() });
+        }
+        let Layout { encoder, is_static, modules, .. } = Layout::read(dir)?;
+        let modules = modules.into_iter().filter(|(_, module)| !module.variables().is_empty());
+        Ok(Self { encoder, is_static, modules: modules.map(|(folder, _)| folder).collect() })
     }
 }

@@ -57,7 +57,10 @@ impl SentenceEncoder {
         rows.iter().for_each(|&row| copies[row] += 1);
         let tokenized = self.tokenizer().tokenize(&distinct)?;
         let (mut losses, special) = (TextLosses::none(self.tokenizer()), self.tokenizer().special_token_ids());
-        tokenized.iter().zip(&copies).for_each(|(text, &copies)| losses.add(text, copies, &special));
+        tokenized
+            .iter()
+            .zip(&copies)
+            .for_each(|(text, &copies)| losses.add(&text.ids, text.is_truncated, copies, &special));
         let ids: Vec<Vec<i64>> = tokenized.into_iter().map(|tokenized| tokenized.ids).collect();
         let mut told = |batch: &[usize]| progress(batch.iter().map(|&index| copies[index]).sum());
         let embeddings = self.encode_ids_with_progress(&ids, &mut told)?;

@@ -108,7 +108,7 @@ fn is_finite(tensor: &Tensor) -> bool {
 }
 
 /// Fails where a weight that is to be handed on would not be a number there, in the number format of its file.
-fn check_finite(weights: &BTreeMap<String, Tensor>, kind: Kind) -> Result<(), Error> {
+pub(crate) fn check_finite(weights: &BTreeMap<String, Tensor>, kind: Kind) -> Result<(), Error> {
     let Some((name, weight)) = weights.iter().find(|(_, weight)| !is_finite(&weight.detach().to_kind(kind))) else {
         return Ok(());
     };

@@ -122,7 +122,7 @@ pub(super) fn read(raw: &RawConfig) -> anyhow::Result<ModelSource> {
     let has_text = match raw.objective {
         Objective::Mlm => true,
         Objective::Contrastive => raw.data.train.iter().any(|spec| TextFile::is_text(Path::new(spec))),
-        Objective::Sts | Objective::Distillation => false,
+        Objective::Sts | Objective::Distillation | Objective::CrossEncoder => false,
     };
     ensure!(
         token_embeddings == TokenEmbeddings::Random || has_text,

@@ -6,19 +6,20 @@ use anyhow::{bail, ensure};
 use data::TextFile;
 
 use super::raw::{RawData, RawTrain};
-use crate::figures::SelectBy;
-use crate::objective::Objective;
+use crate::{figures::SelectBy, loss::Loss, objective::Objective};
 
 /// Refuses keys that do nothing under an objective, and fills in its defaults.
 pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTrain) -> anyhow::Result<()> {
     let (name, example) = match objective {
         Objective::Sts => ("sts", "klue-sts:train"),
+        Objective::CrossEncoder => ("cross-encoder", "klue-sts:train"),
         Objective::Contrastive => ("contrastive", "klue-nli:train"),
         Objective::Distillation => ("distillation", "klue-nli:train"),
         Objective::Mlm => ("mlm", "data:ko-wiki/ko-wiki-paragraphs.txt.zst"),
     };
     ensure!(!data.train.is_empty(), "data.train is empty: name at least one dataset, such as {example:?}");
-    let (is_sts, is_mlm) = (objective == Objective::Sts, objective == Objective::Mlm);
+    let is_sts = matches!(objective, Objective::Sts | Objective::CrossEncoder);
+    let is_mlm = objective == Objective::Mlm;
     let misplaced = [
         ("train.loss", train.loss.is_some() && !is_sts),
         ("data.silver", data.silver.is_some() && !is_sts),
@@ -42,7 +43,7 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
     // The sets of which the sentences alone are read.
     let sets = match (objective, &data.silver) {
         (Objective::Distillation, _) => &data.train[..],
-        (Objective::Sts, Some(silver)) => &silver.sentences,
+        (Objective::Sts | Objective::CrossEncoder, Some(silver)) => &silver.sentences,
         _ => &[],
     };
     let has_text = sets.iter().any(|spec| TextFile::is_text(Path::new(spec)));
@@ -60,11 +61,18 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
         Ok(())
     };
     match objective {
-        Objective::Sts => {
+        Objective::Sts | Objective::CrossEncoder => {
             if data.dev.is_empty() && data.dev_fraction.is_none() {
                 data.dev_fraction = Some(0.1);
             }
-            let loss = *train.loss.get_or_insert_default();
+            let losses = Loss::of(objective);
+            let loss = *train.loss.get_or_insert(losses[0]);
+            let names = losses.iter().map(|loss| loss.key()).collect::<Vec<_>>().join(", ");
+            ensure!(
+                losses.contains(&loss),
+                "train.loss is {}, which objective = \"{name}\" does not have: expected one of {names}",
+                loss.key()
+            );
             let ranks_one = loss.spans_batch() && train.batch_size == 1;
             ensure!(
                 !ranks_one,

@@ -34,6 +34,11 @@ impl Report {
                 "The loss is the mean cross-entropy of the tokens that were hidden, the accuracy the share of them that the model \
                  names, of the paragraphs that were held out."
             }
+            Objective::CrossEncoder => {
+                "A prediction is 5 times the score that the model gives two sentences it reads together, on the labels' scale of \
+                 0 to 5; F1 is of the question whether a score is at least 3.0, asked of label and prediction; MSE, which \
+                 `select_by = \"loss\"` chooses by, is the mean squared difference of the two."
+            }
             Objective::Sts | Objective::Contrastive | Objective::Distillation => {
                 "A prediction is 5 · cosine, on the labels' scale of 0 to 5; F1 is of the question whether a score is at least 3.0, \
                  asked of label and prediction; MSE, which `select_by = \"loss\"` chooses by, is the mean squared difference of the \
@@ -87,7 +92,10 @@ impl Report {
     /// What the figures do not say of such a model.
     fn caveats(&self) -> String {
         let mut caveats = String::new();
-        let is_scaled = matches!((self.objective(), self.loss()), (Objective::Sts, Loss::Mse) | (Objective::Mlm, _));
+        let is_scaled = match (self.objective(), self.loss()) {
+            (Objective::Mlm, _) | (Objective::Sts | Objective::CrossEncoder, Loss::Mse | Loss::Bce) => true,
+            (Objective::Sts | Objective::CrossEncoder | Objective::Contrastive | Objective::Distillation, _) => false,
+        };
         if !is_scaled {
             caveats += " The model was not trained on that scale, so F1 and MSE say little of it.";
         }

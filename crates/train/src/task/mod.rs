@@ -1,6 +1,7 @@
 //! What the training loop asks of an objective: steps, figures and files.
 
 mod contrastive;
+mod cross_encoder;
 mod distillation;
 mod masked;
 mod order;
@@ -13,7 +14,8 @@ use model::{SimilarityFunction, architecture::Variable};
 use tch::Tensor;
 
 use self::{
-    contrastive::Contrastive, distillation::Distillation, masked::Masked, order::EpochOrder, similarity::Similarity,
+    contrastive::Contrastive, cross_encoder::CrossEncoding, distillation::Distillation, masked::Masked,
+    order::EpochOrder, similarity::Similarity,
 };
 pub use self::{contrastive::multiple_negatives_loss, distillation::similarity_distillation_loss};
 use crate::{
@@ -64,7 +66,7 @@ pub(crate) trait Task {
         None
     }
 
-    /// The similarity that the model's embeddings are compared by; none of a masked language model.
+    /// The similarity that the model's embeddings are compared by; none of a model without embeddings.
     fn similarity_function(&self) -> Option<SimilarityFunction> {
         None
     }
@@ -112,6 +114,7 @@ pub(crate) fn load(
         Objective::Sts => Box::new(Similarity::load(config, environment, last, prepared)?),
         Objective::Contrastive => Box::new(Contrastive::load(config, environment, last, prepared)?),
         Objective::Distillation => Box::new(Distillation::load(config, environment, last, prepared)?),
+        Objective::CrossEncoder => Box::new(CrossEncoding::load(config, environment, last, prepared)?),
         Objective::Mlm => {
             let place = saved.and_then(|state| state.stream_place).unwrap_or_default();
             Box::new(Masked::load(config, environment, last, place, prepared)?)
