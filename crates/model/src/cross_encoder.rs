@@ -18,7 +18,7 @@ use crate::{
     manifest,
     precision::Precision,
     sentence_encoder::{Options, Parts, SentenceEncoder},
-    sequence::TokenPair,
+    sequence::Sequence,
     stored::Stored,
     text_losses::TextLosses,
     tokenizer::{PairTokenizer, Tokenizer},
@@ -118,7 +118,7 @@ impl CrossEncoder {
     ///
     /// # Panics
     /// If a pair has more tokens than the encoder has positions, or an id that is beyond its vocabulary.
-    pub fn logits_of(&self, pairs: &[TokenPair]) -> Result<Vec<f32>, Error> {
+    pub fn logits_of<S: Sequence>(&self, pairs: &[S]) -> Result<Vec<f32>, Error> {
         Ok(self.encoder.encode_ids(pairs)?.values().to_vec())
     }
 

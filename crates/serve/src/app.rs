@@ -15,7 +15,7 @@ use crate::{
     error::ApiError,
     middleware::{access, cors, deadline, observe},
     openapi,
-    routes::{embed, health, info, metrics, openai, page, predict, rank, root, search, similarity},
+    routes::{embed, health, info, metrics, openai, page, predict, rank, rerank, root, search, similarity},
     state::State,
 };
 
@@ -60,6 +60,9 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(work(resource("/embed", "POST").post(embed::embed)))
         .service(work(resource("/similarity", "POST").post(similarity::similarity)))
         .service(work(resource("/search", "POST").post(search::search)))
+        .service(work(resource("/rerank", "POST").post(rerank::rerank)))
+        .service(work(resource("/v1/rerank", "POST").post(rerank::v1)))
+        .service(work(resource("/v2/rerank", "POST").post(rerank::v2)))
         .service(work(resource("/v1/embeddings", "POST").post(openai::embeddings)))
         .service(work(resource("/", "GET, POST").get(page::index).post(root::root)))
         .service(resource("/info", "GET").get(info::info))

@@ -67,6 +67,16 @@ impl EmbeddingCache {
         found
     }
 
+    /// What is known of two texts that are read together: the model's number.
+    pub(crate) fn get_pair(&self, holder: Holder, query: &str, text: &str) -> Option<Known> {
+        self.get(holder, &pair(query, text))
+    }
+
+    /// Keeps what is known of two texts that are read together.
+    pub(crate) fn insert_pair(&self, holder: Holder, query: &str, text: &str, known: Known) {
+        self.insert(holder, pair(query, text), known);
+    }
+
     /// Keeps what is known of a sentence.
     pub(crate) fn insert(&self, holder: Holder, text: String, known: Known) {
         if let Some(cache) = &self.cache {
@@ -74,6 +84,12 @@ impl EmbeddingCache {
             self.metrics.cache_entries.set(cache.entry_count() as i64);
         }
     }
+}
+
+/// The key of a pair. A sentence cannot have it: no text has the byte that begins it, and the length tells where one text
+/// ends.
+fn pair(query: &str, text: &str) -> String {
+    format!("\u{0}{}:{query}{text}", query.len())
 }
 
 /// A sentence that somebody asked for.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Sentences with more bytes than this in all are tokenized on a thread of their own, not on that of the connections.
-const MUCH: usize = 8 << 10;
+pub(crate) const MUCH: usize = 8 << 10;
 
 /// What a request has cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,16 +93,10 @@ impl Embedder {
         engine: Arc<Engine>,
         tokenizer: Tokenizer,
         prompts: Asked,
-        cache: EmbeddingCache,
+        cache: Arc<EmbeddingCache>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self {
-            engine,
-            tokenizer: Arc::new(tokenizer.with_prompt("")),
-            prompts: Arc::new(prompts),
-            cache: Arc::new(cache),
-            metrics,
-        }
+        Self { engine, tokenizer: Arc::new(tokenizer.with_prompt("")), prompts: Arc::new(prompts), cache, metrics }
     }
 
     /// The engine.
@@ -153,7 +147,7 @@ impl Embedder {
             }
             let marks: Vec<(usize, bool)> =
                 tokenized.iter().map(|tokenized| (tokenized.ids.len(), tokenized.is_truncated)).collect();
-            let ids = tokenized.into_iter().map(|tokenized| tokenized.ids).collect();
+            let ids = tokenized.into_iter().map(|tokenized| tokenized.ids);
             let computed = self.engine.submit(ids, admission)?.outcome().await?;
             (cost.queue, cost.inference) = (computed.queue, computed.inference);
             for ((sentence, embedding), (tokens, is_truncated)) in

@@ -27,6 +27,7 @@ mod middleware;
 mod openapi;
 mod output;
 mod ranking;
+mod reranker;
 mod responses;
 mod routes;
 mod rows;

@@ -1,14 +1,15 @@
 //! From settings to a state: the model is loaded, and its engine runs.
 
 use std::{
+    path::Path,
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
 use embed::Corpus;
 use model::{
-    BUNDLED_MODEL, Matryoshka, Options, Pooling, Precision, Prompts, Ranges, SentenceEncoder, SimilarityFunction,
-    Tokenizer,
+    BUNDLED_MODEL, CrossEncoder, Matryoshka, Options, PairTokenizer, Pooling, Precision, Prompts, Ranges,
+    ScoreActivation, SentenceEncoder, SimilarityFunction, Tokenizer,
     hub::{self, Hub},
     runtime,
 };
@@ -18,10 +19,11 @@ use crate::{
     cache::EmbeddingCache,
     corpus,
     embedder::{Asked, Embedder},
-    engine::{self, Engine},
+    engine::{self, Engine, Input, Models},
     failure::Error,
     metrics::Metrics,
     output::Outputs,
+    reranker::Reranker,
     settings::Settings,
     state::State,
     types::{EmbeddingModel, Info, ModelType, Similarities},
@@ -61,11 +63,17 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let loaded = Arc::new(OnceLock::new());
     let known = loaded.clone();
     let started = Instant::now();
+    let asked = settings.reranker.as_ref();
+    let reranker = asked.map(|model| Hub::from_env().resolve(model, &mut hub::on_stderr())).transpose()?;
     let load = move || {
         let encoder = SentenceEncoder::load(path, &options)?;
-        let probe = encoder.tokenizer().encode(&["안녕하세요."])?.remove(0);
-        let _ = known.set(Loaded::new(&encoder));
-        Ok((encoder, probe))
+        let reranker = reranker.map(|path| load_reranker(&path, &options)).transpose()?;
+        let mut probe: Vec<Input> = encoder.tokenizer().encode(&[PROBE])?.into_iter().map(Input::from).collect();
+        if let Some(reranker) = &reranker {
+            probe.extend(reranker.pairs().encode(&[PROBE], &[[0, 0]])?.into_iter().map(Input::from));
+        }
+        let _ = known.set(Loaded::new(&encoder, reranker.as_ref()));
+        Ok((Models { encoder, reranker }, probe))
     };
     let engine = Engine::start(load, limits, runtime::threads(), metrics.clone())?;
     let loaded = loaded.get().expect("the engine runs, so the model is loaded");
@@ -92,9 +100,17 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let outputs = outputs(settings, loaded, ranges);
     let info =
         Info { corpus_rows: corpus.as_ref().map(Corpus::rows), ..info(settings, loaded, precision, max_batch_tokens) };
-    let cache = EmbeddingCache::new(settings.cache_mib, metrics.clone());
-    let embedder = Embedder::new(Arc::new(engine), loaded.tokenizer.clone(), loaded.prompts(), cache, metrics.clone());
-    State::new(embedder, corpus, outputs, info, settings, metrics)
+    let cache = Arc::new(EmbeddingCache::new(settings.cache_mib, metrics.clone()));
+    let engine = Arc::new(engine);
+    let reranker = loaded.reranker.clone().map(|(pairs, activation)| Reranker {
+        engine: engine.clone(),
+        pairs,
+        activation,
+        cache: cache.clone(),
+        metrics: metrics.clone(),
+    });
+    let embedder = Embedder::new(engine, loaded.tokenizer.clone(), loaded.prompts(), cache, metrics.clone());
+    State::new(embedder, reranker, corpus, outputs, info, settings, metrics)
         .map_err(|error| Error::Io(std::io::Error::other(error)))
 }
 
@@ -111,6 +127,19 @@ pub(crate) struct Loaded {
     pub(crate) pooling_was_assumed: bool,
     pub(crate) pooling_beside_directory: Option<Pooling>,
     pub(crate) similarity: SimilarityFunction,
+    pub(crate) reranker: Option<(PairTokenizer, ScoreActivation)>,
+}
+
+/// What every sound model can compute.
+const PROBE: &str = "안녕하세요.";
+
+/// A model that reads two texts together and gives them one number.
+fn load_reranker(path: &Path, options: &Options) -> Result<CrossEncoder, model::Error> {
+    // Those of the sentence encoder are its own.
+    let Options { device, precision, .. } = *options;
+    let encoder = CrossEncoder::load(path, &Options { device, precision, ..Options::default() })?;
+    encoder.check_single_label()?;
+    Ok(encoder)
 }
 
 impl Loaded {
@@ -119,7 +148,7 @@ impl Loaded {
         Asked { prompts: self.prompts.clone(), default: self.tokenizer.prompt().to_owned(), is_free: self.pools_prompt }
     }
 
-    fn new(encoder: &SentenceEncoder) -> Self {
+    fn new(encoder: &SentenceEncoder, reranker: Option<&CrossEncoder>) -> Self {
         Self {
             tokenizer: encoder.tokenizer().clone(),
             prompts: encoder.prompts().clone(),
@@ -131,6 +160,7 @@ impl Loaded {
             pooling_was_assumed: encoder.pooling_was_assumed(),
             pooling_beside_directory: encoder.pooling_beside_directory(),
             similarity: encoder.similarity_function(),
+            reranker: reranker.map(|reranker| (reranker.pairs().clone(), reranker.activation())),
         }
     }
 }
@@ -158,6 +188,9 @@ pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, m
         truncatable: settings.allow_truncation || loaded.matryoshka.is_said(),
         matryoshka_dims: loaded.matryoshka.dims().to_vec(),
         similarity: Similarities::new(similarity),
+        reranker: settings.reranker.as_ref().map(|model| model.display().to_string()),
+        score_by: settings.score_by,
+        max_rerank_length: loaded.reranker.as_ref().map(|(pairs, _)| pairs.max_seq_length()),
         prompts: loaded.prompts.texts().clone(),
         prompt: loaded.tokenizer.prompt().to_owned(),
         corpus_rows: None,

@@ -20,6 +20,11 @@ pub(crate) fn describe(state: &State) -> openapi::OpenApi {
     if state.corpus.is_none() {
         api.paths.paths.remove("/search");
     }
+    if state.reranker.is_none() {
+        for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
+            api.paths.paths.remove(path);
+        }
+    }
     if !state.keys.is_empty() {
         Keys.modify(&mut api);
     }
@@ -38,6 +43,9 @@ pub(crate) fn describe(state: &State) -> openapi::OpenApi {
         routes::embed::embed,
         routes::similarity::similarity,
         routes::search::search,
+        routes::rerank::rerank,
+        routes::rerank::v1,
+        routes::rerank::v2,
         routes::page::index,
         routes::root::root,
         routes::openai::embeddings,

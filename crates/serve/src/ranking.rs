@@ -59,6 +59,7 @@ pub(crate) enum Written {
 pub(crate) struct Best {
     scores: Scores,
     order: Vec<u32>,            // rows, best first
+    reranked: Vec<Option<f32>>, // a reranker's score of each; empty where none sorted them
     places: Vec<u64>,           // where the sentence of each begins in `sentences`
     sentences: SpooledTempFile, // each with its length before it
 }
@@ -73,6 +74,9 @@ pub(crate) struct Ranked {
     /// 5 · cosine with the base sentence; null where the row is empty.
     #[schema(minimum = -5, maximum = 5)]
     pub(crate) score: Option<f32>,
+    /// The reranker's score, where it sorted the rows; null where the row is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rerank_score: Option<Option<f32>>,
 }
 
 impl Checked {
@@ -161,7 +165,7 @@ impl Checked {
                 end += 4 + u64::from(length);
             }
         }
-        Ok(Best { scores, order, places, sentences })
+        Ok(Best { scores, order, reranked: Vec::new(), places, sentences })
     }
 }
 
@@ -181,7 +185,26 @@ impl Best {
         self.sentences.read_exact(&mut sentence)?;
         let index = self.order[place] as usize;
         let sentence = String::from_utf8(sentence).map_err(io::Error::other)?;
-        Ok(Ranked { index, sentence, score: self.scores.get(index) })
+        let rerank_score = self.reranked.get(place).copied();
+        Ok(Ranked { index, sentence, score: self.scores.get(index), rerank_score })
+    }
+
+    /// The sentences of the rows that have one, best first: they stand before those that have none.
+    pub(crate) fn texts(&mut self) -> io::Result<Vec<String>> {
+        let filled = self.order.iter().take_while(|&&row| self.scores.get(row as usize).is_some()).count();
+        (0..filled).map(|place| Ok(self.row(place)?.sentence)).collect()
+    }
+
+    /// Sorts the rows that have a sentence by a reranker's scores of these, and keeps the best.
+    pub(crate) fn rerank(&mut self, scores: Vec<f32>, kept: Option<usize>) {
+        let score = |place: usize| scores.get(place).copied();
+        let mut places: Vec<usize> = (0..self.order.len()).collect();
+        let of = |place: usize| score(place).unwrap_or(f32::NEG_INFINITY);
+        places.sort_by(|a, b| of(*b).total_cmp(&of(*a)));
+        places.truncate(kept.unwrap_or(usize::MAX));
+        self.order = places.iter().map(|&place| self.order[place]).collect();
+        self.places = places.iter().map(|&place| self.places[place]).collect();
+        self.reranked = places.into_iter().map(score).collect();
     }
 }
 

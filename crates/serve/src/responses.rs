@@ -21,6 +21,12 @@ pub(crate) struct QueryErrors;
 /// Errors of `POST /search`.
 pub(crate) struct SearchErrors;
 
+/// Errors of the routes of a reranker.
+pub(crate) struct RerankErrors;
+
+/// The same below `/v1`, in OpenAI's form.
+pub(crate) struct CohereErrors;
+
 /// Errors of OpenAI's route.
 pub(crate) struct OpenAiErrors;
 
@@ -47,6 +53,18 @@ impl IntoResponses for SearchErrors {
     }
 }
 
+impl IntoResponses for RerankErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        errors(&[ASK, &[404]].concat(), "ErrorBody")
+    }
+}
+
+impl IntoResponses for CohereErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        errors(&[400, 401, 404, 408, 413, 415, 421, 429, 500, 503], "OpenAiErrorBody")
+    }
+}
+
 impl IntoResponses for OpenAiErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         errors(&[400, 401, 408, 413, 415, 421, 429, 500, 503], "OpenAiErrorBody")
@@ -63,7 +81,7 @@ fn errors(statuses: &[u16], body: &str) -> BTreeMap<String, RefOr<Response>> {
     let description = |status| match status {
         400 => "The request is not of its form, or something in it is missing or empty",
         401 => "An API key is needed, and there is none or a wrong one",
-        404 => "The server has no corpus",
+        404 => "The server has no corpus, or no reranker",
         408 => "The body did not arrive in time",
         413 => "The request is beyond a limit, which the error names",
         415 => "The body is of another type",

@@ -41,6 +41,17 @@ pub enum LogLevel {
     Debug,
 }
 
+/// What the score of two sentences is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreBy {
+    /// Their embeddings.
+    #[default]
+    Cosine,
+    /// What the reranker gives them.
+    Reranker,
+}
+
 /// Settings that hold.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -58,6 +69,10 @@ pub struct Settings {
     pub pooling: Option<Pooling>,
     /// What is put before texts where a request names no prompt.
     pub prompt: PromptChoice,
+    /// Directory or hub id of a model that reads two texts together, if any.
+    pub reranker: Option<PathBuf>,
+    /// What the score of two sentences is made of.
+    pub score_by: ScoreBy,
     /// How many of an embedding's first numbers are kept; by default all.
     pub dimensions: Option<usize>,
     /// Whether fewer may be asked for also of a model that does not say that it was trained for it.
@@ -190,6 +205,9 @@ impl Settings {
                  {KEYS_VARIABLE}), or let everybody in by --allow-anonymous"
             )));
         }
+        if raw.score_by == Some(ScoreBy::Reranker) && raw.reranker.is_none() {
+            return Err(Error::Value("score_by is reranker, and there is none: name one by --reranker".to_owned()));
+        }
         Ok(Self {
             model: raw.model.unwrap_or_else(|| BUNDLED_MODEL.into()),
             precision: raw.precision.unwrap_or_default(),
@@ -198,6 +216,8 @@ impl Settings {
             max_seq_length: positive("max_seq_length", raw.max_seq_length.map(|length| length as usize))?,
             pooling: raw.pooling,
             prompt: PromptChoice::of(raw.prompt_name, raw.prompt),
+            score_by: raw.score_by.unwrap_or_default(),
+            reranker: raw.reranker,
             dimensions: positive("dimensions", raw.dimensions.map(|dimensions| dimensions as usize))?,
             allow_truncation: raw.allow_truncation.unwrap_or(false),
             ranges: raw.ranges,

@@ -14,6 +14,7 @@ use crate::{
     error::ApiError,
     metrics::Metrics,
     output::Outputs,
+    reranker::Reranker,
     settings::{ApiKeys, Limits, Settings, Timeouts},
     types::Info,
 };
@@ -36,6 +37,8 @@ const UPLOADS_PER_JOB: usize = 8;
 pub struct State {
     /// From sentences to embeddings.
     pub(crate) embedder: Embedder,
+    /// From a query and texts to scores, if there is a model for it.
+    pub(crate) reranker: Option<Reranker>,
     /// What is searched, if anything.
     pub(crate) corpus: Option<Arc<Corpus>>,
     /// What can be asked of embeddings.
@@ -71,6 +74,7 @@ impl State {
     /// The state of a server that takes requests.
     pub(crate) fn new(
         embedder: Embedder,
+        reranker: Option<Reranker>,
         corpus: Option<Corpus>,
         outputs: Outputs,
         info: Info,
@@ -81,6 +85,7 @@ impl State {
         let search_pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("search-{index}")).build()?;
         Ok(Self {
             embedder,
+            reranker,
             corpus: corpus.map(Arc::new),
             outputs,
             info,

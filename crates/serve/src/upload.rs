@@ -12,7 +12,7 @@ use tempfile::SpooledTempFile;
 
 use crate::{body::in_time, error::ApiError, rows::FileOptions, settings::Limits};
 
-const FIELDS: &str = "base_sentence, file, column, top_k, has_header and sheet";
+const FIELDS: &str = "base_sentence, file, column, top_k, rerank, has_header and sheet";
 const IN_MEMORY: usize = 1 << 20; // bytes of a file that is not written to disk
 
 /// What `POST /predict` is sent.
@@ -25,6 +25,8 @@ pub(crate) struct Upload {
     pub(crate) options: FileOptions,
     /// How many of the best rows to answer; without it, every row's score.
     pub(crate) top_k: Option<usize>,
+    /// How many of the best rows the reranker sorts.
+    pub(crate) rerank: Option<usize>,
 }
 
 impl Upload {
@@ -34,7 +36,7 @@ impl Upload {
     }
 
     async fn read(mut multipart: Multipart, limits: &Limits) -> Result<Self, ApiError> {
-        let (mut file, mut base_sentence, mut top_k) = (None, None, None);
+        let (mut file, mut base_sentence, mut top_k, mut rerank) = (None, None, None, None);
         let mut options = FileOptions::default();
         let pace = Pace::new();
         while let Some(mut field) = multipart.try_next().await.map_err(malformed)? {
@@ -47,6 +49,9 @@ impl Upload {
                 "top_k" => {
                     top_k.replace(parse(&text(&mut field, &name, limits).await?, &name, "a number from 1")?).is_some()
                 }
+                "rerank" => {
+                    rerank.replace(parse(&text(&mut field, &name, limits).await?, &name, "a number from 1")?).is_some()
+                }
                 "has_header" => options
                     .has_header
                     .replace(parse(&text(&mut field, &name, limits).await?, &name, "true or false")?)
@@ -58,8 +63,10 @@ impl Upload {
             }
         }
         let missing = |name| ApiError::Invalid(format!("field `{name}` is missing, expected {FIELDS}"));
-        if top_k == Some(0) {
-            return Err(ApiError::Invalid("`top_k` is 0, expected a number from 1".to_owned()));
+        for (name, count) in [("top_k", top_k), ("rerank", rerank)] {
+            if count == Some(0) {
+                return Err(ApiError::Invalid(format!("`{name}` is 0, expected a number from 1")));
+            }
         }
         // An empty text is what a form sends for an input that was left empty.
         options.column = options.column.filter(|column| !column.trim().is_empty());
@@ -69,6 +76,7 @@ impl Upload {
             file: file.ok_or_else(|| missing("file"))?,
             options,
             top_k,
+            rerank,
         })
     }
 }

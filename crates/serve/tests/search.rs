@@ -253,3 +253,45 @@ fn a_host_that_is_none_is_refused_at_the_start() {
         assert!(text.contains("access.allowed_hosts has") && text.lines().count() == 1, "{host}: {text}");
     }
 }
+
+#[test]
+fn the_nearest_rows_are_sorted_by_the_reranker() {
+    let folder = TempDir::new().unwrap();
+    let sentences = corpus(folder.path());
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
+    let dir = folder.path().join("reranker");
+    fs::create_dir(&dir).unwrap();
+    for (from, file) in [
+        ("cross-encoders/roberta", "config.json"),
+        ("cross-encoders/roberta", "model.safetensors"),
+        ("roberta-tiny", "tokenizer.json"),
+        ("roberta-tiny", "tokenizer_config.json"),
+    ] {
+        fs::copy(fixtures.join(from).join(file), dir.join(file)).unwrap();
+    }
+    let server = start(folder.path(), &["--reranker", dir.to_str().unwrap()]);
+    let query = "17번째 문장은 눈이 온다.";
+    let ask = |more: Value| {
+        let mut body = json!({"query": query});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post("/search", &body)
+    };
+    let nearest = ask(json!({"top_k": 20})).json();
+    let rows: Vec<usize> =
+        nearest["results"].as_array().unwrap().iter().map(|row| row["index"].as_u64().unwrap() as usize).collect();
+    let library = model::CrossEncoder::load(&dir, &Options::default()).unwrap();
+    let pairs: Vec<[&str; 2]> = rows.iter().map(|&row| [query, sentences[row].as_str()]).collect();
+    let scores = library.scores(&pairs).unwrap();
+    let mut expected: Vec<usize> = (0..rows.len()).collect();
+    expected.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    let found = ask(json!({"top_k": 5, "rerank": 20})).json();
+    let found = found["results"].as_array().unwrap();
+    assert_eq!(found.len(), 5);
+    for (result, &place) in found.iter().zip(&expected) {
+        assert_eq!(result["index"], json!(rows[place]));
+        assert_close(&result["rerank_score"], scores[place].into());
+    }
+    assert!(ask(json!({"rerank": 0})).error(422).contains("`rerank` is 0, expected 1 to 1000"));
+    let plain = start(folder.path(), &[]);
+    assert!(plain.post("/search", &json!({"query": query, "rerank": 3})).error(404).contains("no reranker"));
+}

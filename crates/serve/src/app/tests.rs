@@ -6,14 +6,14 @@ use actix_web::{
     rt::System,
     test::{self, TestRequest},
 };
-use model::{Alphabet, Pooling, Precision, SimilarityFunction, Tokenizer};
+use model::{Alphabet, Pooling, Precision, Sequence, SimilarityFunction, Tokenizer};
 use serde_json::Value;
 
 use super::*;
 use crate::{
     cache::EmbeddingCache,
     embedder::Embedder,
-    engine::{Encode, Engine, Options},
+    engine::{Encode, Engine, Input, Options},
     loading::{self, Loaded},
     metrics::Metrics,
     settings::{Raw, Settings},
@@ -35,8 +35,8 @@ struct Broken;
 impl Encode for Moody {
     type Error = Broken;
 
-    fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, Broken> {
-        let longest = sentences.iter().map(Vec::len).max().unwrap();
+    fn encode(&mut self, sentences: &[Input]) -> Result<Vec<Vec<f32>>, Broken> {
+        let longest = sentences.iter().map(|sentence| sentence.ids().len()).max().unwrap();
         assert_ne!(longest, PANICS, "a panic within the encoder");
         self.is_broken |= longest == BREAKS;
         if longest == SLEEPS {
@@ -57,7 +57,8 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
     let tokenizer = Tokenizer::train(&["가 나 다 라"], Alphabet::Syllables, 50, 20).unwrap();
     let probe = tokenizer.encode(&["가"]).unwrap().remove(0);
     let options = Options { max_batch_tokens: 100, max_queue_tokens: 1000 };
-    let engine = Engine::start(|| Ok((Moody { is_broken: false }, probe)), options, 1, metrics.clone()).unwrap();
+    let engine =
+        Engine::start(|| Ok((Moody { is_broken: false }, vec![probe.into()])), options, 1, metrics.clone()).unwrap();
     let loaded = Loaded {
         tokenizer,
         prompts: Default::default(),
@@ -68,6 +69,7 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
         pooling: Pooling::MEAN,
         pooling_was_assumed: false,
         pooling_beside_directory: None,
+        reranker: None,
         similarity: SimilarityFunction::Cosine,
     };
     let info = loading::info(&settings, &loaded, Precision::F32, 100);
@@ -75,11 +77,11 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
         Arc::new(engine),
         loaded.tokenizer.clone(),
         loaded.prompts(),
-        EmbeddingCache::new(0, metrics.clone()),
+        Arc::new(EmbeddingCache::new(0, metrics.clone())),
         metrics.clone(),
     );
     web::Data::new(
-        State::new(embedder, None, loading::outputs(&settings, &loaded, None), info, &settings, metrics).unwrap(),
+        State::new(embedder, None, None, loading::outputs(&settings, &loaded, None), info, &settings, metrics).unwrap(),
     )
 }
 

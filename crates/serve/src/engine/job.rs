@@ -7,11 +7,13 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Admission, Computed, Embedding, Failure, load::Load};
+use model::Sequence;
+
+use super::{Admission, Computed, Embedding, Failure, Input, load::Load};
 
 /// A request in the queue.
 pub(super) struct Job {
-    sentences: Vec<Vec<i64>>,
+    sentences: Vec<Input>,
     admission: Admission,
     embeddings: Vec<Embedding>, // of the first sentences
     reply: oneshot::Sender<Result<Computed, Failure>>,
@@ -25,11 +27,11 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(
-        sentences: Vec<Vec<i64>>,
+        sentences: Vec<Input>,
         admission: Admission,
         reply: oneshot::Sender<Result<Computed, Failure>>,
     ) -> Self {
-        let tokens = sentences.iter().map(Vec::len).sum();
+        let tokens = sentences.iter().map(|sentence| sentence.ids().len()).sum();
         let embeddings = Vec::with_capacity(sentences.len());
         let (submitted, inference) = (Instant::now(), Duration::ZERO);
         Self {
@@ -71,7 +73,7 @@ impl Job {
         let start = self.taken;
         let mut left = budget;
         while let Some(sentence) = self.sentences.get(self.taken) {
-            let tokens = sentence.len();
+            let tokens = sentence.ids().len();
             if tokens > left && !(is_first && self.taken == start) {
                 break;
             }
@@ -86,7 +88,7 @@ impl Job {
     }
 
     /// Moves sentences out, to be computed.
-    pub(super) fn sentences(&mut self, range: Range<usize>) -> Vec<Vec<i64>> {
+    pub(super) fn sentences(&mut self, range: Range<usize>) -> Vec<Input> {
         self.sentences[range].iter_mut().map(std::mem::take).collect()
     }
 

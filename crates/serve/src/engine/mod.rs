@@ -19,7 +19,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub(crate) use encoder::Encode;
+pub(crate) use encoder::{Encode, Input, Models};
 
 use crate::metrics::Metrics;
 use job::Job;
@@ -82,11 +82,10 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts the thread, which makes the encoder, and waits until it has encoded `probe`.
-    ///
-    /// `probe` is a tokenized sentence that every sound encoder can embed; after a failure it tells whether to go on.
+    /// Starts the thread, which makes the encoder, and waits until it has encoded the probe that comes with it: what every sound
+    /// encoder can compute; after a failure it tells whether to go on.
     pub(crate) fn start<E: Encode>(
-        make: impl FnOnce() -> Result<(E, Vec<i64>), E::Error> + Send + 'static,
+        make: impl FnOnce() -> Result<(E, Vec<Input>), E::Error> + Send + 'static,
         options: Options,
         threads: usize,
         metrics: Arc<Metrics>,
@@ -109,8 +108,13 @@ impl Engine {
         }
     }
 
-    /// Puts tokenized sentences, none of them empty, into the queue.
-    pub(crate) fn submit(&self, sentences: Vec<Vec<i64>>, admission: Admission) -> Result<Pending, Failure> {
+    /// Puts tokenized sentences, or pairs of them, none of them empty, into the queue.
+    pub(crate) fn submit(
+        &self,
+        sentences: impl IntoIterator<Item = impl Into<Input>>,
+        admission: Admission,
+    ) -> Result<Pending, Failure> {
+        let sentences: Vec<Input> = sentences.into_iter().map(Into::into).collect();
         let (reply, outcome) = oneshot::channel();
         if sentences.is_empty() {
             let nothing = Computed { embeddings: Vec::new(), queue: Duration::ZERO, inference: Duration::ZERO };

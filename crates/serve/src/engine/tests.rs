@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use model::Sequence;
+
 use super::*;
 
 const FAILS: i64 = -1; // a token on which the encoder fails
@@ -30,13 +32,14 @@ struct Fake {
 impl Encode for Fake {
     type Error = Refused;
 
-    fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, Refused> {
+    fn encode(&mut self, inputs: &[Input]) -> Result<Vec<Vec<f32>>, Refused> {
+        let sentences: Vec<&[i64]> = inputs.iter().map(Sequence::ids).collect();
         if std::mem::replace(&mut self.is_probed, true) && sentences[0] != [0] {
             let _ = self.begun.send(());
             let _ = self.gate.recv();
             self.batches.lock().unwrap().push(sentences.iter().map(|sentence| sentence[0]).collect());
         }
-        let holds = |token| sentences.iter().flatten().any(|own| *own == token);
+        let holds = |token| sentences.iter().copied().flatten().any(|own| *own == token);
         self.is_broken |= holds(BREAKS);
         if self.is_broken || holds(FAILS) {
             return Err(Refused);
@@ -62,17 +65,17 @@ fn stage(max_batch_tokens: usize, max_queue_tokens: usize) -> Stage {
     let fake = Fake { gate, batches: batches.clone(), begun: begin, is_broken: false, is_probed: false };
     let metrics = Arc::new(Metrics::new());
     let options = Options { max_batch_tokens, max_queue_tokens };
-    let engine = Engine::start(|| Ok((fake, vec![0])), options, 1, metrics.clone()).unwrap();
+    let engine = Engine::start(|| Ok((fake, vec![vec![0].into()])), options, 1, metrics.clone()).unwrap();
     Stage { engine, pass, begun, batches, metrics }
 }
 
 impl Stage {
     fn submit(&self, sentences: &[&[i64]]) -> Result<Pending, Failure> {
-        self.engine.submit(sentences.iter().map(|ids| ids.to_vec()).collect(), Admission::Bounded)
+        self.engine.submit(sentences.iter().map(|ids| ids.to_vec()), Admission::Bounded)
     }
 
     fn part(&self, first: i64, count: i64) -> Pending {
-        self.engine.submit((first..first + count).map(|id| vec![id; 4]).collect(), Admission::Part).unwrap()
+        self.engine.submit((first..first + count).map(|id| vec![id; 4]), Admission::Part).unwrap()
     }
 
     /// Waits until the encoder has begun a batch.
@@ -218,11 +221,11 @@ fn an_encoder_that_does_not_encode_does_not_start() {
     struct Broken;
     impl Encode for Broken {
         type Error = Refused;
-        fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Vec<f32>>, Refused> {
-            Ok(sentences.iter().map(|_| vec![f32::NAN]).collect())
+        fn encode(&mut self, inputs: &[Input]) -> Result<Vec<Vec<f32>>, Refused> {
+            Ok(inputs.iter().map(|_| vec![f32::NAN]).collect())
         }
     }
     let options = Options { max_batch_tokens: 10, max_queue_tokens: 10 };
-    let started = Engine::start(|| Ok((Broken, vec![1])), options, 1, Arc::default());
+    let started = Engine::start(|| Ok((Broken, vec![vec![1].into()])), options, 1, Arc::default());
     assert_eq!(started.map(drop).unwrap_err().to_string(), "the model does not encode: an embedding is not finite");
 }

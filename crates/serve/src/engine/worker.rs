@@ -6,15 +6,17 @@ use std::{
     time::Instant,
 };
 
+use model::Sequence;
+
 use super::{
-    Embedding, Failure, StartError,
+    Embedding, Failure, Input, StartError,
     encoder::Encode,
     queue::{Piece, Queue},
 };
 use crate::metrics::Metrics;
 
 pub(super) fn run<E: Encode>(
-    make: impl FnOnce() -> Result<(E, Vec<i64>), E::Error>,
+    make: impl FnOnce() -> Result<(E, Vec<Input>), E::Error>,
     queue: &Queue,
     metrics: &Metrics,
     ready: &SyncSender<Result<(), StartError<E::Error>>>,
@@ -27,7 +29,6 @@ pub(super) fn run<E: Encode>(
         }
     };
     let mut worker = Worker { encoder, queue, metrics };
-    let probe = [probe];
     if let Err(what) = worker.encode(&probe) {
         let _ = ready.send(Err(StartError::Probe(what)));
         return;
@@ -52,10 +53,9 @@ struct Worker<'a, E> {
 impl<E: Encode> Worker<'_, E> {
     /// Computes a batch and answers those who wait for it; false if the encoder failed.
     fn compute(&mut self, mut batch: Vec<Piece>) -> bool {
-        let parts: Vec<Vec<Vec<i64>>> =
-            batch.iter_mut().map(|piece| piece.job.sentences(piece.range.clone())).collect();
-        let sentences: Vec<Vec<i64>> = parts.iter().flatten().cloned().collect();
-        let tokens: usize = sentences.iter().map(Vec::len).sum();
+        let parts: Vec<Vec<Input>> = batch.iter_mut().map(|piece| piece.job.sentences(piece.range.clone())).collect();
+        let sentences: Vec<Input> = parts.iter().flatten().cloned().collect();
+        let tokens: usize = sentences.iter().map(|sentence| sentence.ids().len()).sum();
         self.metrics.batch_size.observe(sentences.len() as f64);
         self.metrics.batch_tokens.observe(tokens as f64);
         let started = Instant::now();
@@ -85,7 +85,7 @@ impl<E: Encode> Worker<'_, E> {
         }
     }
 
-    fn compute_alone(&mut self, piece: Piece, sentences: Vec<Vec<i64>>) -> bool {
+    fn compute_alone(&mut self, piece: Piece, sentences: Vec<Input>) -> bool {
         let started = Instant::now();
         match self.encode(&sentences) {
             Ok(embeddings) => {
@@ -103,7 +103,7 @@ impl<E: Encode> Worker<'_, E> {
     }
 
     /// Embeddings of sentences, or in one line why there are none; a panic is such a reason.
-    fn encode(&mut self, sentences: &[Vec<i64>]) -> Result<Vec<Embedding>, String> {
+    fn encode(&mut self, sentences: &[Input]) -> Result<Vec<Embedding>, String> {
         // The encoder is read-only but for scratch memory that each pass writes anew.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.encoder.encode(sentences)));
         let embeddings = match outcome {

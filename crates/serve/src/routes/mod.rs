@@ -8,6 +8,7 @@ pub(crate) mod openai;
 pub(crate) mod page;
 pub(crate) mod predict;
 pub(crate) mod rank;
+pub(crate) mod rerank;
 pub(crate) mod root;
 pub(crate) mod search;
 pub(crate) mod similarity;

@@ -12,6 +12,7 @@ use crate::{
     engine::Admission,
     error::ApiError,
     responses::QueryErrors,
+    settings::ScoreBy,
     state::State,
     types::{PairQuery, Score},
 };
@@ -34,10 +35,15 @@ pub(crate) async fn predict(
     let PairQuery { sentence1, sentence2 } = pair.into_inner();
     check_sentence("sentence1", &sentence1)?;
     check_sentence("sentence2", &sentence2)?;
-    let (pair, cost) = state
-        .embedder
-        .embed(holder, None, vec![sentence1, sentence2], state.info.auto_truncate, Admission::Bounded)
-        .await?;
+    let truncate = state.info.auto_truncate;
+    let pair = vec![sentence1.clone(), sentence2.clone()];
+    let (pair, mut cost) = state.embedder.embed(holder, None, pair, truncate, Admission::Bounded).await?;
     let cosine = SimilarityFunction::Cosine.of(&pair[0], &pair[1]);
-    Ok(Answer::new(Score { score: score_of(cosine) as f32, cosine: cosine as f32 }, cost))
+    let mut score = score_of(cosine) as f32;
+    if let (ScoreBy::Reranker, Some(reranker)) = (state.info.score_by, &state.reranker) {
+        let (scores, own) = reranker.scores(holder, &sentence1, &[sentence2], truncate, Admission::Bounded).await?;
+        cost.add(own);
+        score = score_of(f64::from(scores[0])) as f32;
+    }
+    Ok(Answer::new(Score { score, cosine: cosine as f32 }, cost))
 }

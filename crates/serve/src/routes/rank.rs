@@ -19,10 +19,11 @@ use super::check_sentence;
 use crate::{
     answer::respond,
     cache::Holder,
+    engine::Admission,
     error::ApiError,
     headers,
     json::Sentence,
-    ranking::{Checked, Ranked, Written},
+    ranking::{Best, Checked, Ranked, Scores, Written},
     responses::AskErrors,
     rows::Rows,
     state::State,
@@ -58,7 +59,18 @@ pub(crate) async fn rank(
     let place = Arc::new(state.csv_place()?);
     drop(uploading);
     check_sentence("base_sentence", &upload.base_sentence)?;
-    let Upload { base_sentence, file, options, top_k } = upload;
+    let Upload { base_sentence, file, options, top_k, rerank } = upload;
+    let reranker = match (rerank, state.reranker.clone()) {
+        (None, _) => None,
+        (Some(count), Some(reranker)) => Some((count, reranker)),
+        (Some(_), None) => return Err(ApiError::NoReranker),
+    };
+    if let Some((count, _)) = reranker.as_ref().filter(|(count, _)| *count > state.limits.max_client_batch_size) {
+        let most = state.limits.max_client_batch_size;
+        return Err(ApiError::TooLarge(format!(
+            "`rerank` is {count}, and the server's max_client_batch_size is {most}"
+        )));
+    }
     let max_rows = state.limits.max_csv_rows;
     let max_bytes = state.limits.max_csv_bytes;
     let kept = place.clone(); // while the file is read, even if nobody waits for it
@@ -71,11 +83,28 @@ pub(crate) async fn rank(
     let (layout, column) = (*checked.rows().layout(), checked.rows().column().clone());
     let sheet = checked.rows().sheet().map(str::to_owned);
     let truncate = state.info.auto_truncate;
-    let (checked, scores, cost) = checked.score(&state.embedder, holder, base_sentence, truncate).await?;
+    let (checked, scores, mut cost) = checked.score(&state.embedder, holder, base_sentence.clone(), truncate).await?;
+    let made = match reranker {
+        None => Made::Counted(checked, scores, top_k),
+        Some((count, reranker)) => {
+            let best = move || -> Result<_, ApiError> {
+                let mut best = checked.best(scores, count)?;
+                let texts =
+                    best.texts().map_err(|error| ApiError::Backend(format!("cannot read the rows: {error}")))?;
+                Ok((best, texts))
+            };
+            let (mut best, texts) = web::block(best).await??;
+            let (scores, own) = reranker.scores(holder, &base_sentence, &texts, truncate, Admission::Bounded).await?;
+            cost.add(own);
+            best.rerank(scores, top_k);
+            Made::Best(best)
+        }
+    };
     let answer = web::block(move || -> Result<_, ApiError> {
-        let mut written = match top_k {
-            Some(count) => Written::best(checked.best(scores, count)?),
-            None => Written::scores(scores),
+        let mut written = match made {
+            Made::Best(best) => Written::best(best),
+            Made::Counted(checked, scores, Some(count)) => Written::best(checked.best(scores, count)?),
+            Made::Counted(_, scores, None) => Written::scores(scores),
         };
         let first = written.piece().map_err(|error| ApiError::Backend(format!("cannot write the answer: {error}")))?;
         Ok((written, first, place))
@@ -88,6 +117,14 @@ pub(crate) async fn rank(
     };
     describe(&layout, &column, sheet.as_deref(), &mut response);
     Ok(response)
+}
+
+/// What an answer is made of.
+enum Made {
+    /// Rows that a reranker sorted.
+    Best(Best),
+    /// All rows, or the best so many.
+    Counted(Checked, Scores, Option<usize>),
 }
 
 /// The rest of an answer, written as the client takes it; the file's place is taken until then.
@@ -145,6 +182,10 @@ pub(crate) struct RankForm {
     /// Answer the best rows alone, this many.
     #[schema(value_type = usize, minimum = 1, required = false)]
     top_k: Option<usize>,
+    /// Have the server's reranker read so many of the best rows together with `base_sentence` and sort them; the best `top_k` of
+    /// these, or all, are answered.
+    #[schema(value_type = usize, minimum = 1, required = false)]
+    rerank: Option<usize>,
     /// Whether the first row names the columns; by default, this is detected.
     #[schema(value_type = bool, required = false)]
     has_header: Option<bool>,
@@ -159,7 +200,7 @@ pub(crate) struct RankForm {
 #[allow(dead_code)]
 pub(crate) enum RankResponse {
     /// With `top_k`.
-    Best(Best),
+    Best(BestRows),
     /// Without: 5 · cosine by the row's index, from 0; null where a row is empty.
     #[schema(example = json!({"0": 4.1, "1": 0.3, "2": null}))]
     Scores(BTreeMap<String, Option<f32>>),
@@ -167,7 +208,7 @@ pub(crate) enum RankResponse {
 
 /// The best rows.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Best {
+pub(crate) struct BestRows {
     /// Best first.
     results: Vec<Ranked>,
 }

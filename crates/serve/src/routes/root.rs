@@ -31,7 +31,7 @@ pub(crate) async fn root(
     }
 }
 
-fn typed<T: DeserializeOwned>(request: Value) -> Result<T, ApiError> {
+pub(super) fn typed<T: DeserializeOwned>(request: Value) -> Result<T, ApiError> {
     serde_json::from_value::<Object<T>>(request)
         .map(|request| request.0)
         .map_err(|error| ApiError::Invalid(format!("the body: {error}")))

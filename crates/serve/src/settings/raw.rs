@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use model::{Pooling, PrecisionChoice};
 use serde::{Deserialize, Serialize};
 
-use super::{LogFormat, LogLevel};
+use super::{LogFormat, LogLevel, ScoreBy};
 
 /// The keys of a configuration file, each of them a flag too.
 #[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
@@ -39,6 +39,13 @@ pub struct Raw {
     /// Text to put before texts where a request names no prompt, whatever the model has; nothing where it is empty.
     #[arg(long, value_name = "TEXT")]
     pub(super) prompt: Option<String>,
+    /// Cross-encoder that reads a query and a text together, for /rerank: a directory, or a hub id as owner/name or
+    /// owner/name@revision.
+    #[arg(long, value_name = "DIR_OR_HUB_ID")]
+    pub(super) reranker: Option<PathBuf>,
+    /// What the score of two sentences at GET /predict is five times of [default: cosine].
+    #[arg(long, value_name = "WHAT")]
+    pub(super) score_by: Option<ScoreBy>,
     /// How many of an embedding's first numbers are kept [default: all].
     #[arg(long, value_name = "N")]
     pub(super) dimensions: Option<u32>,
