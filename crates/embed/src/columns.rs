@@ -10,11 +10,11 @@ use arrow_array::{Array, ArrayRef, Float64Array, LargeStringArray, RecordBatch, 
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use data::score_of;
-use model::{Quantization, Ranges, SentenceEncoder, SimilarityFunction, TextLosses};
+use model::{Quantization, Ranges, TextLosses};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::embeddings::embedding_columns;
-use crate::fields;
+use crate::{fields, model::Model};
 
 /// Number format of the embeddings that are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub enum Columns {
         /// Its numbers.
         dtype: Dtype,
     },
-    /// `name`, f64: 5 · cosine of the texts in two columns.
+    /// `name`, f64: 5 · cosine of the texts in two columns, or 5 times a cross-encoder's score.
     Score {
         /// Columns of the texts.
         texts: [String; 2],
@@ -160,7 +160,7 @@ impl Added {
     pub fn append(
         &self,
         batch: &RecordBatch,
-        encoder: &SentenceEncoder,
+        model: &Model,
         progress: &mut dyn FnMut(usize),
     ) -> anyhow::Result<(RecordBatch, TextLosses)> {
         let texts = texts(batch, &self.places)?;
@@ -168,21 +168,23 @@ impl Added {
         // What is there to encode on every side.
         let rows: Vec<usize> =
             (0..batch.num_rows()).filter(|&row| texts.iter().all(|side| is_text(side, row))).collect();
-        let sentences: Vec<&str> = texts.iter().flat_map(|side| rows.iter().map(|&row| side.value(row))).collect();
-        let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?;
-        let embeddings = embeddings.values(); // (sides · rows, width)
-        let added = match &self.columns {
-            Columns::Embedding { dtype, .. } => {
-                embedding_columns(embeddings, &rows, batch.num_rows(), self.width, *dtype, &self.ranges)?
+        let (added, losses) = match (&self.columns, model.sentence_encoder()) {
+            (Columns::Embedding { dtype, .. }, Some(encoder)) => {
+                let sentences: Vec<&str> = rows.iter().map(|&row| texts[0].value(row)).collect();
+                let (embeddings, losses) = encoder.encode_with_losses(&sentences, progress)?;
+                let (embeddings, count) = (embeddings.values(), batch.num_rows());
+                (embedding_columns(embeddings, &rows, count, self.width, *dtype, &self.ranges)?, losses)
             }
-            Columns::Score { .. } => {
-                let (firsts, seconds) = embeddings.split_at(rows.len() * self.width);
-                let pairs = firsts.chunks_exact(self.width).zip(seconds.chunks_exact(self.width));
+            (Columns::Embedding { .. }, None) => bail!("a cross-encoder gives no embeddings"),
+            (Columns::Score { .. }, _) => {
+                let pairs: Vec<[&str; 2]> =
+                    rows.iter().map(|&row| [0, 1].map(|side: usize| texts[side].value(row))).collect();
+                let (similarities, losses) = model.similarities(&pairs, progress)?;
                 let mut column = vec![None; batch.num_rows()];
-                for (&row, (first, second)) in rows.iter().zip(pairs) {
-                    column[row] = Some(score_of(SimilarityFunction::Cosine.of(first, second)));
+                for (&row, similarity) in rows.iter().zip(similarities) {
+                    column[row] = Some(score_of(similarity));
                 }
-                vec![Arc::new(Float64Array::from(column)) as ArrayRef]
+                (vec![Arc::new(Float64Array::from(column)) as ArrayRef], losses)
             }
         };
         let columns = batch.columns().iter().cloned().chain(added).collect();

@@ -4,11 +4,12 @@ use std::io::{BufReader, BufWriter, Read, Write};
 
 use anyhow::Context;
 use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
-use model::{Ranges, SentenceEncoder, TextLosses};
+use model::{Ranges, TextLosses};
 
 use crate::{
     ROWS_AT_ONCE,
     columns::{Added, Columns},
+    model::Model,
 };
 
 const OUTPUT: &str = "standard output";
@@ -23,19 +24,19 @@ pub fn filter_stream(
     output: impl Write,
     columns: Columns,
     ranges: Ranges,
-    encoder: &SentenceEncoder,
+    model: &Model,
 ) -> anyhow::Result<(usize, TextLosses)> {
     let reader =
         StreamReader::try_new(BufReader::new(input), None).context("standard input: expected an Arrow IPC stream")?;
-    let added = Added::new(columns, &reader.schema(), encoder.dimensions(), ranges).context("standard input")?;
+    let added = Added::new(columns, &reader.schema(), model.dimensions(), ranges).context("standard input")?;
     let mut writer = StreamWriter::try_new(BufWriter::new(output), added.schema()).context(OUTPUT)?;
-    let (mut rows, mut losses) = (0, TextLosses::none(encoder.tokenizer()));
+    let (mut rows, mut losses) = (0, TextLosses::none(model.tokenizer()));
     for batch in reader {
         let batch = batch.context("standard input")?;
         // Of a batch without rows comes one without rows.
         for start in (0..batch.num_rows().max(1)).step_by(ROWS_AT_ONCE) {
             let part = batch.slice(start, ROWS_AT_ONCE.min(batch.num_rows() - start));
-            let (part, lost) = added.append(&part, encoder, &mut |_| {})?;
+            let (part, lost) = added.append(&part, model, &mut |_| {})?;
             writer.write(&part).context(OUTPUT)?;
             rows += part.num_rows();
             losses += lost;

@@ -4,12 +4,13 @@ use std::{fmt, path::PathBuf};
 
 use anyhow::Context;
 use arrow_array::RecordBatch;
-use model::{SentenceEncoder, TextLosses, runtime};
+use model::{TextLosses, runtime};
 
 use crate::{
     ROWS_AT_ONCE,
     columns::{Added, Columns},
     input::{Batches, Table},
+    model::Model,
     parts::{self, Part},
     progress::Progress,
     settings::Settings,
@@ -55,7 +56,7 @@ pub struct Outcome {
 /// # Errors
 /// Where the input cannot be read to its end, a part cannot be written, or the folder holds something else. Parts that were
 /// finished stay, and are not made again.
-pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outcome> {
+pub fn embed_table(job: &Job, model: &Model) -> anyhow::Result<Outcome> {
     job.settings.claim(&job.output)?;
     job.table.forms().iter().for_each(|form| ground::say!("{form}"));
     match &job.settings.columns {
@@ -64,7 +65,7 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
     }
     ground::say!("precision: {} ({})", job.settings.precision, runtime::processor());
     let mut progress = Progress::new(job.table.inputs.iter().map(|input| input.table.bytes()).sum());
-    let losses = TextLosses::none(encoder.tokenizer());
+    let losses = TextLosses::none(model.tokenizer());
     let mut outcome = Outcome { output: job.output.clone(), losses, ..Outcome::default() };
     let mut counts = Vec::new();
     for (file, input) in job.table.inputs.iter().enumerate() {
@@ -81,12 +82,12 @@ pub fn embed_table(job: &Job, encoder: &SentenceEncoder) -> anyhow::Result<Outco
             let is_missing = is_ours && !path.exists();
             outcome.there += usize::from(is_ours && !is_missing);
             let mut under_way = is_missing.then(|| Part::create(&path, job.added.schema())).transpose()?;
-            let (mut next, mut count, mut losses) = (Some(first), 0, TextLosses::none(encoder.tokenizer()));
+            let (mut next, mut count, mut losses) = (Some(first), 0, TextLosses::none(model.tokenizer()));
             while let Some(batch) = next {
                 count += batch.num_rows();
                 if let Some(part) = &mut under_way {
                     let told = &mut |sentences| progress.add(sentences);
-                    let (batch, lost) = job.added.append(&batch, encoder, told).with_context(shown)?;
+                    let (batch, lost) = job.added.append(&batch, model, told).with_context(shown)?;
                     part.write(&batch)?;
                     losses += lost;
                 }

@@ -12,6 +12,7 @@ mod fields;
 mod filter;
 mod input;
 mod job;
+mod model;
 mod parts;
 mod progress;
 mod quantize;
@@ -23,6 +24,7 @@ pub use corpus::{Corpus, Filter, FilterError, Hit, Row, ScanFormat};
 pub use filter::filter_stream;
 pub use input::{Input, Table};
 pub use job::{Job, Outcome, embed_table};
+pub use model::Model;
 pub use settings::Settings;
 pub use shard::Shard;
 

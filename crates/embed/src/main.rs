@@ -7,10 +7,10 @@ use std::{
 };
 
 use clap::Parser;
-use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table, filter_stream};
+use embed::{Added, Columns, Dtype, Job, Model, Settings, Shard, Table, embed_table, filter_stream};
 use ground::command_line::{self, WrongUse};
 use model::{
-    BUNDLED_MODEL, Options, Pooling, PrecisionChoice, PromptChoice, Quantization, Ranges, SentenceEncoder, fingerprint,
+    BUNDLED_MODEL, Options, Pooling, PrecisionChoice, PromptChoice, Quantization, Ranges, fingerprint,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -40,7 +40,7 @@ struct Args {
     /// Whether the first row names the columns [default: detected].
     #[arg(long, value_name = "BOOL")]
     has_header: Option<bool>,
-    /// Two columns of texts: their score, 5 · cosine, is added in place of embeddings.
+    /// Two columns of texts: their score, 5 · cosine, or 5 times the score of a cross-encoder, is added in place of embeddings.
     #[arg(long, value_name = "A,B")]
     pairs: Option<String>,
     /// Folder of the parts: new, empty, or of an earlier run of the same job.
@@ -160,10 +160,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
         ..Options::default()
     };
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
-    let encoder = SentenceEncoder::load(&dir, &options)?;
-    encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
-    encoder.prompt_note(args.model.display(), "--prompt-name").iter().for_each(|note| ground::say!("{note}"));
-    let ranges = args.ranges.as_deref().map(|path| Ranges::read(path, encoder.dimensions())).transpose()?;
+    let model = Model::load(&dir, &options, args.pairs.is_some())?;
+    if let Some(encoder) = model.sentence_encoder() {
+        encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));
+        encoder.prompt_note(args.model.display(), "--prompt-name").iter().for_each(|note| ground::say!("{note}"));
+    }
+    let ranges = args.ranges.as_deref().map(|path| Ranges::read(path, model.dimensions())).transpose()?;
     let (Some(table), Some(output)) = (table, args.output.clone()) else {
         let ranges = match ranges {
             None if columns.needs_ranges() => {
@@ -172,16 +174,18 @@ fn run(args: &Args) -> anyhow::Result<()> {
             }
             ranges => ranges.unwrap_or_default(),
         };
-        let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, ranges, &encoder)?;
+        let (rows, losses) = filter_stream(io::stdin().lock(), io::stdout().lock(), columns, ranges, &model)?;
         ground::say!("{rows} rows{}", losses.appended());
         return Ok(());
     };
     let rows_per_part = args.rows_per_part as usize;
-    let settings = Settings::new(&args.model, fingerprint(&dir)?, &encoder, columns.clone(), rows_per_part, &table);
-    let ranges =
-        if columns.needs_ranges() { settings.ranges(&output, ranges, &table, &encoder)? } else { Ranges::default() };
-    let added = Added::new(columns, &table.schema, encoder.dimensions(), ranges)?;
-    let outcome = embed_table(&Job { table, added, output, settings, shard: args.shard }, &encoder)?;
+    let settings = Settings::new(&args.model, fingerprint(&dir)?, &model, columns.clone(), rows_per_part, &table);
+    let ranges = match model.sentence_encoder() {
+        Some(encoder) if columns.needs_ranges() => settings.ranges(&output, ranges, &table, encoder)?,
+        _ => Ranges::default(),
+    };
+    let added = Added::new(columns, &table.schema, model.dimensions(), ranges)?;
+    let outcome = embed_table(&Job { table, added, output, settings, shard: args.shard }, &model)?;
     writeln!(io::stdout(), "{outcome}")?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use ground::Staged;
 use model::{Pooling, Precision, SentenceEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::{columns::Columns, input::Table};
+use crate::{columns::Columns, input::Table, model::Model};
 
 /// What parts are made of and by: those of one folder agree in all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl Settings {
     pub fn new(
         model: &Path,
         model_sha256: String,
-        encoder: &SentenceEncoder,
+        encoder: &Model,
         columns: Columns,
         rows_per_part: usize,
         table: &Table,
@@ -92,7 +92,7 @@ impl Settings {
             model_sha256,
             dimensions: encoder.dimensions(),
             precision: precision.to_string(),
-            pooling: encoder.pooling_beside_directory(),
+            pooling: encoder.sentence_encoder().and_then(SentenceEncoder::pooling_beside_directory),
             prompt: encoder.tokenizer().prompt().to_owned(),
             max_seq_length: encoder.tokenizer().max_seq_length(),
             sheet: table.reading.sheet.clone(),

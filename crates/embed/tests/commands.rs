@@ -19,7 +19,7 @@ use arrow_cast::cast;
 use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
 use arrow_schema::DataType;
 use arrow_select::concat::concat_batches;
-use model::{Options, Quantization, Ranges, SentenceEncoder, SimilarityFunction};
+use model::{CrossEncoder, Options, Quantization, Ranges, SentenceEncoder, SimilarityFunction};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
@@ -176,6 +176,38 @@ fn quantized_embeddings_are_the_librarys_by_the_ranges_of_the_first_texts() {
     assert!(line.contains("the folder has other ranges than --ranges"), "{line}");
     let line = refusal(folder.path(), &["--stdio", "--quantize", "uint8"]);
     assert!(line.contains("--quantize of a stream takes --ranges"), "{line}");
+}
+
+#[test]
+fn a_cross_encoder_scores_pairs_and_gives_no_embeddings() {
+    let folder = TempDir::new().unwrap();
+    let (fixtures, dir) = (model(), folder.path().join("cross"));
+    let fixtures = fixtures.parent().unwrap();
+    fs::create_dir(&dir).unwrap();
+    for (from, name) in [
+        ("cross-encoders/roberta", "config.json"),
+        ("cross-encoders/roberta", "model.safetensors"),
+        ("roberta-tiny", "tokenizer.json"),
+        ("roberta-tiny", "tokenizer_config.json"),
+    ] {
+        fs::copy(fixtures.join(from).join(name), dir.join(name)).unwrap();
+    }
+    fs::write(folder.path().join("p.tsv"), "a\tb\n비가 온다.\t눈이 온다.\n비가 온다.\t\n").unwrap();
+    let cross = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
+        command.current_dir(folder.path()).args(["--device", "cpu", "--threads", "1", "--precision", "f32"]);
+        command.args(["--model", "cross", "--input", "p.tsv"]).args(arguments).output().unwrap()
+    };
+    let output = cross(&["--pairs", "a,b", "--output", "out"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = read(&folder.path().join("out"));
+    let scores = rows.column_by_name("score").unwrap().as_primitive::<arrow_array::types::Float64Type>();
+    let encoder = CrossEncoder::load(&dir, &Options::default()).unwrap();
+    let expected = 5.0 * f64::from(encoder.scores(&[["비가 온다.", "눈이 온다."]]).unwrap()[0]);
+    assert!((scores.value(0) - expected).abs() < 1e-5 && scores.is_null(1), "{} {expected}", scores.value(0));
+    let output = cross(&["--column", "a", "--output", "other"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("a cross-encoder gives no embeddings: it scores the pairs of --pairs"), "{stderr}");
 }
 
 #[test]

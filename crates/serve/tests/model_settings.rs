@@ -125,6 +125,7 @@ fn a_corpus_of_another_pooling_is_refused() {
         Table::open(&[folder.path().join("rows.jsonl").display().to_string()], &tables::Options::default()).unwrap();
     let columns = Columns::Embedding { text: "text".into(), name: "embedding".into(), dtype: Dtype::F32 };
     let added = Added::new(columns.clone(), &table.schema, encoder.dimensions(), Default::default()).unwrap();
+    let encoder = embed::Model::from(encoder);
     let settings = Settings::new(&dir, fingerprint(&dir).unwrap(), &encoder, columns, 100, &table);
     let output = folder.path().join("corpus");
     embed_table(&Job { table, added, output: output.clone(), settings, shard: Shard::WHOLE }, &encoder).unwrap();

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use arrow_array::{cast::AsArray, types::Float64Type};
 use common::{Direct, Server, assert_close, command, model, sentences};
-use embed::{Added, Columns, Dtype, Job, Settings, Shard, Table, embed_table};
+use embed::{Added, Columns, Dtype, Job, Model, Settings, Shard, Table, embed_table};
 use model::{Options, SentenceEncoder, fingerprint};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ fn corpus(folder: &Path) -> Vec<String> {
 
 /// Embeds a table by the tiny model.
 fn embed(folder: &Path, table: &str, columns: Columns) {
-    let encoder = SentenceEncoder::load(model(), &Options::default()).unwrap();
+    let encoder = Model::from(SentenceEncoder::load(model(), &Options::default()).unwrap());
     let names = match &columns {
         Columns::Embedding { text, .. } => vec![text.clone()],
         Columns::Score { texts, .. } => texts.to_vec(),

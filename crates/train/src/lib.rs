@@ -15,6 +15,7 @@ mod files;
 mod hard_negatives;
 mod initial;
 mod interrupt;
+mod isotonic;
 mod joined;
 mod list_loss;
 mod log;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use model::{
-    Options, SentenceEncoder, fingerprint,
+    CrossEncoder, Options, SentenceEncoder, fingerprint, holds_cross_encoder,
     hub::{self, Hub},
 };
 
@@ -28,6 +28,19 @@ impl<'a> NamedModel<'a> {
     /// What tells it from others.
     pub(crate) fn origin(&self) -> anyhow::Result<String> {
         fingerprint(&self.dir).with_context(|| self.place())
+    }
+
+    /// Whether it reads two sentences together.
+    pub(crate) fn is_cross_encoder(&self) -> bool {
+        holds_cross_encoder(&self.dir)
+    }
+
+    /// Loads one that reads two sentences together, and gives them one number.
+    pub(crate) fn load_cross_encoder(&self, environment: &Environment) -> anyhow::Result<CrossEncoder> {
+        let options = Options { device: environment.device, ..Options::default() };
+        let encoder = CrossEncoder::load(&self.dir, &options).with_context(|| self.place())?;
+        encoder.check_single_label().with_context(|| self.place())?;
+        Ok(encoder)
     }
 
     pub(crate) fn load(&self, environment: &Environment) -> anyhow::Result<SentenceEncoder> {

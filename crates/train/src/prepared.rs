@@ -10,9 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use eval::LABEL_SCALE;
 use ground::{Lock, hex};
 use model::{
-    SentenceEncoder, TrainableEncoder, normalized,
+    CrossEncoder, SentenceEncoder, TrainableEncoder, normalized,
     weights::{read_safetensors, write_safetensors},
 };
 use sha2::{Digest, Sha256};
@@ -33,6 +34,7 @@ const PART: usize = 1 << 13;
 
 const EMBEDDINGS: &str = "embeddings";
 const NEIGHBOURS: &str = "neighbours";
+const SCORES: &str = "scores";
 
 /// A run before its first step: what can be checked is checked before the first sentence is encoded, and what is made from
 /// then on is kept in the run's directory.
@@ -162,6 +164,47 @@ impl<'a> Prepared<'a> {
             parts.push(embeddings);
         }
         Ok(Tensor::cat(&parts, 0))
+    }
+
+    /// The scores, on the labels' scale, that a cross-encoder gives pairs of places among sentences; otherwise as
+    /// [`Prepared::unit_embeddings`].
+    pub(crate) fn pair_scores(
+        &self,
+        origin: &str,
+        encoder: impl FnOnce() -> anyhow::Result<CrossEncoder>,
+        sentences: &[impl AsRef<str>],
+        pairs: &[(usize, usize)],
+        task: &str,
+        progress: &Progress,
+    ) -> anyhow::Result<Vec<f64>> {
+        let mut told = progress.counting(task, pairs.len(), "pairs");
+        let (mut encoder, mut loaded) = (Some(encoder), None);
+        let mut all = Vec::with_capacity(pairs.len());
+        for part in pairs.chunks(PART) {
+            let texts: Vec<[&str; 2]> =
+                part.iter().map(|&(first, second)| [sentences[first].as_ref(), sentences[second].as_ref()]).collect();
+            let name = Origin::new("scores").with(origin).with_all(texts.iter().flatten()).digest();
+            let path = self.path(&format!("{}.safetensors", &name[..32]));
+            if path.exists() {
+                let scores = kept(&path, SCORES, Kind::Double, part.len())?;
+                all.extend(Vec::<f64>::try_from(scores.flatten(0, -1))?);
+                told(part.len());
+                continue;
+            }
+            if let Some(load) = encoder.take() {
+                loaded = Some(load()?);
+                self.begin()?;
+            }
+            let own: &CrossEncoder = loaded.as_ref().expect("it was loaded for the first part that is missing");
+            let (numbers, _) = own.logits(&texts, &mut told)?;
+            let score = |number: f32| (LABEL_SCALE * f64::from(own.activation().apply(number))).clamp(0.0, LABEL_SCALE);
+            let scores: Vec<f64> = numbers.into_iter().map(score).collect();
+            ensure!(scores.iter().all(|score| score.is_finite()), "its scores are not all finite");
+            self.make_folder()?;
+            write_whole(&path, SCORES, &Tensor::from_slice(&scores).unsqueeze(1))?;
+            all.extend(scores);
+        }
+        Ok(all)
     }
 
     /// The sentences most alike to each, best first, which `make` finds if they are not kept; `origins` tell the encoders from

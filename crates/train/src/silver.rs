@@ -1,7 +1,7 @@
 //! Silver pairs: sentences that are paired by their likeness and scored by models, to be learned beside the gold of people.
 //!
 //! Source: Thakur et al. 2021, «Augmented SBERT», whose teacher is a cross-encoder; here it is the mean of any number of
-//! sentence encoders, which knows more than any of them.
+//! sentence encoders, which find the pairs, and cross-encoders, which score them too: it knows more than any of them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,10 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     config::Silver,
     datasets::{Datasets, distinct_sentences},
-    nearest::{NEIGHBOURS, nearest, scores},
+    isotonic::Isotonic,
+    nearest::{NEIGHBOURS, nearest},
     prepared::Prepared,
     progress::Progress,
-    teachers::Teachers,
+    teachers::{Teachers, TeachersScores, mean},
 };
 
 /// Where the teachers are named.
@@ -45,7 +46,7 @@ pub(crate) fn silver_pairs(silver: &Silver, gold: &Datasets, prepared: &Prepared
     });
     // The first rank's pairs are those of all: another machine may round otherwise.
     let numbers = environment.ranks.of_first(|| {
-        let pairs = scored_pairs(&teachers, silver.pairs, &distinct, &known.collect(), prepared)?;
+        let pairs = scored_pairs(&teachers, silver, gold, &distinct, &known.collect(), prepared)?;
         Ok(pairs.into_iter().flat_map(|(first, second, score)| [first as f64, second as f64, score]).collect())
     })?;
     let pair = |number: &[f64]| SentencePair {
@@ -63,7 +64,8 @@ pub(crate) fn silver_pairs(silver: &Silver, gold: &Datasets, prepared: &Prepared
 /// Pairs of places with their scores.
 fn scored_pairs(
     teachers: &Teachers,
-    count: usize,
+    silver: &Silver,
+    gold: &Datasets,
     distinct: &[String],
     known: &HashSet<(usize, usize)>,
     prepared: &Prepared<'_>,
@@ -73,10 +75,41 @@ fn scored_pairs(
     let embeddings = teachers.embeddings(distinct, prepared, &progress)?;
     let neighbours =
         prepared.neighbours(&teachers.origins()?, distinct, || nearest(&embeddings, environment.device, &progress))?;
+    let pairs = draw(&neighbours, known, silver.pairs, config.seed);
+    let mut all = teachers.scores(distinct, &embeddings, &pairs, prepared, &progress)?;
+    if silver.calibrate {
+        calibrate(&mut all, teachers, gold, prepared, &progress)?;
+    }
     progress.finish();
-    let pairs = draw(&neighbours, known, count, config.seed);
-    let scores = scores(&embeddings, &pairs)?;
+    let scores = mean(&all);
     Ok(pairs.into_iter().zip(scores).map(|((first, second), score)| (first, second, score)).collect())
+}
+
+/// Brings each teacher's scores to the scale of the training pairs' labels, by the nearest non-decreasing function of what it
+/// gives these. No dev set has a part in it.
+fn calibrate(
+    all: &mut [TeachersScores],
+    teachers: &Teachers,
+    gold: &Datasets,
+    prepared: &Prepared<'_>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let (mut sentences, mut places): (Vec<&str>, HashMap<&str, usize>) = Default::default();
+    let mut place = |text| {
+        *places.entry(text).or_insert_with(|| {
+            sentences.push(text);
+            sentences.len() - 1
+        })
+    };
+    let pairs: Vec<(usize, usize)> =
+        gold.train.iter().map(|pair| (place(pair.sentence1.as_str()), place(pair.sentence2.as_str()))).collect();
+    let embeddings = teachers.embeddings(&sentences, prepared, progress)?;
+    let given = teachers.scores(&sentences, &embeddings, &pairs, prepared, progress)?;
+    for (own, given) in all.iter_mut().zip(given) {
+        let function = Isotonic::fit(&given.scores, &gold.train_labels);
+        own.scores.iter_mut().for_each(|score| *score = function.at(*score));
+    }
+    Ok(())
 }
 
 /// At most `count` distinct pairs, none of them `known`: in each round every sentence draws a partner, in an order of the

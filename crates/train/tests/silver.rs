@@ -3,12 +3,12 @@
 
 mod common;
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, path::Path};
 
 use common::{Folder, assert_same, fixture, holds, only_line, pairs};
 use data::{Dataset, SentencePair};
 use eval::score;
-use model::{Options, SentenceEncoder};
+use model::{CrossEncoder, Options, SentenceEncoder};
 use serde_json::Value;
 
 /// Two teachers, and a run that learns from them.
@@ -46,6 +46,52 @@ fn silver_pairs_are_new_pairs_of_the_sets_sentences_with_the_mean_score_of_the_t
     let sets = report["rows"]["train_sets"].as_array().unwrap();
     assert_eq!((sets.len(), sets[1]["data"].as_str()), (2, Some("silver pairs")));
     assert_eq!(sets[1]["pairs"], silver.pairs.len());
+}
+
+/// The tiny cross-encoder of the model crate's tests, as `cross`.
+fn with_cross_encoder(folder: &Folder) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
+    fs::create_dir(folder.path("cross")).unwrap();
+    for (from, name) in [
+        ("cross-encoders/roberta", "config.json"),
+        ("cross-encoders/roberta", "model.safetensors"),
+        ("roberta-tiny", "tokenizer.json"),
+        ("roberta-tiny", "tokenizer_config.json"),
+    ] {
+        fs::copy(fixtures.join(from).join(name), folder.path("cross").join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_cross_encoder_scores_what_a_sentence_encoder_finds_and_scores_can_be_brought_to_the_labels() {
+    let folder = Folder::with_teachers();
+    with_cross_encoder(&folder);
+    let teachers = |names: &str| format!("data.silver.teachers=[{names}]");
+    let both = teachers("\"one/best\", \"cross\"");
+    folder.trained(&["--set", &both, "--set", "data.silver.pairs=100"]);
+    let silver = pairs(&folder, "run/silver.csv");
+    let encoder = SentenceEncoder::load(folder.path("one/best"), &Options::default()).unwrap();
+    let cross = CrossEncoder::load(folder.path("cross"), &Options::default()).unwrap();
+    let of_encoder = score(&encoder, &silver, &mut |_| {}).unwrap().predictions;
+    let of_cross = score(&cross, &silver, &mut |_| {}).unwrap().predictions;
+    for (place, score) in silver.scores().unwrap().iter().enumerate() {
+        let mean = (of_encoder[place].clamp(0.0, 5.0) + of_cross[place]) / 2.0;
+        assert!((score - mean).abs() < 1e-4, "row {place}: {score}, expected {mean}");
+    }
+    // By what it gives the training pairs, a teacher that finds all alike says the mean label and little else.
+    let keys = ["--set", &both, "--set", "data.silver.pairs=100", "--set", "data.silver.calibrate=true"];
+    folder.trained(&[&keys[..], &["--output", "calibrated"]].concat());
+    let calibrated = pairs(&folder, "calibrated/silver.csv");
+    assert_eq!(unordered(&calibrated), unordered(&silver));
+    let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
+    let (before, after) = (silver.scores().unwrap(), calibrated.scores().unwrap());
+    let gold = mean(&pairs(&folder, "pairs.csv").scores().unwrap());
+    assert_ne!(before, after);
+    assert!((mean(&after) - gold).abs() < (mean(&before) - gold).abs().max(0.5), "{} {gold}", mean(&after));
+    assert!(after.iter().all(|score| (0.0..=5.0).contains(score)));
+    // None of them finds pairs.
+    let line = folder.train(&["--set", &teachers("\"cross\""), "--output", "none"]);
+    assert!(only_line(&line).contains("a cross-encoder scores pairs and finds none"), "{}", only_line(&line));
 }
 
 #[test]

@@ -97,12 +97,12 @@ pub(crate) async fn rank(
             let (scores, own) = reranker.scores(holder, &base_sentence, &texts, truncate, Admission::Bounded).await?;
             cost.add(own);
             best.rerank(scores, top_k);
-            Made::Best(best)
+            Made::Best(Box::new(best))
         }
     };
     let answer = web::block(move || -> Result<_, ApiError> {
         let mut written = match made {
-            Made::Best(best) => Written::best(best),
+            Made::Best(best) => Written::best(*best),
             Made::Counted(checked, scores, Some(count)) => Written::best(checked.best(scores, count)?),
             Made::Counted(_, scores, None) => Written::scores(scores),
         };
@@ -122,7 +122,7 @@ pub(crate) async fn rank(
 /// What an answer is made of.
 enum Made {
     /// Rows that a reranker sorted.
-    Best(Best),
+    Best(Box<Best>),
     /// All rows, or the best so many.
     Counted(Checked, Scores, Option<usize>),
 }

@@ -15,6 +15,9 @@ pub struct Silver {
     /// Datasets whose sentences are paired, scored or not, or texts; those of `data.train` if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sentences: Vec<String>,
+    /// Brings each teacher's scores to the labels' scale, by what it gives the training pairs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calibrate: bool,
     /// How many pairs to make at most.
     #[serde(default = "default_pairs")]
     pub pairs: usize,

@@ -112,6 +112,7 @@ impl Distillation {
             }
             None => {
                 let teachers = Teachers::find("data.teachers", &config.teachers)?;
+                teachers.check_embed()?;
                 let encoder = initial_encoder(config, || Ok(texts()), environment)?;
                 (encoder, Taught::by(&teachers, &texts(), prepared)?)
             }
