@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The server beside its peers, under load, under attack, and with clients that others wrote.
 #
-#   STS_DATA_DIR=… scripts/serving/run.sh peers | soak | hostile | flood | clients [--help] [options]
+#   STS_DATA_DIR=… scripts/serving/run.sh peers | soak | hostile | flood | clients | rerankers [--help] [options]
 #
 # The data folder holds kor-sts/ and klue-roberta/ (see data/README.md). Python environments and models are made once,
 # in $KO_STS_CACHE (default: ~/.cache/ko-sts); `peers` needs the load generator wrk, a package of most distributions.
@@ -14,8 +14,8 @@ fail() { printf 'serving: error: %s\n' "$*" >&2; exit 1; }
 
 job=${1:-}
 case $job in
-  peers | soak | hostile | flood | clients) shift ;;
-  *) fail "unknown job '$job': expected peers, soak, hostile, flood or clients" ;;
+  peers | soak | hostile | flood | clients | rerankers) shift ;;
+  *) fail "unknown job '$job': expected peers, soak, hostile, flood, clients or rerankers" ;;
 esac
 
 STS_DATA_DIR=$(realpath "${STS_DATA_DIR:-data}")

@@ -85,7 +85,7 @@ pub(crate) async fn rank(
     let truncate = state.info.auto_truncate;
     let (checked, scores, mut cost) = checked.score(&state.embedder, holder, base_sentence.clone(), truncate).await?;
     let made = match reranker {
-        None => Made::Counted(checked, scores, top_k),
+        None => Made::Counted(Box::new(checked), scores, top_k),
         Some((count, reranker)) => {
             let best = move || -> Result<_, ApiError> {
                 let mut best = checked.best(scores, count)?;
@@ -124,7 +124,7 @@ enum Made {
     /// Rows that a reranker sorted.
     Best(Box<Best>),
     /// All rows, or the best so many.
-    Counted(Checked, Scores, Option<usize>),
+    Counted(Box<Checked>, Scores, Option<usize>),
 }
 
 /// The rest of an answer, written as the client takes it; the file's place is taken until then.
