@@ -1,7 +1,7 @@
 // The tables that the test uploads.
 
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 export const BASE = "거실 불을 꺼 줘.";
@@ -42,6 +42,20 @@ export function writeCorpus(folder, program, model) {
   const options = ["--model", model, "--input", table, "--output", corpus];
   execFileSync(join(dirname(program), "embed"), options, { stdio: "ignore" });
   return corpus;
+}
+
+/** A tiny cross-encoder of the tests, whose scores mean nothing; its folder. */
+export function writeReranker(folder) {
+  const reranker = join(folder, "reranker");
+  mkdirSync(reranker);
+  const fixtures = "crates/model/tests/fixtures";
+  for (const [from, names] of [
+    ["cross-encoders/roberta", ["config.json", "model.safetensors"]],
+    ["roberta-tiny", ["tokenizer.json", "tokenizer_config.json"]],
+  ]) {
+    for (const name of names) copyFileSync(join(fixtures, from, name), join(reranker, name));
+  }
+  return reranker;
 }
 
 const quoted = (text) => `"${text.replaceAll('"', '""')}"`;

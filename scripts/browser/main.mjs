@@ -9,13 +9,13 @@ import { join } from "node:path";
 import { CLAIMS as COMPARE } from "./claims/compare.mjs";
 import { CLAIMS as PAGE } from "./claims/page.mjs";
 import { CLAIMS as RANK } from "./claims/rank.mjs";
+import { ALONE, CLAIMS as RERANK } from "./claims/rerank.mjs";
 import { CLAIMS as SEARCH } from "./claims/search.mjs";
-import { writeCorpus, writeFiles } from "./files.mjs";
-import { takeScreenshots } from "./screenshots.mjs";
+import { writeCorpus, writeFiles, writeReranker } from "./files.mjs";
+import { takeReranked, takeScreenshots } from "./screenshots.mjs";
 import { startServer } from "./server.mjs";
 
 const { chromium } = createRequire(join(process.env.BROWSER_MODULES, "package.json"))("playwright-core");
-const CLAIMS = [...COMPARE, ...RANK, ...SEARCH, ...PAGE];
 const PATIENCE_MS = 60_000; // a busy machine starts a page in seconds
 
 async function check([name, claim, settings = {}], browser, address, files) {
@@ -60,22 +60,32 @@ function watch(page, address) {
 
 async function main([program, model, screenshots]) {
   const folder = mkdtempSync(join(tmpdir(), "ko-sts-browser-"));
-  const server = await startServer(program, model, ["--corpus", writeCorpus(folder, program, model)]);
+  const corpus = writeCorpus(folder, program, model);
+  const reranker = writeReranker(folder);
+  const server = await startServer(program, model, ["--corpus", corpus]);
+  const both = await startServer(program, model, ["--corpus", corpus, "--reranker", reranker]);
+  const alone = await startServer(program, reranker);
+  const claims = [
+    ...[...COMPARE, ...RANK, ...SEARCH, ...PAGE].map((claim) => [claim, server]),
+    ...RERANK.map((claim) => [claim, both]),
+    ...ALONE.map((claim) => [claim, alone]),
+  ];
   let browser;
   let passed = 0;
   try {
     browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
     const files = writeFiles(folder);
-    for (const claim of CLAIMS) passed += await check(claim, browser, server.address, files);
+    for (const [claim, { address }] of claims) passed += await check(claim, browser, address, files);
     await takeScreenshots(browser, server.address, files, screenshots);
+    await takeReranked(browser, both.address, files, screenshots);
     console.log(`\nscreenshots: ${screenshots}`);
   } finally {
     await browser?.close();
-    await server.stop();
+    await Promise.all([server, both, alone].map((running) => running.stop()));
     rmSync(folder, { recursive: true });
   }
-  console.log(`${passed} passed, ${CLAIMS.length - passed} failed`);
-  return passed === CLAIMS.length ? 0 : 1;
+  console.log(`${passed} passed, ${claims.length - passed} failed`);
+  return passed === claims.length ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

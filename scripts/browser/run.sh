@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the page of `serve` in headless Chromium, in both of its jobs. Takes screenshots.
+# Tests the page of `serve` in headless Chromium, with a corpus, with a reranker, and with a reranker alone. Takes screenshots.
 #
 #   scripts/browser/run.sh [--model DIR] [--screenshots DIR]
 #

@@ -49,3 +49,25 @@ export async function takeScreenshots(browser, address, files, folder) {
     await context.close();
   }
 }
+
+/** Those of a server with a reranker. */
+export async function takeReranked(browser, address, files, folder) {
+  for (const [name, screen, colorScheme, locale] of SHOTS) {
+    const context = await browser.newContext({ ...screen, colorScheme, locale });
+    const page = await context.newPage();
+    await page.goto(address);
+    await page.waitForSelector("#search-rerank-switch:not([hidden])");
+    await page.fill("#base", BASE);
+    await page.setInputFiles("#file", files["utf-8.csv"]);
+    await page.check("#rank-rerank");
+    await page.click("#start");
+    await page.waitForSelector("#ranking:not([hidden])");
+    await page.fill("#query", BASE);
+    await page.check("#search-rerank");
+    await page.click("#find");
+    await page.waitForSelector("#found:not([hidden])");
+    await page.waitForTimeout(400); // the bar grows
+    await page.screenshot({ path: join(folder, `${name}-reranked.png`), fullPage: true });
+    await context.close();
+  }
+}

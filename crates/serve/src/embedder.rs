@@ -14,6 +14,7 @@ use crate::{
     engine::{Admission, Embedding, Engine},
     error::ApiError,
     metrics::Metrics,
+    output::Outputs,
 };
 
 /// Sentences with more bytes than this in all are tokenized on a thread of their own, not on that of the connections.
@@ -85,23 +86,28 @@ pub(crate) struct Embedder {
     prompts: Arc<Asked>,
     cache: Arc<EmbeddingCache>,
     metrics: Arc<Metrics>,
+    /// What can be asked of its embeddings.
+    pub(crate) outputs: Outputs,
 }
 
 impl Embedder {
-    /// An embedder on a running engine, with the tokenizer and the prompts of its encoder.
+    /// An embedder on a running engine, with its encoder's tokenizer and prompts, and what can be asked of its embeddings.
     pub(crate) fn new(
         engine: Arc<Engine>,
         tokenizer: Tokenizer,
         prompts: Asked,
+        outputs: Outputs,
         cache: Arc<EmbeddingCache>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { engine, tokenizer: Arc::new(tokenizer.with_prompt("")), prompts: Arc::new(prompts), cache, metrics }
-    }
-
-    /// The engine.
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+        Self {
+            engine,
+            tokenizer: Arc::new(tokenizer.with_prompt("")),
+            prompts: Arc::new(prompts),
+            cache,
+            metrics,
+            outputs,
+        }
     }
 
     /// Most tokens of a sentence.

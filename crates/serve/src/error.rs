@@ -30,6 +30,11 @@ pub(crate) enum ApiError {
     /// There is nothing to search.
     #[error("this server has no corpus to search: it is started with one by --corpus DIR")]
     NoCorpus,
+    /// There is nothing that embeds.
+    #[error(
+        "this server has a reranker alone, and no embeddings: it is started with both by --model ENCODER --reranker RERANKER"
+    )]
+    NoEncoder,
     /// There is nothing that reads two texts together.
     #[error("this server has no reranker: it is started with one by --reranker DIR_OR_HUB_ID")]
     NoReranker,
@@ -172,7 +177,7 @@ impl ApiError {
             Self::Table(_) => ErrorType::Validation,
             Self::Empty(_) => ErrorType::Empty,
             Self::Unauthorized(_) => ErrorType::Unauthorized,
-            Self::NotFound(_) | Self::NoCorpus | Self::NoReranker => ErrorType::NotFound,
+            Self::NotFound(_) | Self::NoCorpus | Self::NoEncoder | Self::NoReranker => ErrorType::NotFound,
             Self::TooSlow(..) | Self::Late(_) => ErrorType::Timeout,
             Self::Tokenizer(_) => ErrorType::Tokenizer,
             Self::Overloaded { .. } | Self::Busy { .. } => ErrorType::Overloaded,
@@ -188,6 +193,7 @@ impl ApiError {
             Self::Unauthorized(_) => "unauthorized",
             Self::NotFound(_) => "no such route",
             Self::NoCorpus => "no corpus",
+            Self::NoEncoder => "no encoder",
             Self::NoReranker => "no reranker",
             Self::MethodNotAllowed { .. } => "method not allowed",
             Self::TooSlow(..) => "too slow",
@@ -252,7 +258,7 @@ impl ResponseError for ApiError {
         match self {
             Self::Malformed(_) | Self::Empty(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::NotFound(_) | Self::NoCorpus | Self::NoReranker => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::NoCorpus | Self::NoEncoder | Self::NoReranker => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow(..) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -8,8 +8,8 @@ use std::{
 
 use embed::Corpus;
 use model::{
-    BUNDLED_MODEL, CrossEncoder, Matryoshka, Options, PairTokenizer, Pooling, Precision, Prompts, Ranges,
-    ScoreActivation, SentenceEncoder, SimilarityFunction, Tokenizer,
+    BUNDLED_MODEL, CrossEncoder, Matryoshka, Options, PairTokenizer, Pooling, Precision, PromptChoice, Prompts, Ranges,
+    ScoreActivation, SentenceEncoder, SimilarityFunction, Tokenizer, holds_cross_encoder,
     hub::{self, Hub},
     runtime,
 };
@@ -24,9 +24,9 @@ use crate::{
     metrics::Metrics,
     output::Outputs,
     reranker::Reranker,
-    settings::Settings,
+    settings::{ScoreBy, Settings},
     state::State,
-    types::{EmbeddingModel, Info, ModelType, Similarities},
+    types::{EmbeddingModel, Info, ModelType, RerankerModel, Similarities},
 };
 
 const BATCHES_IN_QUEUE: usize = 64;
@@ -39,6 +39,12 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         return Err(Error::NoModel);
     }
     let path = Hub::from_env().resolve(&settings.model, &mut hub::on_stderr())?;
+    let reads_pairs = holds_cross_encoder(&path);
+    if reads_pairs {
+        check_alone(settings)?;
+    } else if settings.score_by == ScoreBy::Reranker && settings.reranker.is_none() {
+        return Err(Error::NoReranker);
+    }
     let corpus = settings.corpus.as_ref().map(|settings| corpus::open(settings, &path)).transpose();
     let corpus = corpus.map_err(Error::Corpus)?;
     let precision = settings.precision.on(device);
@@ -66,57 +72,85 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let asked = settings.reranker.as_ref();
     let reranker = asked.map(|model| Hub::from_env().resolve(model, &mut hub::on_stderr())).transpose()?;
     let load = move || {
-        let encoder = SentenceEncoder::load(path, &options)?;
-        let reranker = reranker.map(|path| load_reranker(&path, &options)).transpose()?;
-        let mut probe: Vec<Input> = encoder.tokenizer().encode(&[PROBE])?.into_iter().map(Input::from).collect();
+        let (encoder, reranker) = match (reads_pairs, reranker) {
+            (true, _) => (None, Some(load_reranker(&path, &options)?)),
+            (false, reranker) => {
+                // Length, pooling, prompts and dimensions are the encoder's.
+                let own = Options { device, precision, ..Options::default() };
+                let reranker = reranker.map(|path| load_reranker(&path, &own)).transpose();
+                (Some(SentenceEncoder::load(path, &options)?), reranker?)
+            }
+        };
+        let mut probe: Vec<Input> = Vec::new();
+        if let Some(encoder) = &encoder {
+            probe.extend(encoder.tokenizer().encode(&[PROBE])?.into_iter().map(Input::from));
+        }
         if let Some(reranker) = &reranker {
             probe.extend(reranker.pairs().encode(&[PROBE], &[[0, 0]])?.into_iter().map(Input::from));
         }
-        let _ = known.set(Loaded::new(&encoder, reranker.as_ref()));
+        let _ = known.set(Loaded::new(encoder.as_ref(), reranker.as_ref()));
         Ok((Models { encoder, reranker }, probe))
     };
-    let engine = Engine::start(load, limits, runtime::threads(), metrics.clone())?;
+    let engine = Arc::new(Engine::start(load, limits, runtime::threads(), metrics.clone())?);
     let loaded = loaded.get().expect("the engine runs, so the model is loaded");
     let (model, seconds) = (settings.model.display(), started.elapsed().as_secs_f64());
-    if loaded.pooling_was_assumed {
-        tracing::warn!(
-            %model,
-            pooling = %loaded.pooling,
-            "the directory has no pooling of its own: this one is assumed, another is named by --pooling"
-        );
-    }
-    if let Some(note) =
-        loaded.prompts.note(&model, loaded.tokenizer.prompt(), "prompt_name of a request, or --prompt-name,")
-    {
-        tracing::warn!("{note}");
-    }
     let processor = runtime::processor();
     tracing::info!(%model, %precision, ?device, processor, seconds, "the model is loaded");
-    if let Some(corpus) = &corpus {
-        corpus::check_embeddings(corpus.settings(), loaded.dimensions, loaded.pooling_beside_directory)
-            .map_err(Error::Corpus)?;
-    }
-    let ranges = settings.ranges.as_ref().map(|path| Ranges::read(path, loaded.dimensions)).transpose()?;
-    let outputs = outputs(settings, loaded, ranges);
     let info =
         Info { corpus_rows: corpus.as_ref().map(Corpus::rows), ..info(settings, loaded, precision, max_batch_tokens) };
     let cache = Arc::new(EmbeddingCache::new(settings.cache_mib, metrics.clone()));
-    let engine = Arc::new(engine);
-    let reranker = loaded.reranker.clone().map(|(pairs, activation)| Reranker {
+    let reranker = loaded.reranker.clone().map(|LoadedReranker { pairs, activation, .. }| Reranker {
         engine: engine.clone(),
         pairs,
         activation,
         cache: cache.clone(),
         metrics: metrics.clone(),
     });
-    let embedder = Embedder::new(engine, loaded.tokenizer.clone(), loaded.prompts(), cache, metrics.clone());
-    State::new(embedder, reranker, corpus, outputs, info, settings, metrics)
+    let embedder = match &loaded.encoder {
+        None => None,
+        Some(loaded) => {
+            loaded.warn(&settings.model);
+            if let Some(corpus) = &corpus {
+                corpus::check_embeddings(corpus.settings(), loaded.dimensions, loaded.pooling_beside_directory)
+                    .map_err(Error::Corpus)?;
+            }
+            let ranges = settings.ranges.as_ref().map(|path| Ranges::read(path, loaded.dimensions)).transpose()?;
+            let outputs = outputs(settings, loaded, ranges);
+            let tokenizer = loaded.tokenizer.clone();
+            Some(Embedder::new(engine.clone(), tokenizer, loaded.prompts(), outputs, cache, metrics.clone()))
+        }
+    };
+    State::new(engine, embedder, reranker, corpus, info, settings, metrics)
         .map_err(|error| Error::Io(std::io::Error::other(error)))
 }
 
-/// What is known of a model once it is loaded.
+/// Fails where something was asked for beside a cross-encoder as the model that only a sentence encoder gives.
+fn check_alone(settings: &Settings) -> Result<(), Error> {
+    let Settings { reranker, corpus, dimensions, ranges, pooling, prompt, .. } = settings;
+    let asked = [
+        (reranker.is_some(), "with --reranker, --model is the sentence encoder beside it"),
+        (corpus.is_some(), "--corpus is searched by a sentence encoder, beside which it stands as --reranker"),
+        (dimensions.is_some(), "there is nothing for --dimensions"),
+        (ranges.is_some(), "there is nothing for --ranges"),
+        (pooling.is_some(), "there is nothing for --pooling"),
+        (*prompt != PromptChoice::default(), "there is nothing for --prompt and --prompt-name"),
+    ];
+    match asked.into_iter().find(|(is_asked, _)| *is_asked) {
+        Some((_, why)) => Err(Error::NoEmbeddings(settings.model.display().to_string(), why)),
+        None => Ok(()),
+    }
+}
+
+/// What is known of the models once they are loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
+    pub(crate) encoder: Option<LoadedEncoder>,
+    pub(crate) reranker: Option<LoadedReranker>,
+}
+
+/// What is known of a model that embeds.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedEncoder {
     pub(crate) tokenizer: Tokenizer,
     pub(crate) prompts: Prompts,
     pub(crate) pools_prompt: bool,
@@ -127,7 +161,14 @@ pub(crate) struct Loaded {
     pub(crate) pooling_was_assumed: bool,
     pub(crate) pooling_beside_directory: Option<Pooling>,
     pub(crate) similarity: SimilarityFunction,
-    pub(crate) reranker: Option<(PairTokenizer, ScoreActivation)>,
+}
+
+/// What is known of a model that reads two texts together.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedReranker {
+    pub(crate) pairs: PairTokenizer,
+    pub(crate) activation: ScoreActivation,
+    pub(crate) labels: Vec<String>,
 }
 
 /// What every sound model can compute.
@@ -135,21 +176,14 @@ const PROBE: &str = "안녕하세요.";
 
 /// A model that reads two texts together and gives them one number.
 fn load_reranker(path: &Path, options: &Options) -> Result<CrossEncoder, model::Error> {
-    // Those of the sentence encoder are its own.
-    let Options { device, precision, .. } = *options;
-    let encoder = CrossEncoder::load(path, &Options { device, precision, ..Options::default() })?;
+    let encoder = CrossEncoder::load(path, options)?;
     encoder.check_single_label()?;
     Ok(encoder)
 }
 
 impl Loaded {
-    /// What a request can ask to be put before its texts.
-    pub(crate) fn prompts(&self) -> Asked {
-        Asked { prompts: self.prompts.clone(), default: self.tokenizer.prompt().to_owned(), is_free: self.pools_prompt }
-    }
-
-    fn new(encoder: &SentenceEncoder, reranker: Option<&CrossEncoder>) -> Self {
-        Self {
+    fn new(encoder: Option<&SentenceEncoder>, reranker: Option<&CrossEncoder>) -> Self {
+        let encoder = encoder.map(|encoder| LoadedEncoder {
             tokenizer: encoder.tokenizer().clone(),
             prompts: encoder.prompts().clone(),
             pools_prompt: encoder.pools_prompt(),
@@ -160,21 +194,61 @@ impl Loaded {
             pooling_was_assumed: encoder.pooling_was_assumed(),
             pooling_beside_directory: encoder.pooling_beside_directory(),
             similarity: encoder.similarity_function(),
-            reranker: reranker.map(|reranker| (reranker.pairs().clone(), reranker.activation())),
+        });
+        let reranker = reranker.map(|reranker| LoadedReranker {
+            pairs: reranker.pairs().clone(),
+            activation: reranker.activation(),
+            labels: reranker.labels().to_vec(),
+        });
+        Self { encoder, reranker }
+    }
+}
+
+impl LoadedEncoder {
+    /// What a request can ask to be put before its texts.
+    pub(crate) fn prompts(&self) -> Asked {
+        Asked { prompts: self.prompts.clone(), default: self.tokenizer.prompt().to_owned(), is_free: self.pools_prompt }
+    }
+
+    /// Tells the log of what was assumed, and of prompts that nobody named.
+    fn warn(&self, model: &Path) {
+        let model = model.display();
+        if self.pooling_was_assumed {
+            tracing::warn!(
+                %model,
+                pooling = %self.pooling,
+                "the directory has no pooling of its own: this one is assumed, another is named by --pooling"
+            );
+        }
+        let named = "prompt_name of a request, or --prompt-name,";
+        if let Some(note) = self.prompts.note(&model, self.tokenizer.prompt(), named) {
+            tracing::warn!("{note}");
         }
     }
 }
 
 /// What can be asked of a model's embeddings.
-pub(crate) fn outputs(settings: &Settings, loaded: &Loaded, ranges: Option<Ranges>) -> Outputs {
-    let Loaded { dimensions: width, normalizes, matryoshka, .. } = loaded;
-    let matryoshka = if settings.allow_truncation { Matryoshka::any() } else { matryoshka.clone() };
-    Outputs { width: *width, matryoshka, normalizes: *normalizes, ranges }
+pub(crate) fn outputs(settings: &Settings, loaded: &LoadedEncoder, ranges: Option<Ranges>) -> Outputs {
+    let LoadedEncoder { dimensions: width, normalizes, similarity, .. } = *loaded;
+    let matryoshka = if settings.allow_truncation { Matryoshka::any() } else { loaded.matryoshka.clone() };
+    Outputs { width, matryoshka, normalizes, similarity, ranges }
 }
 
 /// What `GET /info` says.
 pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, max_batch_tokens: usize) -> Info {
-    let Loaded { dimensions, pooling, similarity, .. } = *loaded;
+    let Loaded { encoder, reranker } = loaded;
+    let encoder = encoder.as_ref();
+    let is_alone = encoder.is_none();
+    let max_pair_length = reranker.as_ref().map(|reranker| reranker.pairs.max_seq_length());
+    let named = if is_alone { Some(&settings.model) } else { settings.reranker.as_ref() };
+    let labels = reranker.iter().flat_map(|reranker| reranker.labels.iter().cloned().enumerate());
+    let model_type = match encoder {
+        Some(encoder) => ModelType::Embedding(EmbeddingModel { pooling: encoder.pooling }),
+        None => ModelType::Reranker(RerankerModel {
+            id2label: labels.clone().collect(),
+            label2id: labels.map(|(id, label)| (label, id)).collect(),
+        }),
+    };
     Info {
         model_id: settings.model.display().to_string(),
         model_sha: None,
@@ -183,20 +257,20 @@ pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, m
             Precision::Bf16 => "bfloat16",
             Precision::Int8 => "int8",
         },
-        model_type: ModelType::Embedding(EmbeddingModel { pooling }),
-        hidden_size: dimensions,
-        truncatable: settings.allow_truncation || loaded.matryoshka.is_said(),
-        matryoshka_dims: loaded.matryoshka.dims().to_vec(),
-        similarity: Similarities::new(similarity),
-        reranker: settings.reranker.as_ref().map(|model| model.display().to_string()),
-        score_by: settings.score_by,
-        max_rerank_length: loaded.reranker.as_ref().map(|(pairs, _)| pairs.max_seq_length()),
-        prompts: loaded.prompts.texts().clone(),
-        prompt: loaded.tokenizer.prompt().to_owned(),
+        model_type,
+        hidden_size: encoder.map(|encoder| encoder.dimensions),
+        truncatable: encoder.is_some_and(|encoder| settings.allow_truncation || encoder.matryoshka.is_said()),
+        matryoshka_dims: encoder.map(|encoder| encoder.matryoshka.dims().to_vec()).unwrap_or_default(),
+        similarity: encoder.map(|encoder| Similarities::new(encoder.similarity)),
+        reranker: named.map(|model| model.display().to_string()),
+        score_by: if is_alone { ScoreBy::Reranker } else { settings.score_by },
+        max_rerank_length: max_pair_length,
+        prompts: encoder.map(|encoder| encoder.prompts.texts().clone()).unwrap_or_default(),
+        prompt: encoder.map(|encoder| encoder.tokenizer.prompt().to_owned()).unwrap_or_default(),
         corpus_rows: None,
         max_concurrent_csv_files: settings.limits.max_csv_jobs,
         max_concurrent_requests: settings.limits.max_concurrent_requests,
-        max_input_length: loaded.tokenizer.max_seq_length(),
+        max_input_length: encoder.map(|encoder| encoder.tokenizer.max_seq_length()).or(max_pair_length).unwrap_or(0),
         max_batch_tokens,
         max_batch_requests: None,
         max_client_batch_size: settings.limits.max_client_batch_size,

@@ -16,7 +16,20 @@ use crate::{error, headers, responses::header, routes, state::State, types};
 /// The description of the server.
 pub(crate) fn describe(state: &State) -> openapi::OpenApi {
     let mut api = Api::openapi();
-    Widths(if state.info.truncatable { 1 } else { state.info.hidden_size }..=state.info.hidden_size).modify(&mut api);
+    match state.info.hidden_size {
+        Some(width) => Widths(if state.info.truncatable { 1 } else { width }..=width).modify(&mut api),
+        None => {
+            for path in ["/embed", "/similarity", "/v1/embeddings"] {
+                api.paths.paths.remove(path);
+            }
+            // Behind which the page, and the score of two sentences, remain.
+            for path in ["/", "/predict"] {
+                if let Some(item) = api.paths.paths.get_mut(path) {
+                    item.post = None;
+                }
+            }
+        }
+    }
     if state.corpus.is_none() {
         api.paths.paths.remove("/search");
     }

@@ -1,6 +1,6 @@
 //! How the embeddings of a request are handed on: how many of their numbers, and in which format.
 
-use model::{Matryoshka, Quantization, Quantized, Ranges, normalize};
+use model::{Matryoshka, Quantization, Quantized, Ranges, SimilarityFunction, normalize};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -65,6 +65,8 @@ pub(crate) struct Outputs {
     pub(crate) matryoshka: Matryoshka,
     /// Whether the embeddings have the norm 1.
     pub(crate) normalizes: bool,
+    /// What they were made for.
+    pub(crate) similarity: SimilarityFunction,
     /// Of each dimension, if the server was given any.
     pub(crate) ranges: Option<Ranges>,
 }

@@ -69,7 +69,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
             if state.in_hand() > 0 {
                 tracing::warn!(in_hand = state.in_hand(), "the grace time is over");
             }
-            state.embedder.engine().stop();
+            state.engine.stop();
             handle.stop(true).await;
         });
         served.await?;
@@ -88,7 +88,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) async fn server_until_engine_ends(server: Server, state: web::Data<State>) -> Result<(), Error> {
     let handle = server.handle();
     let ended = async {
-        while state.embedder.engine().is_running() || state.is_draining() {
+        while state.engine.is_running() || state.is_draining() {
             rt::time::sleep(ENGINE_CHECK).await;
         }
     };

@@ -205,9 +205,6 @@ impl Settings {
                  {KEYS_VARIABLE}), or let everybody in by --allow-anonymous"
             )));
         }
-        if raw.score_by == Some(ScoreBy::Reranker) && raw.reranker.is_none() {
-            return Err(Error::Value("score_by is reranker, and there is none: name one by --reranker".to_owned()));
-        }
         Ok(Self {
             model: raw.model.unwrap_or_else(|| BUNDLED_MODEL.into()),
             precision: raw.precision.unwrap_or_default(),

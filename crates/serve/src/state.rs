@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     budget::Budget,
     embedder::Embedder,
+    engine::Engine,
     error::ApiError,
     metrics::Metrics,
-    output::Outputs,
     reranker::Reranker,
     settings::{ApiKeys, Limits, Settings, Timeouts},
     types::Info,
@@ -35,14 +35,14 @@ const UPLOADS_PER_JOB: usize = 8;
 
 /// State of the server, shared by its threads.
 pub struct State {
-    /// From sentences to embeddings.
-    pub(crate) embedder: Embedder,
+    /// What computes.
+    pub(crate) engine: Arc<Engine>,
+    /// From sentences to embeddings, if there is a model for it.
+    embedder: Option<Embedder>,
     /// From a query and texts to scores, if there is a model for it.
     pub(crate) reranker: Option<Reranker>,
     /// What is searched, if anything.
     pub(crate) corpus: Option<Arc<Corpus>>,
-    /// What can be asked of embeddings.
-    pub(crate) outputs: Outputs,
     /// What `GET /info` says.
     pub(crate) info: Info,
     /// How large things may be.
@@ -73,10 +73,10 @@ pub struct State {
 impl State {
     /// The state of a server that takes requests.
     pub(crate) fn new(
-        embedder: Embedder,
+        engine: Arc<Engine>,
+        embedder: Option<Embedder>,
         reranker: Option<Reranker>,
         corpus: Option<Corpus>,
-        outputs: Outputs,
         info: Info,
         settings: &Settings,
         metrics: Arc<Metrics>,
@@ -84,10 +84,10 @@ impl State {
         let most = settings.limits.max_concurrent_requests;
         let search_pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("search-{index}")).build()?;
         Ok(Self {
+            engine,
             embedder,
             reranker,
             corpus: corpus.map(Arc::new),
-            outputs,
             info,
             limits: settings.limits,
             timeouts: settings.timeouts,
@@ -105,6 +105,11 @@ impl State {
             is_draining: AtomicBool::new(false),
             in_hand: AtomicUsize::new(0),
         })
+    }
+
+    /// From sentences to embeddings.
+    pub(crate) fn embedder(&self) -> Result<&Embedder, ApiError> {
+        self.embedder.as_ref().ok_or(ApiError::NoEncoder)
     }
 
     /// A place for a request, kept until its answer is taken.
@@ -137,11 +142,10 @@ impl State {
         if self.is_draining() {
             return Err(ApiError::Unhealthy("the server is shutting down"));
         }
-        let engine = self.embedder.engine();
-        if !engine.is_running() {
+        if !self.engine.is_running() {
             return Err(ApiError::Unhealthy("the engine has stopped"));
         }
-        if engine.in_work().is_some_and(|time| time > self.timeouts.stuck_after) {
+        if self.engine.in_work().is_some_and(|time| time > self.timeouts.stuck_after) {
             return Err(ApiError::Unhealthy("the engine is stuck: a batch takes longer than stuck_after"));
         }
         Ok(())

@@ -31,9 +31,10 @@ pub(crate) struct Score {
     /// server is started with `--score-by reranker`.
     #[schema(example = 4.13)]
     pub(crate) score: f32,
-    /// Cosine similarity of the sentences' embeddings.
+    /// Cosine similarity of the sentences' embeddings; not there where the server has a reranker alone.
     #[schema(minimum = -1, maximum = 1, example = 0.83)]
-    pub(crate) cosine: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cosine: Option<f32>,
 }
 
 /// Body of `POST /embed`.
@@ -362,16 +363,16 @@ pub(crate) struct Info {
     pub(crate) model_dtype: &'static str,
     /// What kind of model it is.
     pub(crate) model_type: ModelType,
-    /// Width of an embedding.
-    pub(crate) hidden_size: usize,
+    /// Width of an embedding; null where the server has a reranker alone.
+    pub(crate) hidden_size: Option<usize>,
     /// Whether `dimensions` may be less than that: the model says that the first numbers of its embeddings stand for the
     /// whole (Matryoshka), or the server allows it.
     pub(crate) truncatable: bool,
     /// The widths that the model was trained for, where it names them.
     #[schema(example = json!([768, 512, 256]))]
     pub(crate) matryoshka_dims: Vec<usize>,
-    /// The similarity that the model asks for, and those that routes give.
-    pub(crate) similarity: Similarities,
+    /// The similarity that the model asks for, and those that routes give; null where the server has a reranker alone.
+    pub(crate) similarity: Option<Similarities>,
     /// Directory or hub id of the model that reads two texts together; null where there is none.
     #[schema(example = "BAAI/bge-reranker-v2-m3")]
     pub(crate) reranker: Option<String>,
@@ -428,6 +429,8 @@ pub(crate) struct Info {
 pub(crate) enum ModelType {
     /// One that embeds.
     Embedding(EmbeddingModel),
+    /// One that reads two texts together.
+    Reranker(RerankerModel),
 }
 
 /// What is particular to a model that embeds.
@@ -436,6 +439,17 @@ pub(crate) struct EmbeddingModel {
     /// From token embeddings to a sentence's.
     #[schema(value_type = String, example = "mean")]
     pub(crate) pooling: model::Pooling,
+}
+
+/// What is particular to a model that reads two texts together.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct RerankerModel {
+    /// The name of its number, by its place.
+    #[schema(example = json!({"0": "LABEL_0"}))]
+    pub(crate) id2label: BTreeMap<usize, String>,
+    /// The other way round.
+    #[schema(example = json!({"LABEL_0": 0}))]
+    pub(crate) label2id: BTreeMap<String, usize>,
 }
 
 /// Similarities by who asks for them or gives them: `cosine`, `dot`, `euclidean` or `manhattan`; the last two are distances,

@@ -205,11 +205,44 @@ fn a_server_without_a_reranker_says_so_and_another_kind_of_model_does_not_start(
     let line = refusal(&["--model", model, "--reranker", model]);
     assert!(line.contains("a sentence encoder (model_type: SentenceTransformer), expected a cross-encoder"), "{line}");
     let cross = reranker(folder.path(), "roberta");
-    let line = refusal(&["--model", cross.to_str().unwrap()]);
-    assert!(line.contains("a classifier or reranker"), "{line}");
+    let cross = cross.to_str().unwrap();
+    let line = refusal(&["--model", cross, "--reranker", cross]);
+    assert!(line.contains("with --reranker, --model is the sentence encoder beside it"), "{line}");
+    let line = refusal(&["--model", cross, "--dimensions", "8"]);
+    assert!(line.contains("a cross-encoder, which gives no embeddings: there is nothing for --dimensions"), "{line}");
     let labelled = reranker(folder.path(), "distilbert");
     let line = refusal(&["--model", model, "--reranker", labelled.to_str().unwrap()]);
     assert!(line.contains("the cross-encoder has 3 labels"), "{line}");
     let line = refusal(&["--model", model, "--score-by", "reranker"]);
     assert!(line.contains("score_by is reranker, and there is none"), "{line}");
+}
+
+#[test]
+fn a_reranker_alone_is_a_server_without_embeddings() {
+    let folder = TempDir::new().unwrap();
+    let dir = reranker(folder.path(), "roberta");
+    let with = stage(&["--score-by", "reranker"]);
+    let arguments = ["--model", dir.to_str().unwrap(), "--port", "0", "--precision", "f32"];
+    let server = Server::spawn(&mut command(&arguments));
+    let body = json!({"query": QUERY, "texts": TEXTS});
+    assert_eq!(server.post("/rerank", &body).json(), with.server.post("/rerank", &body).json());
+    let score = server.predict(QUERY, TEXTS[0]).json();
+    assert_eq!(score["score"], with.server.predict(QUERY, TEXTS[0]).json()["score"]);
+    assert!(score.get("cosine").is_none(), "{score}");
+    for (path, body) in [
+        ("/embed", json!({"inputs": QUERY})),
+        ("/similarity", json!({"inputs": {"source_sentence": QUERY, "sentences": TEXTS}})),
+        ("/", json!({"inputs": QUERY})),
+        ("/v1/embeddings", json!({"input": QUERY})),
+    ] {
+        let refused = server.post(path, &body);
+        assert_eq!(refused.status, 404, "{path}");
+        assert!(refused.text.contains("a reranker alone, and no embeddings"), "{path}: {}", refused.text);
+    }
+    let info = server.get("/info").json();
+    assert_eq!(info["model_type"], json!({"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}}));
+    assert!(info["hidden_size"].is_null() && info["similarity"].is_null());
+    assert_eq!(info["score_by"], "reranker");
+    let paths = server.get("/openapi.json").json();
+    assert!(paths["paths"].get("/rerank").is_some() && paths["paths"].get("/embed").is_none());
 }

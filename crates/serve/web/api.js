@@ -44,11 +44,12 @@ export async function comparePair(sentence1, sentence2, signal) {
 }
 
 /**
- * The rows of the corpus that are nearest to a sentence, best first: `[{index, sentence, score, row}]`, where `row` is
- * `[name, JSON text]` for each column, in the table's order.
+ * The rows of the corpus that are nearest to a sentence, `request` being the route's, best first:
+ * `[{index, sentence, score, perhaps rerank_score, row}]`, where `row` is `[name, JSON text]` for each column, in the
+ * table's order.
  */
-export async function search(query, top_k, filter, signal) {
-  const body = JSON.stringify({ query, top_k, filter });
+export async function search(request, signal) {
+  const body = JSON.stringify(request);
   const headers = { "Content-Type": "application/json" };
   const { answer, text } = await ask("search", { method: "POST", body, headers, signal });
   const member = (object, name) => parts(object).find(([found]) => found === name)?.[1] ?? "";
@@ -73,14 +74,15 @@ const truncated = (header) => Number(header("X-Truncated") ?? 0);
 
 /**
  * Scores the rows of a table. One request gives both the best and the whole: with a `top_k` that no file reaches,
- * the answer holds each row's sentence beside its index and score, best first.
+ * the answer holds each row's sentence beside its index and score, best first; with `rerank`, those of so many rows.
  *
  * XMLHttpRequest, because fetch does not tell how much has been uploaded.
  */
-export function rankFile({ base, file, column }, { onUpload, signal }) {
+export function rankFile({ base, file, column, rerank }, { onUpload, signal }) {
   const form = new FormData();
   form.append("base_sentence", base);
   if (column) form.append("column", column);
+  if (rerank) form.append("rerank", rerank);
   form.append("top_k", "10000000");
   form.append("file", file); // last, so that the server knows all else when the rows arrive
   return new Promise((resolve, reject) => {

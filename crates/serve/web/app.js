@@ -4,7 +4,7 @@ import { info, setKey } from "./api.js";
 import { startCompare } from "./compare.js";
 import { element } from "./elements.js";
 import { onLanguage, startLanguage, words } from "./language.js";
-import { startRank } from "./rank.js";
+import { offerRank, startRank } from "./rank.js";
 import { offerSearch, startSearch } from "./search.js";
 
 let model = "";
@@ -19,7 +19,8 @@ async function showModel() {
     const served = await info();
     model = served.model_id ?? "";
     drawModel();
-    offerSearch(served.corpus_rows);
+    offerRank(served);
+    offerSearch(served);
   } catch (problem) {
     if (problem.status === 401) askForKey(showModel);
   }

@@ -8,7 +8,7 @@ import { PAIRS } from "./words.js";
 const HIGHEST = 5;
 const fields = [element("sentence1"), element("sentence2")];
 
-let answer = null; // {score, cosine, truncated}
+let answer = null; // {score, perhaps cosine, truncated}
 let complaint = () => ""; // in the page's language, whichever that is by then
 let running = null; // AbortController of the request under way
 let askForKey;
@@ -81,8 +81,9 @@ function draw() {
     made("strong", "points", points(score)),
     made("span", "of", ` / ${HIGHEST}`),
     made("span", "meaning", words().levels[level]),
-    made("span", "quiet", words().cosine(cosine.toFixed(3))),
   );
+  // A server with a reranker alone has no embeddings.
+  if (cosine !== undefined) element("score-said").append(made("span", "quiet", words().cosine(cosine.toFixed(3))));
   if (truncated > 0) element("score-said").append(made("span", "cut", words().truncated(count(truncated))));
   const scale = element("scale");
   scale.style.setProperty("--filled", within / HIGHEST);

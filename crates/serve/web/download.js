@@ -4,8 +4,10 @@
 const BYTE_ORDER_MARK = "\uFEFF";
 
 export function table(results) {
-  const rows = results.map(({ index, score, sentence }) => `${index},${digits(score)},${quoted(sentence)}\r\n`);
-  return [BYTE_ORDER_MARK, "index,score,sentence\r\n", ...rows];
+  const isReranked = results[0]?.rerank_score !== undefined;
+  const reranked = isReranked ? ({ rerank_score }) => `${digits(rerank_score)},` : () => "";
+  const row = (result) => `${result.index},${digits(result.score)},${reranked(result)}${quoted(result.sentence)}\r\n`;
+  return [BYTE_ORDER_MARK, `index,score,${isReranked ? "rerank_score," : ""}sentence\r\n`, ...results.map(row)];
 }
 
 // More digits than four say nothing of two sentences; a row without a sentence has no score.

@@ -8,13 +8,16 @@ import { EXAMPLE_BASE, EXAMPLE_ROWS } from "./words.js";
 
 const SHOWN = 10;
 const HIGHEST = 5;
+const RERANKED = 50; // rows that the reranker reads, if it is asked to
 
 let file = null;
 let ranking = null; // {results, reading, scored}: the rows best first, how they were read, how many have a score
 let complaint = () => ""; // in the page's language, whichever that is by then
 let said = () => "";
+let isReranked = false;
 let columns = []; // [{name, first}]: those of which one has to be chosen
 let running = null; // AbortController of the request under way
+let mostReranked = RERANKED;
 let askForKey;
 
 export function startRank(ask) {
@@ -31,6 +34,13 @@ export function startRank(ask) {
   element("download").addEventListener("click", () => download(words().downloadName, ranking.results));
   startDropping();
   onLanguage(draw);
+}
+
+/** Shows the job, if the server has embeddings, and the reranker's switch, if it has one. */
+export function offerRank({ hidden_size, reranker, max_client_batch_size }) {
+  element("rank-card").hidden = hidden_size === null;
+  element("rank-rerank-switch").hidden = !reranker;
+  mostReranked = Math.min(RERANKED, max_client_batch_size);
 }
 
 function startDropping() {
@@ -78,7 +88,8 @@ async function rank() {
   running = new AbortController();
   const stop = showProgress(running.signal);
   try {
-    const asked = { base, file, column: element("column").value.trim() };
+    const rerank = element("rank-rerank").checked ? mostReranked : 0;
+    const asked = { base, file, column: element("column").value.trim(), rerank };
     const got = await rankFile(asked, { onUpload, signal: running.signal });
     stop();
     const scored = got.results.filter(({ score }) => score !== null).length; // empty rows have none
@@ -155,6 +166,8 @@ function draw() {
   const { results, reading, scored } = ranking;
   const best = results.slice(0, Math.min(scored, SHOWN));
   element("reading").textContent = describe(reading);
+  isReranked = best[0].rerank_score !== undefined;
+  element("rank-reranked").hidden = !isReranked;
   element("chart-title").textContent = words().best(count(best.length));
   element("chart").replaceChildren(...best.map(chartRow));
   element("top").replaceChildren(...best.map(tableRow));
@@ -177,18 +190,25 @@ function columnButton({ name, first }) {
   return made("li", "", button);
 }
 
-function chartRow({ sentence, score }) {
+function chartRow({ sentence, score, rerank_score }) {
   const bar = made("span", "bar");
-  bar.style.setProperty("--filled", Math.min(Math.max(score, 0), HIGHEST) / HIGHEST);
+  bar.style.setProperty("--filled", isReranked ? part(rerank_score) : Math.min(Math.max(score, 0), HIGHEST) / HIGHEST);
   const label = made("span", "label", sentence);
   label.lang = "ko";
-  return made("li", "", label, made("span", "track", bar), made("span", "points", points(score)));
+  return made("li", "", label, made("span", "track", bar), made("span", "points", points(rerank_score ?? score)));
 }
 
-function tableRow({ index, sentence, score }, place) {
+/** How much of a bar a reranker's score fills: it lies within 0 and 1, or has no bounds. */
+function part(score) {
+  const isWithin = ranking.results.every(({ rerank_score }) => rerank_score >= 0 && rerank_score <= 1);
+  return isWithin ? score : 1 / (1 + Math.exp(-score));
+}
+
+function tableRow({ index, sentence, score, rerank_score }, place) {
   const text = made("td", "sentence", sentence);
   text.lang = "ko";
-  const numbers = [String(place + 1), points(score), String(index)].map((value) => made("td", "number", value));
+  const scores = isReranked ? [score, rerank_score] : [score];
+  const numbers = [String(place + 1), ...scores.map(points), String(index)].map((value) => made("td", "number", value));
   return made("tr", "", ...numbers, text);
 }
 

@@ -6,6 +6,7 @@ import { filter, offerColumns, startFilter } from "./filter.js";
 import { count, onLanguage, points, words } from "./language.js";
 
 const MOST = 1000; // results that the API gives
+const RERANKED = 50; // rows that the reranker reads, if it is asked to
 const LONG = 24; // characters of a cell that is no longer kept on one line
 
 let rows = 0; // of the corpus
@@ -25,10 +26,11 @@ export function startSearch(ask) {
   onLanguage(draw);
 }
 
-/** Shows the job, if the server has a corpus of so many rows. */
-export function offerSearch(corpusRows) {
-  rows = corpusRows ?? 0;
+/** Shows the job, if the server has a corpus, and the reranker's switch, if it has one. */
+export function offerSearch({ corpus_rows, reranker }) {
+  rows = corpus_rows ?? 0;
   element("search-card").hidden = !rows;
+  element("search-rerank-switch").hidden = !reranker;
   draw();
 }
 
@@ -46,10 +48,11 @@ async function find() {
   }
   const conditions = filter();
   if (!conditions) return show(null, () => words().needColumn);
+  const reread = element("search-rerank").checked ? { rerank: Math.max(top, RERANKED) } : {};
   const mine = (running = new AbortController());
   element("found").classList.add("stale");
   try {
-    const got = await search(query, top, conditions, mine.signal);
+    const got = await search({ query, top_k: top, filter: conditions, ...reread }, mine.signal);
     show(got, () => "");
     if (got.length > 0) offerColumns(got[0].row.map(([name]) => name));
     element("found").scrollIntoView({ block: "nearest" });
@@ -81,6 +84,7 @@ function draw() {
   const others = [...names.keys()].filter((column) => column !== text);
   const isNumber = (column) => results.every(({ row }) => /^(-?\d|null)/.test(row[column][1]));
   const numbers = new Set(others.filter(isNumber));
+  const isReranked = results[0]?.rerank_score !== undefined;
   const head = (className, label) => {
     const cell = made("th", className, label);
     cell.scope = "col";
@@ -89,15 +93,17 @@ function draw() {
   element("found-head").replaceChildren(
     head("number", words().place),
     head("number", words().score),
+    ...(isReranked ? [head("number", words().reranked)] : []),
     head("sentence", words().sentence),
     ...others.map((column) => head(numbers.has(column) ? "number" : "", names[column])),
   );
-  const tableRow = ({ sentence, score, row }, place) =>
+  const tableRow = ({ sentence, score, rerank_score, row }, place) =>
     made(
       "tr",
       "",
       made("td", "number rank", String(place + 1)),
       made("td", "number score", points(score)),
+      ...(isReranked ? [cell("number score", points(rerank_score), words().reranked)] : []),
       koreanCell("sentence", sentence),
       ...others.map((column) => {
         const value = shown(row[column][1]);
@@ -110,11 +116,16 @@ function draw() {
 }
 
 /** A cell; its label stands before it where columns have no room beside each other. */
+function cell(className, text, label) {
+  const found = made("td", className, text);
+  if (label) found.dataset.label = label;
+  return found;
+}
+
 function koreanCell(className, text, label = "") {
-  const cell = made("td", className, text);
-  cell.lang = "ko";
-  if (label) cell.dataset.label = label;
-  return cell;
+  const korean = cell(className, text, label);
+  korean.lang = "ko";
+  return korean;
 }
 
 /** A cell's JSON as a person reads it: text without quotes, nothing for null, all else as it is. */

@@ -14,7 +14,7 @@ use crate::{
     cache::EmbeddingCache,
     embedder::Embedder,
     engine::{Encode, Engine, Input, Options},
-    loading::{self, Loaded},
+    loading::{self, Loaded, LoadedEncoder},
     metrics::Metrics,
     settings::{Raw, Settings},
 };
@@ -57,9 +57,9 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
     let tokenizer = Tokenizer::train(&["가 나 다 라"], Alphabet::Syllables, 50, 20).unwrap();
     let probe = tokenizer.encode(&["가"]).unwrap().remove(0);
     let options = Options { max_batch_tokens: 100, max_queue_tokens: 1000 };
-    let engine =
-        Engine::start(|| Ok((Moody { is_broken: false }, vec![probe.into()])), options, 1, metrics.clone()).unwrap();
-    let loaded = Loaded {
+    let engine = Engine::start(|| Ok((Moody { is_broken: false }, vec![probe.into()])), options, 1, metrics.clone());
+    let engine = Arc::new(engine.unwrap());
+    let encoder = LoadedEncoder {
         tokenizer,
         prompts: Default::default(),
         pools_prompt: true,
@@ -69,20 +69,19 @@ fn state_with(change: impl FnOnce(&mut Settings)) -> web::Data<State> {
         pooling: Pooling::MEAN,
         pooling_was_assumed: false,
         pooling_beside_directory: None,
-        reranker: None,
         similarity: SimilarityFunction::Cosine,
     };
+    let loaded = Loaded { encoder: Some(encoder.clone()), reranker: None };
     let info = loading::info(&settings, &loaded, Precision::F32, 100);
     let embedder = Embedder::new(
-        Arc::new(engine),
-        loaded.tokenizer.clone(),
-        loaded.prompts(),
+        engine.clone(),
+        encoder.tokenizer.clone(),
+        encoder.prompts(),
+        loading::outputs(&settings, &encoder, None),
         Arc::new(EmbeddingCache::new(0, metrics.clone())),
         metrics.clone(),
     );
-    web::Data::new(
-        State::new(embedder, None, None, loading::outputs(&settings, &loaded, None), info, &settings, metrics).unwrap(),
-    )
+    web::Data::new(State::new(engine, Some(embedder), None, None, info, &settings, metrics).unwrap())
 }
 
 /// Status and body of requests, one after the other; a number is a pair of sentences with that many tokens.

@@ -56,8 +56,8 @@ pub(crate) trait Encode: 'static {
 
 /// What a server holds.
 pub(crate) struct Models {
-    /// For texts.
-    pub(crate) encoder: SentenceEncoder,
+    /// For texts; there is none where there is a reranker alone.
+    pub(crate) encoder: Option<SentenceEncoder>,
     /// For pairs; there is none where there is no reranker.
     pub(crate) reranker: Option<CrossEncoder>,
 }
@@ -68,7 +68,10 @@ impl Encode for Models {
     fn encode(&mut self, inputs: &[Input]) -> Result<Vec<Vec<f32>>, model::Error> {
         let is_pair = |input: &&Input| matches!(input, Input::Pair(_));
         let (pairs, texts): (Vec<&Input>, Vec<&Input>) = inputs.iter().partition(is_pair);
-        let embeddings = if texts.is_empty() { None } else { Some(self.encoder.encode_ids(&texts)?) };
+        let embeddings = match &self.encoder {
+            Some(encoder) if !texts.is_empty() => Some(encoder.encode_ids(&texts)?),
+            _ => None,
+        };
         let numbers = match &self.reranker {
             Some(reranker) if !pairs.is_empty() => reranker.logits_of(&pairs)?,
             _ => Vec::new(),

@@ -30,10 +30,11 @@ pub(super) async fn answer(
 ) -> Result<Answer<Box<RawValue>>, ApiError> {
     let EmbedRequest { inputs, normalize, truncate, prompt_name, dimensions, output_dtype, .. } = request;
     check_sentences("inputs", &inputs.0, state)?;
-    let output = state.outputs.of(dimensions, output_dtype, normalize.unwrap_or(true))?;
+    let embedder = state.embedder()?;
+    let output = embedder.outputs.of(dimensions, output_dtype, normalize.unwrap_or(true))?;
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
     let (embeddings, cost) =
-        state.embedder.embed(holder, prompt_name.as_deref(), inputs.0, truncate, Admission::Bounded).await?;
+        embedder.embed(holder, prompt_name.as_deref(), inputs.0, truncate, Admission::Bounded).await?;
     let embeddings: Vec<Numbers> = embeddings.iter().map(|embedding| output.numbers(embedding)).collect();
     let count = output.count(embeddings.len());
     Answer::new(embeddings, cost).written(count).await

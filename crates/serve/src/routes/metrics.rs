@@ -10,7 +10,7 @@ use crate::{error::ApiError, responses::PlainErrors, state::State};
     responses((status = 200, description = "All metrics", body = String, content_type = "text/plain"), PlainErrors)
 )]
 pub(crate) async fn metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    state.embedder.engine().tell_waiting();
+    state.engine.tell_waiting();
     let text = state.metrics.render().map_err(|error| ApiError::Backend(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }

@@ -28,11 +28,10 @@ pub(crate) async fn embeddings(
 ) -> Result<Answer<Box<RawValue>>, ApiError> {
     let OpenAiRequest { input, encoding_format, dimensions, output_dtype, prompt_name, .. } = request;
     check_sentences("input", &input.0, &state)?;
-    let output = state.outputs.of(dimensions, output_dtype, true)?;
-    let (embeddings, cost) = state
-        .embedder
-        .embed(holder, prompt_name.as_deref(), input.0, state.info.auto_truncate, Admission::Bounded)
-        .await?;
+    let embedder = state.embedder()?;
+    let output = embedder.outputs.of(dimensions, output_dtype, true)?;
+    let (embeddings, cost) =
+        embedder.embed(holder, prompt_name.as_deref(), input.0, state.info.auto_truncate, Admission::Bounded).await?;
     let format = encoding_format.unwrap_or_default();
     let entry = |(index, embedding): (usize, &crate::engine::Embedding)| {
         let numbers = output.numbers(embedding);

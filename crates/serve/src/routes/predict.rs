@@ -9,6 +9,7 @@ use super::check_sentence;
 use crate::{
     answer::Answer,
     cache::Holder,
+    embedder::Cost,
     engine::Admission,
     error::ApiError,
     responses::QueryErrors,
@@ -36,14 +37,22 @@ pub(crate) async fn predict(
     check_sentence("sentence1", &sentence1)?;
     check_sentence("sentence2", &sentence2)?;
     let truncate = state.info.auto_truncate;
-    let pair = vec![sentence1.clone(), sentence2.clone()];
-    let (pair, mut cost) = state.embedder.embed(holder, None, pair, truncate, Admission::Bounded).await?;
-    let cosine = SimilarityFunction::Cosine.of(&pair[0], &pair[1]);
-    let mut score = score_of(cosine) as f32;
-    if let (ScoreBy::Reranker, Some(reranker)) = (state.info.score_by, &state.reranker) {
-        let (scores, own) = reranker.scores(holder, &sentence1, &[sentence2], truncate, Admission::Bounded).await?;
+    let read_together = state.reranker.as_ref().filter(|_| state.info.score_by == ScoreBy::Reranker);
+    let mut cost = Cost::default();
+    let mut cosine = None;
+    if read_together.is_none() || state.embedder().is_ok() {
+        let pair = vec![sentence1.clone(), sentence2.clone()];
+        let (pair, own) = state.embedder()?.embed(holder, None, pair, truncate, Admission::Bounded).await?;
         cost.add(own);
-        score = score_of(f64::from(scores[0])) as f32;
+        cosine = Some(SimilarityFunction::Cosine.of(&pair[0], &pair[1]));
     }
-    Ok(Answer::new(Score { score, cosine: cosine as f32 }, cost))
+    let score = match (read_together, cosine) {
+        (Some(reranker), _) => {
+            let (scores, own) = reranker.scores(holder, &sentence1, &[sentence2], truncate, Admission::Bounded).await?;
+            cost.add(own);
+            f64::from(scores[0])
+        }
+        (None, cosine) => cosine.ok_or(ApiError::NoEncoder)?,
+    };
+    Ok(Answer::new(Score { score: score_of(score) as f32, cosine: cosine.map(|cosine| cosine as f32) }, cost))
 }

@@ -53,6 +53,7 @@ pub(crate) async fn rank(
     if !request.content_type().eq_ignore_ascii_case("multipart/form-data") {
         return Err(ApiError::MediaType("multipart/form-data"));
     }
+    let embedder = state.embedder()?;
     let uploading = state.upload_place()?;
     let multipart = Multipart::new(request.headers(), body);
     let upload = Upload::receive(multipart, &state.limits, state.timeouts.upload).await?;
@@ -83,7 +84,7 @@ pub(crate) async fn rank(
     let (layout, column) = (*checked.rows().layout(), checked.rows().column().clone());
     let sheet = checked.rows().sheet().map(str::to_owned);
     let truncate = state.info.auto_truncate;
-    let (checked, scores, mut cost) = checked.score(&state.embedder, holder, base_sentence.clone(), truncate).await?;
+    let (checked, scores, mut cost) = checked.score(embedder, holder, base_sentence.clone(), truncate).await?;
     let made = match reranker {
         None => Made::Counted(Box::new(checked), scores, top_k),
         Some((count, reranker)) => {

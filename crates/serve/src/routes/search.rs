@@ -101,7 +101,7 @@ pub(crate) async fn search(
     let truncate = truncate.unwrap_or(state.info.auto_truncate);
     let queries = vec![query.clone()];
     let (embeddings, mut cost) =
-        state.embedder.embed(holder, prompt_name.as_deref(), queries, truncate, Admission::Bounded).await?;
+        state.embedder()?.embed(holder, prompt_name.as_deref(), queries, truncate, Admission::Bounded).await?;
     let count = rerank.unwrap_or(top_k);
     let (place, pool) = (state.search_place()?, state.search_pool.clone());
     let results = web::block(move || {

@@ -35,11 +35,10 @@ pub(super) async fn answer(
     check_sentences("sentences", &inputs.sentences, state)?;
     let truncate = parameters.truncate.unwrap_or(state.info.auto_truncate);
     let sentences = std::iter::once(inputs.source_sentence).chain(inputs.sentences).collect();
-    let (embeddings, cost) = state
-        .embedder
-        .embed(holder, parameters.prompt_name.as_deref(), sentences, truncate, Admission::Bounded)
-        .await?;
+    let embedder = state.embedder()?;
+    let (embeddings, cost) =
+        embedder.embed(holder, parameters.prompt_name.as_deref(), sentences, truncate, Admission::Bounded).await?;
     let (source, others) = embeddings.split_first().expect("one embedding for each sentence");
-    let function = state.info.similarity.model;
+    let function = embedder.outputs.similarity;
     Ok(Answer::new(others.iter().map(|other| function.of(source, other) as f32).collect(), cost))
 }

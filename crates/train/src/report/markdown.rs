@@ -141,7 +141,8 @@ impl Report {
         }
         writeln!(out, "## Beside published figures\n")?;
         writeln!(out, "| model | kind | data | Pearson | Spearman | F1 ≥ 3.0 | MSE |\n|---|---|---|---|---|---|---|")?;
-        let ours = format!("**this run, epoch {}** | bi-encoder", self.best.epoch);
+        let kind = if self.config.objective == Objective::CrossEncoder { "cross-encoder" } else { "bi-encoder" };
+        let ours = format!("**this run, epoch {}** | {kind}", self.best.epoch);
         for DevFigures { data, pearson, spearman, f1, loss, .. } in self.best_dev() {
             let [pearson, spearman, f1] = [*pearson, *spearman, *f1].map(shown);
             let name = if data == "merged" { "merged dev sets" } else { data };
