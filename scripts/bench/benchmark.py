@@ -18,17 +18,20 @@ from length import length
 from machine import busy, commit, kind, machine, versions
 from processes import Failed
 from report import load_all, report, section_of
+from reranking import SHAPE as RERANKER
+from reranking import reranking
 from results import Result, Table
 from settings import FAMILIES, FULL, HERE, QUICK, ROOT, Amounts, Places
 from training import training
 
-JOBS = ["encode", "pair", "train", "length", "growth", "memory"]
+JOBS = ["encode", "pair", "train", "rerank", "length", "growth", "memory"]
 SHAPES = ["base", "large", "small", "tiny", *FAMILIES]
 BUSY = 0.05  # share of the cores' time, of a machine that has something else to do
 ABOUT = {
     "encode": "Distinct sentences of KorSTS test, shuffled; the peers encode in batches of 32, as they sort them.",
     "pair": "Both sentences of one pair, about 13 tokens each, in one call.",
     "train": "Pairs of KLUE-STS train in batches of 32, dropout on, AdamW; the first step of a run is left out.",
+    "rerank": "A query with 1,000 sentences of KorSTS test, in the shape of klue/roberta-base; the peer takes batches of 32.",
     "length": "One sentence a call, in the shape of xlm-roberta-large with its 8,192 positions.",
     "growth": "ko-sts alone, with the encoder of configs/kor-klue-small.toml in bf16, on distinct sentences.",
     "memory": "ko-sts alone, with the same encoder: `eval` on a CSV without labels.",
@@ -77,7 +80,7 @@ def make_models(shapes: list[str], encodes: bool, places: Places) -> None:
     say(f"models: {', '.join(shapes)}")
     scripts = [["torch", "checkpoints.py", places.cache, places.data, *shapes]]
     if encodes:
-        exported = [shape for shape in shapes if shape not in ("large", GROWTH_SHAPE, LENGTH_SHAPE, *FAMILIES)]
+        exported = [shape for shape in shapes if shape not in ("large", GROWTH_SHAPE, LENGTH_SHAPE, RERANKER, *FAMILIES)]
         scripts += [
             [engine, "export.py", engine, places.cache / "models" / shape]
             for shape in exported
@@ -112,6 +115,9 @@ def measure(arguments: argparse.Namespace, shapes: list[str], amounts: Amounts, 
         if "train" in arguments.jobs:
             say(f"{shape}: training, {amounts.training_rounds} rounds")
             save(f"train-{shape}", f"Training, {shape} shape", training(shape, amounts, places))
+    if "rerank" in arguments.jobs:
+        say(f"rerank: {amounts.rounds} rounds")
+        save("rerank", "Reranking, base shape", reranking(amounts, places))
     if "length" in arguments.jobs:
         say(f"length: {amounts.long_rounds} rounds")
         save("length", "Long sentences, large shape", length(amounts, places))
@@ -149,6 +155,7 @@ def main() -> int:
             work=Path(work),
         )
         models = shapes + [GROWTH_SHAPE] * bool({"growth", "memory"} & set(arguments.jobs))
+        models += [RERANKER] * ("rerank" in arguments.jobs)
         models += [LENGTH_SHAPE] * ("length" in arguments.jobs)
         make_models(models, "encode" in arguments.jobs or "pair" in arguments.jobs, places)
         try:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, RobertaConfig
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, RobertaConfig
 
 MAX_SEQ_LENGTH = 128
 SPECIAL_TOKENS = {f"{name}_token": f"[{name.upper()}]" for name in ("cls", "pad", "sep", "unk", "mask")}
@@ -23,6 +23,7 @@ CHANGES = {
 }
 LONG = 8192  # tokens, of the shape `long`: that of xlm-roberta-large
 CHANGES["long"] = {"max_position_embeddings": LONG + 2}
+CHANGES["reranker"] = {"num_labels": 1}  # of which the whole is a cross-encoder
 # Other families in their published base shapes, with klue/roberta's vocabulary: monologg/koelectra-base-v3,
 # distilbert-base-multilingual, kakaobank/kf-deberta-base, answerdotai/ModernBERT-base, Qwen/Qwen3-Embedding-0.6B.
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -72,29 +73,36 @@ def checkpoint(shape: str, data: Path, folder: Path) -> Path:
     shutil.rmtree(unfinished, ignore_errors=True)
     torch.manual_seed(0)
     config = shape_config(shape, data)
-    AutoModel.from_config(config).save_pretrained(unfinished)
+    model_class = AutoModelForSequenceClassification if shape == "reranker" else AutoModel
+    model_class.from_config(config).save_pretrained(unfinished)
     shutil.copyfile(data / "klue-roberta" / "tokenizer.json", unfinished / "tokenizer.json")
-    write_layout(unfinished, config.hidden_size, LONG if shape == "long" else MAX_SEQ_LENGTH)
+    write_tokenizer(unfinished, LONG if shape == "long" else MAX_SEQ_LENGTH)
+    if shape != "reranker":
+        write_modules(unfinished, config.hidden_size, LONG if shape == "long" else MAX_SEQ_LENGTH)
     unfinished.rename(directory)
     return directory
 
 
-def write_layout(directory: Path, hidden_size: int, max_seq_length: int = MAX_SEQ_LENGTH) -> None:
+def write_tokenizer(directory: Path, max_seq_length: int) -> None:
+    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_seq_length, **SPECIAL_TOKENS}
+    tokenizer["model_input_names"] = ["input_ids", "attention_mask"]  # some families have no types of tokens
+    write_json(directory / "tokenizer_config.json", tokenizer)
+
+
+def write_modules(directory: Path, hidden_size: int, max_seq_length: int) -> None:
     modules = [
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{name}"}
         for index, (name, path) in enumerate([("Transformer", ""), ("Pooling", "1_Pooling")])
     ]
-    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_seq_length, **SPECIAL_TOKENS}
-    tokenizer["model_input_names"] = ["input_ids", "attention_mask"]  # some families have no types of tokens
-    files = {
-        "modules.json": modules,
-        "1_Pooling/config.json": {"word_embedding_dimension": hidden_size, "pooling_mode_mean_tokens": True},
-        "sentence_bert_config.json": {"max_seq_length": max_seq_length, "do_lower_case": False},
-        "tokenizer_config.json": tokenizer,
-    }
+    pooling = {"word_embedding_dimension": hidden_size, "pooling_mode_mean_tokens": True}
     (directory / "1_Pooling").mkdir()
-    for name, content in files.items():
-        (directory / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(directory / "modules.json", modules)
+    write_json(directory / "1_Pooling" / "config.json", pooling)
+    write_json(directory / "sentence_bert_config.json", {"max_seq_length": max_seq_length, "do_lower_case": False})
+
+
+def write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """The jobs `encode` and `pair`: sentences a second, and how long one pair takes, beside sentence-transformers."""
 
+from pathlib import Path
+
 import numpy
 from safetensors.numpy import load_file
 
@@ -110,10 +112,10 @@ class Encoding:
         return Table("Peak memory of the process", "MiB", peaks, comparisons, "Loading included.")
 
 
-def start(name: str, model: object, places: Places) -> Side:
+def start(name: str, model: Path, places: Places) -> Side:
     engine, precision = name.rsplit(" ", 1)
     options = ["--model", str(model), "--precision", precision, "--device", "cpu"]
-    log = places.log(f"{name} encode")
+    log = places.log(f"{name} {model.name}")
     if engine == "ko-sts":
         return Side(name, [places.binaries / "examples" / "bench", *options], log)
     environment = {"torch": "torch", "OpenVINO": "openvino", "ONNX Runtime": "onnx"}[engine]

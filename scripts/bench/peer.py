@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-Encode = Callable[[list[str]], Tensor]
+Encode = Callable[[list[str]], Tensor]  # of a cross-encoder: the first text with each of the others
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -61,7 +62,20 @@ def sentence_transformers(setting: Setting, backend: str, model: Path, options: 
     return lambda texts: torch.from_numpy(encoder.encode(texts, batch_size=size, show_progress_bar=False))
 
 
+def cross_encoder(setting: Setting) -> Encode:
+    from sentence_transformers import CrossEncoder
+
+    options = {"dtype": DTYPES[setting.precision]}
+    encoder = CrossEncoder(str(setting.model), device=setting.device, model_kwargs=options)
+    predict = partial(
+        encoder.predict, batch_size=setting.batch_size, show_progress_bar=False, activation_fn=torch.nn.Identity()
+    )
+    return lambda texts: torch.from_numpy(predict([(texts[0], text) for text in texts[1:]]))
+
+
 def load_torch(setting: Setting) -> Encode:
+    if not (setting.model / "modules.json").exists():
+        return cross_encoder(setting)
     return sentence_transformers(setting, "torch", setting.model, {"dtype": DTYPES[setting.precision]})
 
 
@@ -120,7 +134,7 @@ def peak_memory() -> int:
 
 def obey(encode: Encode, command: str) -> str:
     match command.split(" "):
-        case ["encode", file]:
+        case ["encode" | "rerank", file]:
             return str(timed(encode, lines(file)))
         case ["encode", file, number]:
             texts, size = lines(file), int(number)
@@ -131,9 +145,12 @@ def obey(encode: Encode, command: str) -> str:
         case ["vectors", file, output]:
             save_file({"embeddings": encode(lines(file)).float().contiguous()}, output)
             return "written"
+        case ["numbers", file, output]:
+            save_file({"numbers": encode(lines(file)).float().contiguous()}, output)
+            return "written"
         case ["memory"]:
             return str(peak_memory())
-    raise ValueError(f"command `{command}`: expected encode, pair, vectors or memory")
+    raise ValueError(f"command `{command}`: expected encode, pair, vectors, rerank, numbers or memory")
 
 
 def own_stdout() -> TextIO:

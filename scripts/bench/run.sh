@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures training and encoding beside the Python peers, in turn, and writes BENCHMARKS.md.
 #
-#   STS_DATA_DIR=… scripts/bench/run.sh [--quick] [--shapes base,large] [--jobs encode,pair,train,growth,memory] [--help]
+#   STS_DATA_DIR=… scripts/bench/run.sh [--quick] [--shapes base,large] [--jobs encode,pair,train,rerank,length,growth,memory] [--help]
 #
 # All of it takes hours on 2 cores; --quick at most 5 minutes, once programs, environments and models are there. The
 # jobs may be run one by one: each leaves its figures in target/bench, and the report is of all that lie there.

@@ -6,6 +6,8 @@
 //! | `encode FILE [N]` | seconds for the file's sentences, N at a time or all at once |
 //! | `pair FILE N` | median milliseconds of N times the file's first two sentences |
 //! | `vectors FILE OUTPUT` | `written`: the tensor `embeddings` (sentences, hidden) as safetensors |
+//! | `rerank FILE` | of a cross-encoder: seconds for the file's first sentence with each of the others |
+//! | `numbers FILE OUTPUT` | `written`: its numbers for them, the tensor `numbers` (sentences − 1) as safetensors |
 //! | `processor` | what of the processor is used |
 //! | `memory` | most bytes held so far |
 //!
@@ -15,17 +17,18 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use model::{
-    Options, Precision, SentenceEncoder,
+    CrossEncoder, Options, Precision, SentenceEncoder, holds_cross_encoder,
     runtime::{self, DeviceChoice},
     weights::write_safetensors,
 };
+use tch::Tensor;
 
 #[derive(Parser)]
 struct Args {
@@ -47,11 +50,14 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let options =
         Options { device: runtime::init(args.device, args.threads)?, precision: args.precision, ..Options::default() };
-    let encoder = SentenceEncoder::load(&args.model, &options)?;
+    let side = match holds_cross_encoder(&args.model) {
+        true => Side::Pairs(CrossEncoder::load(&args.model, &options)?),
+        false => Side::Texts(SentenceEncoder::load(&args.model, &options)?),
+    };
     answer("ready")?;
     for command in io::stdin().lines() {
         let command = command?;
-        answer(&obey(&encoder, &command).with_context(|| format!("command `{command}`"))?)?;
+        answer(&obey(&side, &command).with_context(|| format!("command `{command}`"))?)?;
     }
     Ok(())
 }
@@ -61,20 +67,37 @@ fn answer(text: &str) -> io::Result<()> {
     io::stdout().flush()
 }
 
-fn obey(encoder: &SentenceEncoder, command: &str) -> anyhow::Result<String> {
+/// What is measured.
+enum Side {
+    Texts(SentenceEncoder),
+    Pairs(CrossEncoder),
+}
+
+fn obey(side: &Side, command: &str) -> anyhow::Result<String> {
     let words: Vec<&str> = command.split(' ').collect();
-    Ok(match *words.as_slice() {
-        ["encode", file] => encode(encoder, file, usize::MAX)?.as_secs_f64().to_string(),
-        ["encode", file, number] => encode(encoder, file, number.parse()?)?.as_secs_f64().to_string(),
-        ["pair", file, times] => (1e3 * pair(encoder, file, times.parse()?)?.as_secs_f64()).to_string(),
-        ["vectors", file, output] => {
+    Ok(match (side, words.as_slice()) {
+        (_, ["processor"]) => runtime::processor(),
+        (_, ["memory"]) => runtime::peak_memory().context("the system does not say")?.to_string(),
+        (Side::Texts(encoder), ["encode", file]) => encode(encoder, file, usize::MAX)?.as_secs_f64().to_string(),
+        (Side::Texts(encoder), ["encode", file, number]) => {
+            encode(encoder, file, number.parse()?)?.as_secs_f64().to_string()
+        }
+        (Side::Texts(encoder), ["pair", file, times]) => {
+            (1e3 * pair(encoder, file, times.parse()?)?.as_secs_f64()).to_string()
+        }
+        (Side::Texts(encoder), ["vectors", file, output]) => {
             let embeddings = encoder.encode(&sentences(file)?)?.to_tensor();
-            write_safetensors(output.as_ref(), &BTreeMap::from([("embeddings".to_owned(), embeddings)]))?;
+            write_safetensors(Path::new(output), &BTreeMap::from([("embeddings".to_owned(), embeddings)]))?;
             "written".to_owned()
         }
-        ["processor"] => runtime::processor(),
-        ["memory"] => runtime::peak_memory().context("the system does not say")?.to_string(),
-        _ => bail!("expected encode, pair, vectors or memory"),
+        (Side::Pairs(encoder), ["rerank", file]) => rerank(encoder, file)?.1.as_secs_f64().to_string(),
+        (Side::Pairs(encoder), ["numbers", file, output]) => {
+            let numbers = Tensor::from_slice(&rerank(encoder, file)?.0);
+            write_safetensors(Path::new(output), &BTreeMap::from([("numbers".to_owned(), numbers)]))?;
+            "written".to_owned()
+        }
+        (Side::Texts(_), _) => bail!("expected encode, pair, vectors, processor or memory"),
+        (Side::Pairs(_), _) => bail!("expected rerank, numbers, processor or memory"),
     })
 }
 
@@ -92,6 +115,16 @@ fn encode(encoder: &SentenceEncoder, file: &str, number: usize) -> anyhow::Resul
         let _ = encoder.encode(chunk)?;
     }
     Ok(start.elapsed())
+}
+
+/// A cross-encoder's numbers for a file's first sentence with each of the others, and their time.
+fn rerank(encoder: &CrossEncoder, file: &str) -> anyhow::Result<(Vec<f32>, Duration)> {
+    let sentences = sentences(file)?;
+    let (query, texts) = sentences.split_first().with_context(|| format!("{file}: expected sentences"))?;
+    let start = Instant::now();
+    let pairs: Vec<[&str; 2]> = texts.iter().map(|text| [query.as_str(), text]).collect();
+    let (numbers, _) = encoder.logits(&pairs, &mut |_| {})?;
+    Ok((numbers, start.elapsed()))
 }
 
 /// Median time for a pair of sentences.
