@@ -84,7 +84,7 @@ train() {
   local output="$work/trained-${#checkpoints[@]}"
   "$bin/train" --device cpu --threads 1 --output "$output" "${@:2}" &> "$work/train.log" || { cat "$work/train.log" >&2; fail "train: $1"; }
   checkpoints+=("$1=$output/best")
-  [[ $1 =~ BERT|Roberta ]] && ! [[ $1 =~ DeBERTa|DistilBERT|ModernBERT|Dense ]] && checks+=(--check "$1=$output/best")
+  [[ $1 =~ BERT|Roberta ]] && ! [[ $1 =~ DeBERTa|DistilBERT|ModernBERT|Dense|cross-encoder ]] && checks+=(--check "$1=$output/best")
   return 0
 }
 say "training checkpoints"
@@ -104,6 +104,12 @@ for family in CamemBERT DeBERTa-v2 DistilBERT ELECTRA ModernBERT XLM-RoBERTa; do
   train "$family, fine-tuned" "${tune[@]}" --set "model.init=$newest/$family-mean"
 done
 train "Qwen3, fine-tuned" "${tune[@]}" --set "model.init=$newest/Qwen3-lasttoken"
+
+for family in BERT RoBERTa DeBERTa-v2 ModernBERT; do
+  train "$family, cross-encoder, fine-tuned" --config "$here/cross-encoder.toml" --set "model.init=$newest/$family-mean"
+done
+train "ELECTRA, cross-encoder, fine-tuned further" --config "$here/cross-encoder.toml" \
+  --set "model.init=${newest%/sentence}/cross-encoder/ELECTRA-cross-encoder"
 
 say "encoding checkpoints with sentence-transformers"
 for index in "${!pythons[@]}"; do

@@ -12,7 +12,7 @@ import sentence_transformers
 import torch
 from sentence_transformers import SentenceTransformer
 
-from rows import OURS, Row, quiet, save_rows, save_vectors
+from rows import OURS, Row, quiet, save_rows, save_vectors, scores
 from texts import KOREAN, LOWERED, english
 
 ST = f"sentence-transformers {sentence_transformers.__version__}"
@@ -39,7 +39,10 @@ def main() -> None:
     rows = []
     for index, (writer, what, reader, path, texts) in enumerate(models):
         try:
-            vectors = SentenceTransformer(path, device="cpu").encode(texts, convert_to_tensor=True)
+            if "cross-encoder" in what:
+                vectors = scores(path, texts)
+            else:
+                vectors = SentenceTransformer(path, device="cpu").encode(texts, convert_to_tensor=True)
         except Exception as error:  # whatever it is, it belongs into the table
             rows.append(Row(writer, what, reader, path, failed=f"{type(error).__name__}: {error}"))
         else:

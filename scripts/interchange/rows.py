@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from sentence_transformers import CrossEncoder
 from transformers.utils import logging as transformers_logging
 
 OURS = "ko-sts"
@@ -42,6 +43,12 @@ def save_vectors(path: Path, texts: list[str], vectors: torch.Tensor) -> dict[st
     text.write_text("".join(f"{line}\n" for line in texts), encoding="utf-8")
     save_file({"embeddings": vectors.cpu().contiguous()}, tensors)
     return {"sentences": str(text), "vectors": str(tensors)}
+
+
+def scores(path: str, texts: list[str]) -> torch.Tensor:
+    """What a cross-encoder gives the first text with each of them: (1, texts), as if it were an embedding."""
+    pairs = [(texts[0], text) for text in texts]
+    return CrossEncoder(path, device="cpu").predict(pairs, convert_to_tensor=True).unsqueeze(0)
 
 
 def save_rows(path: Path, rows: list[Row]) -> None:

@@ -1,4 +1,5 @@
-//! Encodes a text file, one sentence a line, into the tensor `embeddings` (sentences, hidden) of a safetensors file.
+//! Encodes a text file, one sentence a line, into the tensor `embeddings` (sentences, hidden) of a safetensors file. With a
+//! cross-encoder, that is (1, sentences): its scores of the first sentence with each.
 //!
 //! `cargo run --release -p model --example encode -- --model DIR --input sentences.txt --output embeddings.safetensors`
 
@@ -6,10 +7,11 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Instant};
 
 use clap::Parser;
 use model::{
-    Options, Precision, SentenceEncoder,
+    CrossEncoder, Options, Precision, SentenceEncoder, holds_cross_encoder,
     runtime::{self, DeviceChoice},
     weights::write_safetensors,
 };
+use tch::Tensor;
 
 #[derive(Parser)]
 struct Args {
@@ -41,13 +43,23 @@ fn main() -> anyhow::Result<()> {
         max_seq_length: args.max_seq_length,
         ..Options::default()
     };
-    let encoder = SentenceEncoder::load(&args.model, &options)?;
     let text = fs::read_to_string(&args.input)?;
     let sentences: Vec<&str> = text.lines().collect();
-    let start = Instant::now();
-    let embeddings = encoder.encode(&sentences)?;
+    let (embeddings, start) = match holds_cross_encoder(&args.model) {
+        true => {
+            let encoder = CrossEncoder::load(&args.model, &options)?;
+            let start = Instant::now();
+            let pairs: Vec<[&str; 2]> = sentences.iter().map(|sentence| [sentences[0], sentence]).collect();
+            (Tensor::from_slice(&encoder.scores(&pairs)?).unsqueeze(0), start)
+        }
+        false => {
+            let encoder = SentenceEncoder::load(&args.model, &options)?;
+            let start = Instant::now();
+            (encoder.encode(&sentences)?.to_tensor(), start)
+        }
+    };
     let seconds = start.elapsed().as_secs_f64();
     println!("{} sentences in {seconds:.3} s: {:.1} sentences/s", sentences.len(), sentences.len() as f64 / seconds);
-    write_safetensors(&args.output, &BTreeMap::from([("embeddings".to_owned(), embeddings.to_tensor())]))?;
+    write_safetensors(&args.output, &BTreeMap::from([("embeddings".to_owned(), embeddings)]))?;
     Ok(())
 }

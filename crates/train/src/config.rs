@@ -277,9 +277,10 @@ impl Config {
             ModelSource::Init(init) => Some(init),
             ModelSource::Scratch { .. } => None,
         };
-        let miner = self.hard_negatives.iter().flat_map(|negatives| &negatives.model);
+        let miners =
+            self.hard_negatives.iter().flat_map(|negatives| negatives.model.iter().chain(&negatives.cross_encoder));
         let of_silver = self.silver.iter().flat_map(|silver| &silver.teachers);
-        init.into_iter().chain(miner).chain(of_silver).chain(&self.teachers)
+        init.into_iter().chain(miners).chain(of_silver).chain(&self.teachers)
     }
 
     /// What training makes small, by its name in the literature.

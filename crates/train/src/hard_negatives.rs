@@ -1,10 +1,11 @@
 //! Hard negatives: for each example a sentence that a model finds like its anchor, of those that are not known to be alike.
 //!
-//! Source: sentence-transformers, `mine_hard_negatives`, with one negative drawn from the nearest five.
+//! Source: sentence-transformers, `mine_hard_negatives`, with one negative drawn from the nearest five. A cross-encoder beside
+//! the model leaves out those that are as near to the anchor as its positive.
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use data::{Dataset, Exclusion, SentencePair, canonical};
 use model::TrainableEncoder;
 use rand::{
@@ -42,6 +43,11 @@ pub(crate) fn hard_negatives(
     own: &TrainableEncoder,
     prepared: &Prepared<'_>,
 ) -> anyhow::Result<Dataset> {
+    let judge = asked.cross_encoder.as_ref();
+    let judge = judge.map(|model| NamedModel::find("data.hard_negatives.cross_encoder", model)).transpose()?;
+    if let Some(judge) = &judge {
+        ensure!(judge.is_cross_encoder(), "{}: a sentence encoder, expected a cross-encoder", judge.place());
+    }
     let pool = Pool::new(sets, exclusion, &Exclusion::of(dev)?);
     let &Prepared { config, environment, .. } = prepared;
     // The first rank's are those of all: another machine may round otherwise.
@@ -64,8 +70,15 @@ pub(crate) fn hard_negatives(
         };
         let neighbours =
             prepared.neighbours(&[origin], &pool.sentences, || nearest(&embeddings, environment.device, &progress));
+        let mut candidates = pool.candidates(&neighbours.context(KEY)?);
+        if let Some(judge) = &judge {
+            let pairs = pool.judged(&candidates);
+            let (task, load) = ("scoring, to find hard negatives", || judge.load_cross_encoder(environment));
+            let scores = prepared.pair_scores(&judge.origin()?, load, &pool.sentences, &pairs, task, &progress);
+            leave_out_alike(&mut candidates, &scores.with_context(|| judge.place())?);
+        }
         progress.finish();
-        let found = neighbours.and_then(|neighbours| pool.mine(&embeddings, &neighbours, config.seed)).context(KEY)?;
+        let found = pool.mine(&embeddings, &candidates, config.seed).context(KEY)?;
         Ok(found.into_iter().flat_map(|(negative, score)| [negative as f64, score]).collect())
     })?;
     let pair = |(example, number): (&Example, &[f64])| SentencePair {
@@ -142,39 +155,57 @@ impl<'a> Pool<'a> {
     }
 
     /// The place of each example's hard negative, and its score beside the anchor.
-    fn mine(&self, embeddings: &Tensor, neighbours: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<(usize, f64)>> {
-        let negatives = self.draw(neighbours, seed)?;
+    fn mine(&self, embeddings: &Tensor, candidates: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<(usize, f64)>> {
+        let negatives = self.draw(candidates, seed)?;
         let pairs: Vec<_> = self.examples.iter().map(|example| example.anchor).zip(negatives.iter().copied()).collect();
         Ok(negatives.into_iter().zip(scores(embeddings, &pairs)?).collect())
     }
 
+    /// Whether a sentence may be an example's hard negative.
+    fn may_be(&self, place: usize, example: &Example) -> bool {
+        let is_alike = |own: usize| place == own || self.alike[place].iter().any(|list| self.alike[own].contains(list));
+        !is_alike(example.anchor)
+            && !is_alike(example.positive)
+            && !example.negatives.contains(&place)
+            && !self.dev.contains(&place)
+    }
+
+    /// Of each example, the places that its hard negative is drawn from: of those that may be one, the nearest to the anchor.
+    fn candidates(&self, neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
+        let of = |example: &Example| {
+            let nearest = neighbours[example.anchor].iter().copied();
+            nearest.filter(|&place| self.may_be(place, example)).take(NEAREST).collect()
+        };
+        self.examples.iter().map(of).collect()
+    }
+
+    /// Pairs of places that tell which candidates mean the same as an anchor: of each example the positive and the candidates,
+    /// each with the anchor.
+    fn judged(&self, candidates: &[Vec<usize>]) -> Vec<(usize, usize)> {
+        let of = |(example, candidates): (&Example, &Vec<usize>)| {
+            let others = std::iter::once(example.positive).chain(candidates.iter().copied());
+            others.map(|other| (example.anchor, other)).collect::<Vec<_>>()
+        };
+        self.examples.iter().zip(candidates).flat_map(of).collect()
+    }
+
     /// A place for each example.
-    fn draw(&self, neighbours: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<usize>> {
+    fn draw(&self, candidates: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<usize>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let negative = |&Example { anchor, positive, ref negatives }: &Example| {
-            let is_alike = |place: usize, own: usize| {
-                place == own || self.alike[place].iter().any(|list| self.alike[own].contains(list))
-            };
-            let may_be = |&place: &usize| {
-                !is_alike(place, anchor)
-                    && !is_alike(place, positive)
-                    && !negatives.contains(&place)
-                    && !self.dev.contains(&place)
-            };
-            let nearest: Vec<usize> = neighbours[anchor].iter().copied().filter(may_be).take(NEAREST).collect();
-            let found = match nearest.choose(&mut rng) {
+        let negative = |(example, candidates): (&Example, &Vec<usize>)| {
+            let found = match candidates.choose(&mut rng) {
                 Some(&place) => Some(place),
-                None => (0..self.sentences.len()).filter(may_be).choose(&mut rng),
+                None => (0..self.sentences.len()).filter(|&place| self.may_be(place, example)).choose(&mut rng),
             };
             found.with_context(|| {
-                let (anchor, positive) = (self.sentences[anchor], self.sentences[positive]);
+                let (anchor, positive) = (self.sentences[example.anchor], self.sentences[example.positive]);
                 format!(
                     "no sentence can be one for {anchor:?} and {positive:?}: \
                          all others are known to be like these, are its hard negatives already or stand in a dev set"
                 )
             })
         };
-        self.examples.iter().map(negative).collect()
+        self.examples.iter().zip(candidates).map(negative).collect()
     }
 }
 
@@ -248,4 +279,19 @@ mod tests {
         let error = pool(&sets, &["c"]).draw(&[vec![1], vec![0], vec![]], 1).unwrap_err().to_string();
         assert!(error.contains("\"a\"") && error.contains("\"b\""), "{error}");
     }
+}
+
+/// Leaves out the candidates whose score is not below that of the example's positive: most likely they mean the same as the
+/// anchor. `scores` are those of [`Pool::judged`].
+fn leave_out_alike(candidates: &mut [Vec<usize>], mut scores: &[f64]) {
+    let (mut all, mut kept) = (0, 0);
+    for candidates in candidates {
+        let (own, rest) = scores.split_at(1 + candidates.len());
+        scores = rest;
+        let mut others = own[1..].iter();
+        all += candidates.len();
+        candidates.retain(|_| others.next().is_some_and(|&score| score < own[0]));
+        kept += candidates.len();
+    }
+    ground::say!("{NAME}: {} of {all} candidates are left out, as near to the anchor as its positive", all - kept);
 }

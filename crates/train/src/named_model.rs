@@ -35,17 +35,18 @@ impl<'a> NamedModel<'a> {
         holds_cross_encoder(&self.dir)
     }
 
-    /// Loads one that reads two sentences together, and gives them one number.
+    /// Loads one that reads two sentences together, and gives them one number. An error is the caller's to give its [`place`](Self::place).
     pub(crate) fn load_cross_encoder(&self, environment: &Environment) -> anyhow::Result<CrossEncoder> {
         let options = Options { device: environment.device, ..Options::default() };
-        let encoder = CrossEncoder::load(&self.dir, &options).with_context(|| self.place())?;
-        encoder.check_single_label().with_context(|| self.place())?;
+        let encoder = CrossEncoder::load(&self.dir, &options)?;
+        encoder.check_single_label()?;
         Ok(encoder)
     }
 
+    /// Loads one that gives embeddings, as above.
     pub(crate) fn load(&self, environment: &Environment) -> anyhow::Result<SentenceEncoder> {
         let options = Options { device: environment.device, ..Options::default() };
-        let encoder = SentenceEncoder::load(&self.dir, &options).with_context(|| self.place())?;
+        let encoder = SentenceEncoder::load(&self.dir, &options)?;
         if encoder.pooling_was_assumed() {
             ground::say!("{}: the directory has no pooling of its own, {} is assumed", self.place(), encoder.pooling());
         }

@@ -6,8 +6,9 @@ mod common;
 use std::{collections::HashMap, fs};
 
 use common::{Folder, assert_same, fixture, holds, only_line, pairs};
+use data::SentencePair;
 use eval::score;
-use model::{Options, SentenceEncoder};
+use model::{CrossEncoder, Options, SentenceEncoder};
 use serde_json::Value;
 
 #[test]
@@ -124,4 +125,34 @@ fn hard_negatives_that_cannot_be_are_refused_by_key() {
     let model = fixture("roberta-tiny");
     let line = sts.refusal(&["--set", &format!("data.hard_negatives.model={model:?}")]);
     assert!(line.contains("data.hard_negatives does nothing with objective = \"sts\""), "{line}");
+}
+
+#[test]
+fn what_a_cross_encoder_finds_as_near_as_the_positive_is_no_hard_negative() {
+    let folder = Folder::with_hard_negatives();
+    folder.with_cross_encoder();
+    folder.trained(&["--output", "plain", "--set", "train.max_steps=1"]);
+    let judged = folder.trained(&["--set", "train.max_steps=1", "--set", "data.hard_negatives.cross_encoder=cross"]);
+    let told = String::from_utf8(judged.stderr).unwrap();
+    assert!(told.contains("candidates are left out, as near to the anchor as its positive"), "{told}");
+    let judge = CrossEncoder::load(folder.path("cross"), &Options::default()).unwrap();
+    let number = |first: &str, second: &str| judge.logits(&[[first, second]], &mut |_| {}).unwrap().0[0];
+    let scored = pairs(&folder, "pairs.csv").pairs;
+    let positives: Vec<_> = scored.iter().filter(|pair| pair.score.unwrap() >= 3.0).collect();
+    // How many hard negatives the judge finds as near as the positive.
+    let alike = |run: &str| {
+        let found = pairs(&folder, &format!("{run}/hard_negatives.csv")).pairs;
+        assert_eq!(found.len(), positives.len());
+        let of_both = found.iter().zip(&positives);
+        let is_alike = |(negative, positive): &(&SentencePair, &&SentencePair)| {
+            number(&negative.sentence1, &negative.sentence2) >= number(&positive.sentence1, &positive.sentence2)
+        };
+        of_both.filter(is_alike).count()
+    };
+    let (before, after) = (alike("plain"), alike("run"));
+    assert!(after < before, "{after}, {before} without the judge");
+    let keys = ["--set", "data.hard_negatives.cross_encoder=plain/best", "--output", "other"];
+    let line = only_line(&folder.train(&keys));
+    let expected = "data.hard_negatives.cross_encoder plain/best: a sentence encoder, expected a cross-encoder";
+    assert_eq!(line, expected);
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{collections::HashSet, fs};
 
 use common::{Folder, assert_same, fixture, holds, only_line, pairs};
 use data::{Dataset, SentencePair};
@@ -48,24 +48,10 @@ fn silver_pairs_are_new_pairs_of_the_sets_sentences_with_the_mean_score_of_the_t
     assert_eq!(sets[1]["pairs"], silver.pairs.len());
 }
 
-/// The tiny cross-encoder of the model crate's tests, as `cross`.
-fn with_cross_encoder(folder: &Folder) {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
-    fs::create_dir(folder.path("cross")).unwrap();
-    for (from, name) in [
-        ("cross-encoders/roberta", "config.json"),
-        ("cross-encoders/roberta", "model.safetensors"),
-        ("roberta-tiny", "tokenizer.json"),
-        ("roberta-tiny", "tokenizer_config.json"),
-    ] {
-        fs::copy(fixtures.join(from).join(name), folder.path("cross").join(name)).unwrap();
-    }
-}
-
 #[test]
 fn a_cross_encoder_scores_what_a_sentence_encoder_finds_and_scores_can_be_brought_to_the_labels() {
     let folder = Folder::with_teachers();
-    with_cross_encoder(&folder);
+    folder.with_cross_encoder();
     let teachers = |names: &str| format!("data.silver.teachers=[{names}]");
     let both = teachers("\"one/best\", \"cross\"");
     folder.trained(&["--set", &both, "--set", "data.silver.pairs=100"]);

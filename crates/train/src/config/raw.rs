@@ -209,10 +209,14 @@ impl RawData {
     /// The models that are named here, each by its key.
     pub(crate) fn models_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
         let of_silver = self.silver.iter_mut().flat_map(|silver| &mut silver.teachers);
-        let miner = self.hard_negatives.iter_mut().flat_map(|negatives| &mut negatives.model);
+        let miners = self.hard_negatives.iter_mut().flat_map(|negatives| {
+            let HardNegatives { model, cross_encoder } = negatives;
+            let model = model.iter_mut().map(|model| ("data.hard_negatives.model", model));
+            model.chain(cross_encoder.iter_mut().map(|model| ("data.hard_negatives.cross_encoder", model)))
+        });
         let teachers = self.teachers.iter_mut().map(|teacher| ("data.teachers", teacher));
         let teachers = teachers.chain(of_silver.map(|teacher| ("data.silver.teachers", teacher)));
-        teachers.chain(miner.map(|miner| ("data.hard_negatives.model", miner)))
+        teachers.chain(miners)
     }
 }
 

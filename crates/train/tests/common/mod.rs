@@ -73,6 +73,20 @@ impl Folder {
         folder
     }
 
+    /// From now on it has the tiny cross-encoder of the model crate's tests, as `cross`.
+    pub(crate) fn with_cross_encoder(&self) {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
+        fs::create_dir(self.path("cross")).unwrap();
+        for (from, name) in [
+            ("cross-encoders/roberta", "config.json"),
+            ("cross-encoders/roberta", "model.safetensors"),
+            ("roberta-tiny", "tokenizer.json"),
+            ("roberta-tiny", "tokenizer_config.json"),
+        ] {
+            fs::copy(fixtures.join(from).join(name), self.path("cross").join(name)).unwrap();
+        }
+    }
+
     /// From now on its configuration distils; the teachers are still to be named.
     pub(crate) fn distilling(&self) {
         self.configure("distillation", "");
