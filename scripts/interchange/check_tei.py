@@ -37,8 +37,8 @@ def read(checkpoint: Path, name: str) -> Any:
 
 def architectures(checkpoint: Path) -> bool:
     config = read(checkpoint, "config.json")
-    expected = {"bert": ["BertModel"], "roberta": ["RobertaModel"], "xlm-roberta": ["XLMRobertaModel"]}
-    return config["architectures"] == expected[config["model_type"]]
+    expected = {"bert": "BertModel", "roberta": "RobertaModel", "xlm-roberta": "XLMRobertaModel", "camembert": "CamembertModel"}
+    return config["architectures"] == [expected[config["model_type"]]]
 
 
 def config_keys(checkpoint: Path) -> bool:

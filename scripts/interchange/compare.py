@@ -36,6 +36,9 @@ def encode(encoder: Path, model: str, sentences: Path, output: Path) -> subproce
 def differences(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
     """Largest 1 - cosine, and largest element's error relative to its embedding's norm."""
     ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
+    # A text without a token that a static embedding has, has the embedding zero, and no direction.
+    if np.array_equal(ours.any(axis=1), theirs.any(axis=1)):
+        ours, theirs = ours[theirs.any(axis=1)], theirs[theirs.any(axis=1)]
     norms = np.linalg.norm(theirs, axis=1)
     cosine = np.abs(1 - (ours * theirs).sum(axis=1) / (np.linalg.norm(ours, axis=1) * norms)).max()
     return float(cosine), float((np.abs(ours - theirs).max(axis=1) / norms).max())

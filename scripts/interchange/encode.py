@@ -31,8 +31,9 @@ def main() -> None:
 
     models = [
         ("published", f"all-MiniLM-L6-v2, {len(english())} sentences", f"{OURS}, {ST}", arguments.minilm, english()),
-        ("published", f"multilingual-e5-small, {len(KOREAN)} sentences", f"{OURS}, {ST}", arguments.e5, KOREAN),
     ]
+    if ST.split()[1] >= "6":  # in whose layout its script saves it
+        models.append(("published", f"multilingual-e5-small, {len(KOREAN)} sentences", f"{OURS}, {ST}", arguments.e5, KOREAN))
     for checkpoint in arguments.checkpoints:
         name, _, path = checkpoint.partition("=")
         models.append((f"{OURS} train", name, ST, path, LOWERED if "lower" in name else KOREAN))

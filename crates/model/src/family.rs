@@ -15,6 +15,8 @@ pub(crate) mod static_embedding;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
+pub(crate) use rotary::add_older_keys;
+
 use crate::architecture::Architecture;
 
 /// The keys of a `config.json`.

@@ -38,6 +38,42 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
+/// A whole number, if there is one. As JSON Schema's `integer`, it may be written with a fraction of zero, as some languages
+/// write every number.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    deserializer.deserialize_any(WholeVisitor)
+}
+
+struct WholeVisitor;
+
+impl WholeVisitor {
+    /// From here on not every whole number is an f64.
+    const END: f64 = (1_u64 << 53) as f64;
+}
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number from 0")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Option<usize>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Option<usize>, E> {
+        usize::try_from(number).map(Some).map_err(E::custom)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<usize>, E> {
+        match number.fract() == 0.0 && (0.0..Self::END).contains(&number) {
+            true => Ok(Some(number as usize)),
+            false => Err(E::invalid_value(de::Unexpected::Float(number), &self)),
+        }
+    }
+}
+
 /// One sentence or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sentences(pub(crate) Vec<String>);
@@ -101,5 +137,34 @@ impl PartialSchema for Sentence {
 impl ToSchema for Sentence {
     fn name() -> Cow<'static, str> {
         "Sentence".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Body {
+        #[serde(default, deserialize_with = "whole")]
+        top_k: Option<usize>,
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zero_and_nothing_else_is_one() {
+        let read = |text: &str| serde_json::from_str::<Body>(text).map(|body| body.top_k);
+        for (text, expected) in [
+            ("{}", None),
+            (r#"{"top_k": null}"#, None),
+            (r#"{"top_k": 7}"#, Some(7)),
+            (r#"{"top_k": 7.0}"#, Some(7)),
+            (r#"{"top_k": 7e0}"#, Some(7)),
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        for text in ["-1", "-1.0", "7.5", "1e300", r#""7""#, "true", "[7]"] {
+            let error = read(&format!("{{\"top_k\": {text}}}")).unwrap_err().to_string();
+            assert!(error.contains("expected a whole number from 0"), "{text}: {error}");
+        }
     }
 }

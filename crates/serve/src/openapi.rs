@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -17,7 +18,11 @@ use crate::{error, headers, responses::header, routes, state::State, types};
 pub(crate) fn describe(state: &State) -> openapi::OpenApi {
     let mut api = Api::openapi();
     match state.info.hidden_size {
-        Some(width) => Widths(if state.info.truncatable { 1 } else { width }..=width).modify(&mut api),
+        Some(width) => {
+            let dimensions = if state.info.truncatable { 1 } else { width }..=width;
+            let prompts = state.info.prompts.keys().map(|name| name.as_str().into()).collect();
+            Bounds { dimensions, prompts, rerank: state.limits.max_client_batch_size }.modify(&mut api);
+        }
         None => {
             for path in ["/embed", "/similarity", "/v1/embeddings"] {
                 api.paths.paths.remove(path);
@@ -120,17 +125,30 @@ impl Modify for Headers {
     }
 }
 
-/// Says which `dimensions` can be asked for.
-struct Widths(RangeInclusive<usize>);
+/// Says what can be asked for.
+struct Bounds {
+    dimensions: RangeInclusive<usize>,
+    prompts: Vec<Value>,
+    rerank: usize,
+}
 
-impl Modify for Widths {
+impl Modify for Bounds {
     fn modify(&self, api: &mut openapi::OpenApi) {
         let Some(components) = &mut api.components else { return };
         for schema in components.schemas.values_mut() {
             let RefOr::T(Schema::Object(object)) = schema else { continue };
-            if let Some(RefOr::T(Schema::Object(dimensions))) = object.properties.get_mut("dimensions") {
-                (dimensions.minimum, dimensions.maximum) =
-                    (Some((*self.0.start()).into()), Some((*self.0.end()).into()));
+            for (name, property) in &mut object.properties {
+                let RefOr::T(Schema::Object(property)) = property else { continue };
+                match name.as_str() {
+                    "dimensions" => {
+                        property.minimum = Some((*self.dimensions.start()).into());
+                        property.maximum = Some((*self.dimensions.end()).into());
+                    }
+                    "prompt_name" => property.enum_values = Some([&self.prompts[..], &[Value::Null]].concat()),
+                    // Of a search, it has a bound of its own.
+                    "rerank" if property.maximum.is_none() => property.maximum = Some(self.rerank.into()),
+                    _ => {}
+                }
             }
         }
     }

@@ -1,8 +1,13 @@
 //! How the embeddings of a request are handed on: how many of their numbers, and in which format.
 
+use std::borrow::Cow;
+
 use model::{Matryoshka, Quantization, Quantized, Ranges, SimilarityFunction, normalize};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use crate::error::ApiError;
 
@@ -36,14 +41,26 @@ impl OutputDtype {
 }
 
 /// The numbers of an embedding.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Numbers {
     /// As they are.
     Float(Vec<f32>),
     /// What stands for them.
-    #[schema(value_type = Vec<i16>)]
     Quantized(Quantized),
+}
+
+// A list of whole numbers is one of numbers: two alternatives would not exclude each other.
+impl PartialSchema for Numbers {
+    fn schema() -> RefOr<Schema> {
+        Vec::<f32>::schema()
+    }
+}
+
+impl ToSchema for Numbers {
+    fn name() -> Cow<'static, str> {
+        "Numbers".into()
+    }
 }
 
 impl Numbers {

@@ -1,13 +1,13 @@
 //! Bodies of requests and answers, as text-embeddings-inference and OpenAI define them.
 
-use model::SimilarityFunction;
 use std::collections::BTreeMap;
 
+use model::SimilarityFunction;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    json::{Object, Sentence, Sentences},
+    json::{Object, Sentence, Sentences, whole},
     output::{Numbers, OutputDtype},
     settings::ScoreBy,
 };
@@ -58,7 +58,7 @@ pub(crate) struct EmbedRequest {
     pub(crate) prompt_name: Option<String>,
     /// How many of the embedding's first numbers are given, all by default: fewer of a model that says that they stand for
     /// the whole (Matryoshka; see `GET /info`), or of any where the server allows it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1)]
     pub(crate) dimensions: Option<usize>,
     /// What stands for each number; the default is the number itself.
@@ -162,7 +162,7 @@ pub(crate) struct CohereRequest {
     #[schema(value_type = Vec<Sentence>, min_items = 1, example = json!(["비가 내린다.", "밥을 먹었다."]))]
     pub(crate) documents: Vec<Document>,
     /// How many to answer; all by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1)]
     pub(crate) top_n: Option<usize>,
     /// Whether the documents are answered too.
@@ -174,7 +174,7 @@ pub(crate) struct CohereRequest {
     #[allow(dead_code)]
     pub(crate) model: Option<String>,
     /// Not used: what is beyond the model's tokens is cut.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[allow(dead_code)]
     pub(crate) max_tokens_per_doc: Option<usize>,
 }
@@ -278,7 +278,7 @@ pub(crate) struct OpenAiRequest {
     pub(crate) encoding_format: Option<EncodingFormat>,
     /// How many of the embedding's first numbers are given, all by default: fewer of a model that says that they stand for
     /// the whole (Matryoshka; see `GET /info`), or of any where the server allows it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1)]
     pub(crate) dimensions: Option<usize>,
     /// What stands for each number; the default is the number itself.

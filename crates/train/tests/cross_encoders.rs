@@ -73,6 +73,10 @@ fn every_loss_is_learned_and_a_run_repeats_itself() {
     let keys = ["--set", "train.loss=\"bce\"", "--set", "train.epochs=8", "--set", "train.batch_size=4"];
     folder.trained(&[&keys[..], &["--set", "train.learning_rate=3e-3", "--output", "again"]].concat());
     assert!(weights("bce") == weights("again"), "a run repeats itself to the bit");
+    // The tokenizer is BERT's, the encoder has one type of tokens.
+    let tokenizer = fs::read_to_string(folder.path("bce/best/tokenizer_config.json")).unwrap();
+    let tokenizer: serde_json::Value = serde_json::from_str(&tokenizer).unwrap();
+    assert_eq!(tokenizer["model_input_names"], serde_json::json!(["input_ids", "attention_mask"]));
     // With gradients that libtorch makes, too, and from a cross-encoder.
     for init in ["bce/best", "mse/best"] {
         let set = format!("model.init=\"{init}\"");

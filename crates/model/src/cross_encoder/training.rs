@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::{Reading, ScoreActivation, assemble, check_single_label, logits, read};
@@ -187,9 +187,22 @@ impl TrainableCrossEncoder {
         config.remove("sbert_ce_default_activation_function");
         config.insert(
             "sentence_transformers".to_owned(),
-            serde_json::json!({"activation_fn": self.reading.activation.class(), "version": "5.0.0"}),
+            json!({"activation_fn": self.reading.activation.class(), "version": "5.0.0"}),
         );
-        let text = serde_json::to_string_pretty(&config).expect("a configuration is JSON");
-        std::fs::write(&path, text + "\n").map_err(Error::io(&path))
+        write_json(&path, &config)?;
+        // Where the encoder has one type of tokens, as klue/roberta, a tokenizer that told the second text's by another would be
+        // beyond its table.
+        if !self.pairs().gives_types() {
+            let path = dir.join("tokenizer_config.json");
+            let mut config: Map<String, Value> = crate::error::read_json(&path)?;
+            config.insert("model_input_names".to_owned(), json!(["input_ids", "attention_mask"]));
+            write_json(&path, &config)?;
+        }
+        Ok(())
     }
+}
+
+fn write_json(path: &Path, keys: &Map<String, Value>) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(keys).expect("a JSON object is JSON");
+    std::fs::write(path, text + "\n").map_err(Error::io(path))
 }

@@ -32,6 +32,23 @@ pub(super) fn theta(keys: &Keys, layer_type: Option<&str>, otherwise: f64) -> Re
     }
 }
 
+/// Puts beside `rope_parameters` the keys that transformers before version 5 has for them, and without which it takes its
+/// defaults.
+pub(crate) fn add_older_keys(keys: &mut Keys) {
+    let Some(parameters) = keys.get("rope_parameters") else { return };
+    let theta = |parameters: Option<&Value>| parameters?.get("rope_theta").filter(|theta| theta.is_number()).cloned();
+    let older = [
+        ("rope_theta", theta(Some(parameters))),
+        ("global_rope_theta", theta(parameters.get("full_attention"))),
+        ("local_rope_theta", theta(parameters.get("sliding_attention"))),
+    ];
+    for (key, theta) in older {
+        if let Some(theta) = theta {
+            keys.insert(key.to_owned(), theta);
+        }
+    }
+}
+
 fn check_theta(theta: f64) -> Result<f64, String> {
     match theta.is_finite() && theta > 1.0 {
         true => Ok(theta),
@@ -71,5 +88,27 @@ impl LayerTypes {
 
     pub(super) fn windowed(&self) -> impl Iterator<Item = bool> {
         self.0.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_newer_keys_say_stands_in_the_older_ones_too() {
+        let keys = |value: Value| value.as_object().cloned().unwrap();
+        let mut qwen3 = keys(json!({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}));
+        add_older_keys(&mut qwen3);
+        assert_eq!(qwen3["rope_theta"], 1e6);
+        let of_layers = json!({"full_attention": {"rope_theta": 8e4}, "sliding_attention": {"rope_theta": 5e3}});
+        let mut modernbert = keys(json!({"rope_parameters": of_layers, "global_rope_theta": 1.0}));
+        add_older_keys(&mut modernbert);
+        assert_eq!((&modernbert["global_rope_theta"], &modernbert["local_rope_theta"]), (&json!(8e4), &json!(5e3)));
+        let mut bert = keys(json!({"model_type": "bert"}));
+        add_older_keys(&mut bert);
+        assert_eq!(bert.len(), 1);
     }
 }

@@ -62,6 +62,11 @@ impl PairTokenizer {
         self.0.max_seq_length
     }
 
+    /// Whether the tokens of the second text are of another type than those of the first.
+    pub(crate) fn gives_types(&self) -> bool {
+        self.0.gives_types
+    }
+
     /// Token ids of pairs, which are given by the places of their texts among `texts`, on all cores.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::TrainableEncoder;
 use crate::{
     config::EncoderConfig,
     error::Error,
-    family::Keys,
+    family::{Keys, add_older_keys},
     layout::{self, Written},
     manifest::replace_dir,
     sentence_encoder::Parts,
@@ -100,6 +100,7 @@ fn keys(config: EncoderConfig, kind: Kind, class: &str) -> Keys {
     if kind != Kind::Float {
         config.insert("dtype".to_owned(), "float32".into());
     }
+    add_older_keys(&mut config);
     config
 }
 

@@ -9,8 +9,15 @@ use utoipa::ToSchema;
 
 use super::check_sentence;
 use crate::{
-    answer::Answer, body::Json, cache::Holder, engine::Admission, error::ApiError, filter::Filter, json::Sentence,
-    responses::SearchErrors, state::State,
+    answer::Answer,
+    body::Json,
+    cache::Holder,
+    engine::Admission,
+    error::ApiError,
+    filter::Filter,
+    json::{Sentence, whole},
+    responses::SearchErrors,
+    state::State,
 };
 
 const DEFAULT: usize = 10;
@@ -24,7 +31,7 @@ pub(crate) struct SearchRequest {
     #[schema(value_type = Sentence)]
     query: String,
     /// How many rows to answer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     top_k: Option<usize>,
     #[serde(default)]
@@ -35,7 +42,7 @@ pub(crate) struct SearchRequest {
     truncate: Option<bool>,
     /// How many of the nearest rows are read together with the query by the server's reranker, which then sorts them: the best
     /// `top_k` of these are answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1000)]
     rerank: Option<usize>,
     /// Name of the model's prompt to put before the query; the default is the server's. `GET /info` names them.
