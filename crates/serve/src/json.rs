@@ -46,11 +46,6 @@ pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 
 struct WholeVisitor;
 
-impl WholeVisitor {
-    /// From here on not every whole number is an f64.
-    const END: f64 = (1_u64 << 53) as f64;
-}
-
 impl Visitor<'_> for WholeVisitor {
     type Value = Option<usize>;
 
@@ -67,8 +62,8 @@ impl Visitor<'_> for WholeVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<usize>, E> {
-        match number.fract() == 0.0 && (0.0..Self::END).contains(&number) {
-            true => Ok(Some(number as usize)),
+        match number.fract() == 0.0 && number >= 0.0 {
+            true => Ok(Some(number as usize)), // the largest that there is, for what is larger
             false => Err(E::invalid_value(de::Unexpected::Float(number), &self)),
         }
     }
@@ -159,10 +154,11 @@ mod tests {
             (r#"{"top_k": 7}"#, Some(7)),
             (r#"{"top_k": 7.0}"#, Some(7)),
             (r#"{"top_k": 7e0}"#, Some(7)),
+            (r#"{"top_k": 1e300}"#, Some(usize::MAX)),
         ] {
             assert_eq!(read(text).unwrap(), expected, "{text}");
         }
-        for text in ["-1", "-1.0", "7.5", "1e300", r#""7""#, "true", "[7]"] {
+        for text in ["-1", "-1.0", "7.5", r#""7""#, "true", "[7]"] {
             let error = read(&format!("{{\"top_k\": {text}}}")).unwrap_err().to_string();
             assert!(error.contains("expected a whole number from 0"), "{text}: {error}");
         }

@@ -245,7 +245,7 @@ pub(crate) fn info(settings: &Settings, loaded: &Loaded, precision: Precision, m
     let model_type = match encoder {
         Some(encoder) => ModelType::Embedding(EmbeddingModel { pooling: encoder.pooling }),
         None => ModelType::Reranker(RerankerModel {
-            id2label: labels.clone().collect(),
+            id2label: labels.clone().map(|(id, label)| (id.to_string(), label)).collect(),
             label2id: labels.map(|(id, label)| (label, id)).collect(),
         }),
     };

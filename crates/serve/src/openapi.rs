@@ -21,7 +21,8 @@ pub(crate) fn describe(state: &State) -> openapi::OpenApi {
         Some(width) => {
             let dimensions = if state.info.truncatable { 1 } else { width }..=width;
             let prompts = state.info.prompts.keys().map(|name| name.as_str().into()).collect();
-            Bounds { dimensions, prompts, rerank: state.limits.max_client_batch_size }.modify(&mut api);
+            let has_ranges = state.embedder().is_ok_and(|embedder| embedder.outputs.ranges.is_some());
+            Bounds { dimensions, prompts, has_ranges, rerank: state.limits.max_client_batch_size }.modify(&mut api);
         }
         None => {
             for path in ["/embed", "/similarity", "/v1/embeddings"] {
@@ -129,14 +130,21 @@ impl Modify for Headers {
 struct Bounds {
     dimensions: RangeInclusive<usize>,
     prompts: Vec<Value>,
+    has_ranges: bool,
     rerank: usize,
 }
 
 impl Modify for Bounds {
     fn modify(&self, api: &mut openapi::OpenApi) {
         let Some(components) = &mut api.components else { return };
-        for schema in components.schemas.values_mut() {
+        for (name, schema) in &mut components.schemas {
             let RefOr::T(Schema::Object(object)) = schema else { continue };
+            if name == "OutputDtype" && !self.has_ranges {
+                object
+                    .enum_values
+                    .iter_mut()
+                    .for_each(|values| values.retain(|value| value != "int8" && value != "uint8"));
+            }
             for (name, property) in &mut object.properties {
                 let RefOr::T(Schema::Object(property)) = property else { continue };
                 match name.as_str() {

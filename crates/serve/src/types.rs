@@ -446,7 +446,7 @@ pub(crate) struct EmbeddingModel {
 pub(crate) struct RerankerModel {
     /// The name of its number, by its place.
     #[schema(example = json!({"0": "LABEL_0"}))]
-    pub(crate) id2label: BTreeMap<usize, String>,
+    pub(crate) id2label: BTreeMap<String, String>,
     /// The other way round.
     #[schema(example = json!({"LABEL_0": 0}))]
     pub(crate) label2id: BTreeMap<String, usize>,

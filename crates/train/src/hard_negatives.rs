@@ -209,6 +209,21 @@ impl<'a> Pool<'a> {
     }
 }
 
+/// Leaves out the candidates whose score is not below that of the example's positive: most likely they mean the same as the
+/// anchor. `scores` are those of [`Pool::judged`].
+fn leave_out_alike(candidates: &mut [Vec<usize>], mut scores: &[f64]) {
+    let (mut all, mut kept) = (0, 0);
+    for candidates in candidates {
+        let (own, rest) = scores.split_at(1 + candidates.len());
+        scores = rest;
+        let mut others = own[1..].iter();
+        all += candidates.len();
+        candidates.retain(|_| others.next().is_some_and(|&score| score < own[0]));
+        kept += candidates.len();
+    }
+    ground::say!("{NAME}: {} of {all} candidates are left out, as near to the anchor as its positive", all - kept);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,19 +294,11 @@ mod tests {
         let error = pool(&sets, &["c"]).draw(&[vec![1], vec![0], vec![]], 1).unwrap_err().to_string();
         assert!(error.contains("\"a\"") && error.contains("\"b\""), "{error}");
     }
-}
 
-/// Leaves out the candidates whose score is not below that of the example's positive: most likely they mean the same as the
-/// anchor. `scores` are those of [`Pool::judged`].
-fn leave_out_alike(candidates: &mut [Vec<usize>], mut scores: &[f64]) {
-    let (mut all, mut kept) = (0, 0);
-    for candidates in candidates {
-        let (own, rest) = scores.split_at(1 + candidates.len());
-        scores = rest;
-        let mut others = own[1..].iter();
-        all += candidates.len();
-        candidates.retain(|_| others.next().is_some_and(|&score| score < own[0]));
-        kept += candidates.len();
+    #[test]
+    fn what_scores_as_much_as_the_positive_is_left_out() {
+        let mut candidates = vec![vec![7, 8, 9], vec![], vec![4]];
+        leave_out_alike(&mut candidates, &[3.0, 1.0, 3.0, 4.0, 2.0, 5.0, 4.9]);
+        assert_eq!(candidates, [vec![7], vec![], vec![4]]);
     }
-    ground::say!("{NAME}: {} of {all} candidates are left out, as near to the anchor as its positive", all - kept);
 }
