@@ -64,7 +64,7 @@ async function main([program, model, screenshots]) {
   const reranker = writeReranker(folder);
   const server = await startServer(program, model, ["--corpus", corpus]);
   const both = await startServer(program, model, ["--corpus", corpus, "--reranker", reranker]);
-  const alone = await startServer(program, reranker);
+  const alone = await startServer(program, null, ["--reranker-only", "--reranker", reranker]);
   const claims = [
     ...[...COMPARE, ...RANK, ...SEARCH, ...PAGE].map((claim) => [claim, server]),
     ...RERANK.map((claim) => [claim, both]),

@@ -7,7 +7,8 @@ const PATIENCE_MS = 60_000;
 
 export async function startServer(program, model, options = []) {
   const port = await freePort();
-  const child = spawn(program, ["--model", model, "--port", String(port), ...options], {
+  const named = model ? ["--model", model] : [];
+  const child = spawn(program, [...named, "--port", String(port), ...options], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   process.once("exit", () => child.kill()); // whatever ends the test ends the server

@@ -32,7 +32,7 @@ pub(crate) enum ApiError {
     NoCorpus,
     /// There is nothing that embeds.
     #[error(
-        "this server has a reranker alone, and no embeddings: it is started with both by --model ENCODER --reranker RERANKER"
+        "this server has a reranker alone, and no embeddings: it is started with both by leaving out --reranker-only"
     )]
     NoEncoder,
     /// There is nothing that reads two texts together.

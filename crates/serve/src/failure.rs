@@ -17,12 +17,6 @@ pub enum Error {
     /// The model does not load.
     #[error(transparent)]
     Model(#[from] model::Error),
-    /// What was asked for needs embeddings, and the model is a cross-encoder.
-    #[error("{0}: a cross-encoder, which gives no embeddings: {1}")]
-    NoEmbeddings(String, &'static str),
-    /// Scores are asked of a reranker, and there is none.
-    #[error("score_by is reranker, and there is none: name one by --reranker")]
-    NoReranker,
     /// The engine does not start.
     #[error(transparent)]
     Engine(#[from] StartError<model::Error>),

@@ -1,14 +1,14 @@
 //! From settings to a state: the model is loaded, and its engine runs.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
 use embed::Corpus;
 use model::{
-    BUNDLED_MODEL, CrossEncoder, Matryoshka, Options, PairTokenizer, Pooling, Precision, PromptChoice, Prompts, Ranges,
+    BUNDLED_MODEL, CrossEncoder, Matryoshka, Options, PairTokenizer, Pooling, Precision, Prompts, Ranges,
     ScoreActivation, SentenceEncoder, SimilarityFunction, Tokenizer, holds_cross_encoder,
     hub::{self, Hub},
     runtime,
@@ -39,12 +39,6 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         return Err(Error::NoModel);
     }
     let path = Hub::from_env().resolve(&settings.model, &mut hub::on_stderr())?;
-    let reads_pairs = holds_cross_encoder(&path);
-    if reads_pairs {
-        check_alone(settings)?;
-    } else if settings.score_by == ScoreBy::Reranker && settings.reranker.is_none() {
-        return Err(Error::NoReranker);
-    }
     let corpus = settings.corpus.as_ref().map(|settings| corpus::open(settings, &path)).transpose();
     let corpus = corpus.map_err(Error::Corpus)?;
     let precision = settings.precision.on(device);
@@ -69,16 +63,17 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let loaded = Arc::new(OnceLock::new());
     let known = loaded.clone();
     let started = Instant::now();
-    let asked = settings.reranker.as_ref();
+    let is_alone = settings.reranker_only;
+    let asked = settings.reranker.as_ref().filter(|_| !is_alone); // else it is the model
     let reranker = asked.map(|model| Hub::from_env().resolve(model, &mut hub::on_stderr())).transpose()?;
     let load = move || {
-        let (encoder, reranker) = match (reads_pairs, reranker) {
+        let (encoder, reranker) = match (is_alone, reranker) {
             (true, _) => (None, Some(load_reranker(&path, &options)?)),
             (false, reranker) => {
                 // Length, pooling, prompts and dimensions are the encoder's.
                 let own = Options { device, precision, ..Options::default() };
                 let reranker = reranker.map(|path| load_reranker(&path, &own)).transpose();
-                (Some(SentenceEncoder::load(path, &options)?), reranker?)
+                (Some(load_encoder(path, &options)?), reranker?)
             }
         };
         let mut probe: Vec<Input> = Vec::new();
@@ -124,23 +119,6 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
         .map_err(|error| Error::Io(std::io::Error::other(error)))
 }
 
-/// Fails where something was asked for beside a cross-encoder as the model that only a sentence encoder gives.
-fn check_alone(settings: &Settings) -> Result<(), Error> {
-    let Settings { reranker, corpus, dimensions, ranges, pooling, prompt, .. } = settings;
-    let asked = [
-        (reranker.is_some(), "with --reranker, --model is the sentence encoder beside it"),
-        (corpus.is_some(), "--corpus is searched by a sentence encoder, beside which it stands as --reranker"),
-        (dimensions.is_some(), "there is nothing for --dimensions"),
-        (ranges.is_some(), "there is nothing for --ranges"),
-        (pooling.is_some(), "there is nothing for --pooling"),
-        (*prompt != PromptChoice::default(), "there is nothing for --prompt and --prompt-name"),
-    ];
-    match asked.into_iter().find(|(is_asked, _)| *is_asked) {
-        Some((_, why)) => Err(Error::NoEmbeddings(settings.model.display().to_string(), why)),
-        None => Ok(()),
-    }
-}
-
 /// What is known of the models once they are loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
@@ -173,6 +151,14 @@ pub(crate) struct LoadedReranker {
 
 /// What every sound model can compute.
 const PROBE: &str = "안녕하세요.";
+
+/// A model that embeds.
+fn load_encoder(path: PathBuf, options: &Options) -> Result<SentenceEncoder, model::Error> {
+    SentenceEncoder::load(&path, options).map_err(|error| match holds_cross_encoder(&path) {
+        true => model::Error::Unusable(format!("{error}; a reranker is named by --reranker")),
+        false => error,
+    })
+}
 
 /// A model that reads two texts together and gives them one number.
 fn load_reranker(path: &Path, options: &Options) -> Result<CrossEncoder, model::Error> {

@@ -71,6 +71,8 @@ pub struct Settings {
     pub prompt: PromptChoice,
     /// Directory or hub id of a model that reads two texts together, if any.
     pub reranker: Option<PathBuf>,
+    /// Whether it stands alone: then it is the model.
+    pub reranker_only: bool,
     /// What the score of two sentences is made of.
     pub score_by: ScoreBy,
     /// How many of an embedding's first numbers are kept; by default all.
@@ -188,6 +190,12 @@ impl Settings {
     }
 
     fn validate(raw: Raw) -> Result<Self, Error> {
+        let reranker_only = raw.reranker_only.unwrap_or(false);
+        if reranker_only {
+            check_alone(&raw)?;
+        } else if raw.score_by == Some(ScoreBy::Reranker) && raw.reranker.is_none() {
+            return Err(Error::Value("score_by is reranker, and there is none: name one by --reranker".to_owned()));
+        }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let device = raw.device.as_deref().unwrap_or("auto");
         let device = device.parse().map_err(|expected| Error::Value(format!("device is {device:?}: {expected}")))?;
@@ -205,8 +213,10 @@ impl Settings {
                  {KEYS_VARIABLE}), or let everybody in by --allow-anonymous"
             )));
         }
+        let model = if reranker_only { raw.reranker.clone() } else { raw.model };
         Ok(Self {
-            model: raw.model.unwrap_or_else(|| BUNDLED_MODEL.into()),
+            model: model.unwrap_or_else(|| BUNDLED_MODEL.into()),
+            reranker_only,
             precision: raw.precision.unwrap_or_default(),
             device,
             threads: positive("threads", raw.threads.map(usize::from))?,
@@ -297,6 +307,26 @@ fn overlay(table: &mut Table, other: Table) {
                 table.insert(key, value);
             }
         }
+    }
+}
+
+/// Fails where something is asked for beside a reranker that stands alone, which only a sentence encoder gives.
+fn check_alone(raw: &Raw) -> Result<(), Error> {
+    if raw.reranker.is_none() {
+        return Err(Error::Value("reranker_only is true, and there is none: name one by --reranker".to_owned()));
+    }
+    let of_encoders = [
+        ("model", raw.model.is_some()),
+        ("corpus", raw.corpus.path.is_some()),
+        ("dimensions", raw.dimensions.is_some()),
+        ("ranges", raw.ranges.is_some()),
+        ("pooling", raw.pooling.is_some()),
+        ("prompt_name", raw.prompt_name.is_some()),
+        ("prompt", raw.prompt.is_some()),
+    ];
+    match of_encoders.into_iter().find(|(_, is_given)| *is_given) {
+        Some((key, _)) => Err(Error::Value(format!("{key} is of a sentence encoder, and reranker_only leaves it out"))),
+        None => Ok(()),
     }
 }
 

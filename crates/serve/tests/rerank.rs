@@ -206,10 +206,14 @@ fn a_server_without_a_reranker_says_so_and_another_kind_of_model_does_not_start(
     assert!(line.contains("a sentence encoder (model_type: SentenceTransformer), expected a cross-encoder"), "{line}");
     let cross = reranker(folder.path(), "roberta");
     let cross = cross.to_str().unwrap();
-    let line = refusal(&["--model", cross, "--reranker", cross]);
-    assert!(line.contains("with --reranker, --model is the sentence encoder beside it"), "{line}");
-    let line = refusal(&["--model", cross, "--dimensions", "8"]);
-    assert!(line.contains("a cross-encoder, which gives no embeddings: there is nothing for --dimensions"), "{line}");
+    let line = refusal(&["--model", cross]);
+    assert!(line.contains("config.json: a classifier or reranker"), "{line}");
+    assert!(line.ends_with("; a reranker is named by --reranker"), "{line}");
+    let line = refusal(&["--reranker-only", "--reranker", cross, "--dimensions", "8"]);
+    assert!(line.contains("dimensions is of a sentence encoder, and reranker_only leaves it out"), "{line}");
+    let line = refusal(&["--reranker-only", "--reranker", model]);
+    assert!(line.contains("expected a cross-encoder"), "{line}");
+    assert!(refusal(&["--reranker-only"]).contains("name one by --reranker"));
     let labelled = reranker(folder.path(), "distilbert");
     let line = refusal(&["--model", model, "--reranker", labelled.to_str().unwrap()]);
     assert!(line.contains("the cross-encoder has 3 labels"), "{line}");
@@ -222,7 +226,7 @@ fn a_reranker_alone_is_a_server_without_embeddings() {
     let folder = TempDir::new().unwrap();
     let dir = reranker(folder.path(), "roberta");
     let with = stage(&["--score-by", "reranker"]);
-    let arguments = ["--model", dir.to_str().unwrap(), "--port", "0", "--precision", "f32"];
+    let arguments = ["--reranker-only", "--reranker", dir.to_str().unwrap(), "--port", "0", "--precision", "f32"];
     let server = Server::spawn(&mut command(&arguments));
     let body = json!({"query": QUERY, "texts": TEXTS});
     assert_eq!(server.post("/rerank", &body).json(), with.server.post("/rerank", &body).json());

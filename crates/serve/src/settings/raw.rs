@@ -43,6 +43,9 @@ pub struct Raw {
     /// owner/name@revision.
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     pub(super) reranker: Option<PathBuf>,
+    /// Whether the reranker stands alone, without a sentence encoder: /rerank, and GET /predict by it [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) reranker_only: Option<bool>,
     /// What the score of two sentences at GET /predict is five times of [default: cosine].
     #[arg(long, value_name = "WHAT")]
     pub(super) score_by: Option<ScoreBy>,
