@@ -8,9 +8,10 @@ use std::{
 
 use clap::Parser;
 use embed::{Added, Columns, Dtype, Job, Model, Settings, Shard, Table, embed_table, filter_stream};
-use ground::command_line::{self, WrongUse};
+use ground::command_line::{self, WrongUse, refuse_beside_cross_encoder};
 use model::{
     BUNDLED_MODEL, Options, Pooling, PrecisionChoice, PromptChoice, Quantization, Ranges, fingerprint,
+    holds_cross_encoder,
     hub::{self, Hub},
     runtime::{self, DeviceChoice},
 };
@@ -160,6 +161,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
         ..Options::default()
     };
     let dir = Hub::from_env().resolve(&args.model, &mut hub::on_stderr())?;
+    if args.pairs.is_some() && holds_cross_encoder(&dir) {
+        refuse_beside_cross_encoder(&[
+            ("--pooling", args.pooling.is_some()),
+            ("--prompt-name", args.prompt_name.is_some()),
+            ("--prompt", args.prompt.is_some()),
+            ("--dimensions", args.dimensions.is_some()),
+        ])?;
+    }
     let model = Model::load(&dir, &options, args.pairs.is_some())?;
     if let Some(encoder) = model.sentence_encoder() {
         encoder.pooling_note(args.model.display(), "--pooling").iter().for_each(|note| ground::say!("{note}"));

@@ -13,7 +13,7 @@ use data::{DataDir, PairFile, ReadingArguments, doubt_of_scale};
 use eval::{Evaluation, PairScorer, PairScores, Plots, Report, Scored, write_predictions};
 use ground::{
     Staged,
-    command_line::{self, WrongUse},
+    command_line::{self, WrongUse, refuse_beside_cross_encoder},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{
@@ -179,15 +179,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
 /// The model, and what it puts before every text.
 fn load(args: &Args, dir: &Path, options: &Options) -> anyhow::Result<(Box<dyn PairScorer>, String)> {
     if holds_cross_encoder(dir) {
-        let given = [
+        refuse_beside_cross_encoder(&[
             ("--pooling", args.pooling.is_some()),
             ("--prompt-name", args.prompt_name.is_some()),
             ("--prompt", args.prompt.is_some()),
             ("--dimensions", args.dimensions.is_some()),
-        ];
-        if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
-            return Err(WrongUse(format!("{flag} is for sentence encoders, and the model is a cross-encoder")).into());
-        }
+        ])?;
         let encoder = CrossEncoder::load(dir, options)?;
         encoder.check_single_label()?;
         return Ok((Box::new(encoder), String::new()));

@@ -10,6 +10,17 @@ use std::sync::{Mutex, PoisonError};
 #[error("{0}")]
 pub struct WrongUse(pub String);
 
+/// Fails where one of these flags, which are of models that give embeddings, is given beside a cross-encoder.
+///
+/// # Errors
+/// As it says.
+pub fn refuse_beside_cross_encoder(flags: &[(&str, bool)]) -> Result<(), WrongUse> {
+    match flags.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(WrongUse(format!("{flag} is for sentence encoders, and the model is a cross-encoder"))),
+        None => Ok(()),
+    }
+}
+
 /// A command that a signal ended before its time: exit status 128 + signal, as shells have it.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted: {what}")]

@@ -91,6 +91,9 @@ pub fn state(settings: &Settings) -> Result<State, Error> {
     let (model, seconds) = (settings.model.display(), started.elapsed().as_secs_f64());
     let processor = runtime::processor();
     tracing::info!(%model, %precision, ?device, processor, seconds, "the model is loaded");
+    if let Some(reranker) = asked {
+        tracing::info!(reranker = %reranker.display(), %precision, "the reranker is loaded");
+    }
     let info =
         Info { corpus_rows: corpus.as_ref().map(Corpus::rows), ..info(settings, loaded, precision, max_batch_tokens) };
     let cache = Arc::new(EmbeddingCache::new(settings.cache_mib, metrics.clone()));
@@ -162,7 +165,10 @@ fn load_encoder(path: PathBuf, options: &Options) -> Result<SentenceEncoder, mod
 
 /// A model that reads two texts together and gives them one number.
 fn load_reranker(path: &Path, options: &Options) -> Result<CrossEncoder, model::Error> {
-    let encoder = CrossEncoder::load(path, options)?;
+    let encoder = CrossEncoder::load(path, options).map_err(|error| match holds_cross_encoder(path) {
+        true => error,
+        false => model::Error::Unusable(format!("{error}; a sentence encoder is named by --model")),
+    })?;
     encoder.check_single_label()?;
     Ok(encoder)
 }

@@ -318,6 +318,7 @@ fn check_alone(raw: &Raw) -> Result<(), Error> {
     let of_encoders = [
         ("model", raw.model.is_some()),
         ("corpus", raw.corpus.path.is_some()),
+        ("score_by \"cosine\"", raw.score_by == Some(ScoreBy::Cosine)),
         ("dimensions", raw.dimensions.is_some()),
         ("ranges", raw.ranges.is_some()),
         ("pooling", raw.pooling.is_some()),

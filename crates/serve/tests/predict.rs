@@ -122,7 +122,7 @@ fn what_is_wrong_with_a_form_is_said() {
         (
             rank(b"a", &[]),
             422,
-            "field `base_sentence` is missing, expected base_sentence, file, column, top_k, has_header and sheet",
+            "field `base_sentence` is missing, expected base_sentence, file, column, top_k, rerank, has_header and sheet",
         ),
         (rank(b"a", &[("base_sentence", " ")]), 400, "`base_sentence` is empty"),
         (rank(b"a", &[base, base]), 422, "field `base_sentence` is there twice"),
@@ -131,7 +131,7 @@ fn what_is_wrong_with_a_form_is_said() {
         (
             rank(b"a", &[base, ("topk", "1")]),
             422,
-            "unknown field \"topk\", expected base_sentence, file, column, top_k, has_header and sheet",
+            "unknown field \"topk\", expected base_sentence, file, column, top_k, rerank, has_header and sheet",
         ),
         (
             rank(b"a,b\n1,c\n", &[base, ("column", "문장")]),

@@ -137,7 +137,7 @@ impl Config {
     pub(crate) fn validate(mut raw: RawConfig) -> anyhow::Result<Self> {
         let model = model_source::read(&raw)?;
         let (data, train) = (&mut raw.data, &mut raw.train);
-        objective_keys::check(raw.objective, data, train)?;
+        objective_keys::check(raw.objective, &raw.model, data, train)?;
         if let Some(silver) = &mut data.silver {
             silver.check(&data.train)?;
         }

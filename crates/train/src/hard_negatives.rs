@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(pool.sentences, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"]);
         // All are each other's neighbours, in the order of the alphabet.
         let neighbours: Vec<Vec<usize>> = (0..13).map(|own| (0..13).filter(|&place| place != own).collect()).collect();
-        let drawn = |seed| pool.draw(&neighbours, seed).unwrap();
+        let drawn = |seed| pool.draw(&pool.candidates(&neighbours), seed).unwrap();
         let seen = |example: usize| {
             let mut seen: Vec<&str> = (0..200).map(|seed| pool.sentences[drawn(seed)[example]]).collect();
             seen.sort_unstable();
@@ -290,8 +290,12 @@ mod tests {
     #[test]
     fn where_all_neighbours_are_alike_any_other_sentence_is_taken_and_none_is_an_error() {
         let sets = [set(vec![triplet("a", "b", 0)], vec![pair("c", "c", false)])];
-        assert_eq!(pool(&sets, &[]).draw(&[vec![1], vec![0], vec![]], 1).unwrap(), [2]);
-        let error = pool(&sets, &["c"]).draw(&[vec![1], vec![0], vec![]], 1).unwrap_err().to_string();
+        let drawn = |dev: &[&str]| {
+            let pool = pool(&sets, dev);
+            pool.draw(&pool.candidates(&[vec![1], vec![0], vec![]]), 1)
+        };
+        assert_eq!(drawn(&[]).unwrap(), [2]);
+        let error = drawn(&["c"]).unwrap_err().to_string();
         assert!(error.contains("\"a\"") && error.contains("\"b\""), "{error}");
     }
 

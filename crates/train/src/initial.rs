@@ -5,7 +5,7 @@ mod cooccurrence;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use data::{BlockPlace, Exclusion, TextBlocks, TextFile};
 use eval::PairScorer;
 use model::{
@@ -67,6 +67,10 @@ pub(crate) fn initial_encoder<T: AsRef<str>>(
     match &config.model {
         ModelSource::Init(model) => {
             let dir = Hub::from_env().resolve(model, &mut hub::on_stderr()).context("model.init")?;
+            if holds_cross_encoder(&dir) {
+                let place = model.display();
+                bail!("model.init {place}: a cross-encoder, which is trained further by objective = \"cross-encoder\"");
+            }
             let encoder = TrainableEncoder::load(dir, &options(config, environment)).context("model.init")?;
             encoder
                 .encoder()

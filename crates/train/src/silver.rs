@@ -35,6 +35,7 @@ const ANY: f64 = 0.1;
 pub(crate) fn silver_pairs(silver: &Silver, gold: &Datasets, prepared: &Prepared<'_>) -> anyhow::Result<Dataset> {
     let &Prepared { config, environment, .. } = prepared;
     let teachers = Teachers::find(KEY, &silver.teachers)?;
+    teachers.check_find()?;
     let dir = &config.data_dir(environment);
     let distinct = distinct_sentences("data.silver.sentences", &silver.sentences, &gold.dev, config, dir)?;
     let distinct: Vec<String> = distinct.into_iter().map(|sentence| sentence.text).collect();

@@ -27,12 +27,18 @@ impl<'a> Teachers<'a> {
         let found = teachers.iter().map(|teacher| NamedModel::find(key, teacher));
         let found: Vec<NamedModel> = found.collect::<anyhow::Result<_>>()?;
         let (cross_encoders, encoders) = found.into_iter().partition(NamedModel::is_cross_encoder);
-        let teachers = Self { encoders, cross_encoders };
+        Ok(Self { encoders, cross_encoders })
+    }
+
+    /// Fails where none of them can find pairs to score.
+    pub(crate) fn check_find(&self) -> anyhow::Result<()> {
+        let place = || self.cross_encoders.first().map(NamedModel::place).unwrap_or_default();
         ensure!(
-            !teachers.encoders.is_empty(),
-            "{key}: a cross-encoder scores pairs and finds none: name a sentence encoder beside it"
+            !self.encoders.is_empty(),
+            "{}: a cross-encoder scores pairs and finds none: name a sentence encoder beside it",
+            place()
         );
-        Ok(teachers)
+        Ok(())
     }
 
     /// Fails where one of them gives no embeddings.

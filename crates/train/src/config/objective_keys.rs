@@ -5,11 +5,16 @@ use std::path::Path;
 use anyhow::{bail, ensure};
 use data::TextFile;
 
-use super::raw::{RawData, RawTrain};
+use super::raw::{RawData, RawModel, RawTrain};
 use crate::{figures::SelectBy, loss::Loss, objective::Objective};
 
 /// Refuses keys that do nothing under an objective, and fills in its defaults.
-pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTrain) -> anyhow::Result<()> {
+pub(super) fn check(
+    objective: Objective,
+    model: &RawModel,
+    data: &mut RawData,
+    train: &mut RawTrain,
+) -> anyhow::Result<()> {
     let (name, example) = match objective {
         Objective::Sts => ("sts", "klue-sts:train"),
         Objective::CrossEncoder => ("cross-encoder", "klue-sts:train"),
@@ -21,6 +26,9 @@ pub(super) fn check(objective: Objective, data: &mut RawData, train: &mut RawTra
     let is_sts = matches!(objective, Objective::Sts | Objective::CrossEncoder);
     let is_mlm = objective == Objective::Mlm;
     let misplaced = [
+        ("model.pooling", model.pooling.is_some() && objective == Objective::CrossEncoder),
+        ("model.prompt", model.prompt.is_some() && objective == Objective::CrossEncoder),
+        ("model.prompt_name", model.prompt_name.is_some() && objective == Objective::CrossEncoder),
         ("train.loss", train.loss.is_some() && !is_sts),
         ("data.silver", data.silver.is_some() && !is_sts),
         ("data.hard_negatives", data.hard_negatives.is_some() && objective != Objective::Contrastive),
