@@ -11,6 +11,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use moka::{Equivalent, sync::Cache};
+use sha2::{Digest, Sha256};
 
 use crate::{engine::Embedding, metrics::Metrics};
 
@@ -58,7 +59,16 @@ impl EmbeddingCache {
 
     /// What is known of a sentence.
     pub(crate) fn get(&self, holder: Holder, text: &str) -> Option<Known> {
-        let found = self.cache.as_ref()?.get(&Asked { holder, text });
+        self.find(Asked { holder, query: None, text })
+    }
+
+    /// What is known of a text that is read together with a query: the model's number.
+    pub(crate) fn get_pair(&self, holder: Holder, query: Query, text: &str) -> Option<Known> {
+        self.find(Asked { holder, query: Some(query), text })
+    }
+
+    fn find(&self, asked: Asked<'_>) -> Option<Known> {
+        let found = self.cache.as_ref()?.get(&asked);
         if found.is_some() {
             self.metrics.cache_hits.inc()
         } else {
@@ -67,35 +77,39 @@ impl EmbeddingCache {
         found
     }
 
-    /// What is known of two texts that are read together: the model's number.
-    pub(crate) fn get_pair(&self, holder: Holder, query: &str, text: &str) -> Option<Known> {
-        self.get(holder, &pair(query, text))
-    }
-
-    /// Keeps what is known of two texts that are read together.
-    pub(crate) fn insert_pair(&self, holder: Holder, query: &str, text: &str, known: Known) {
-        self.insert(holder, pair(query, text), known);
+    /// Keeps what is known of a text that is read together with a query.
+    pub(crate) fn insert_pair(&self, holder: Holder, query: Query, text: String, known: Known) {
+        self.keep(Key { holder, query: Some(query), text }, known);
     }
 
     /// Keeps what is known of a sentence.
     pub(crate) fn insert(&self, holder: Holder, text: String, known: Known) {
+        self.keep(Key { holder, query: None, text }, known);
+    }
+
+    fn keep(&self, key: Key, known: Known) {
         if let Some(cache) = &self.cache {
-            cache.insert(Key { holder, text }, known);
+            cache.insert(key, known);
             self.metrics.cache_entries.set(cache.entry_count() as i64);
         }
     }
 }
 
-/// The key of a pair. A sentence cannot have it: no text has the byte that begins it, and the length tells where one text
-/// ends.
-fn pair(query: &str, text: &str) -> String {
-    format!("\u{0}{}:{query}{text}", query.len())
+/// A query by its digest, which is made once for all texts that it is read with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Query([u8; 32]);
+
+impl Query {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
 }
 
-/// A sentence that somebody asked for.
+/// A sentence that somebody asked for, by itself or with a query.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     holder: Holder,
+    query: Option<Query>,
     text: String,
 }
 
@@ -103,12 +117,13 @@ struct Key {
 #[derive(Hash)]
 struct Asked<'a> {
     holder: Holder,
+    query: Option<Query>,
     text: &'a str,
 }
 
 impl Equivalent<Key> for Asked<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.holder == key.holder && self.text == key.text
+        self.holder == key.holder && self.query == key.query && self.text == key.text
     }
 }
 
@@ -154,6 +169,20 @@ mod tests {
         cache.insert(Holder(0), "가".to_owned(), known(4));
         assert!(cache.get(Holder(1), "가").is_none());
         assert!(cache.get(Holder(0), "가").is_some());
+    }
+
+    #[test]
+    fn a_sentence_and_a_pair_are_never_taken_for_each_other() {
+        let cache = EmbeddingCache::new(1, Arc::default());
+        let query = Query::new("가");
+        cache.insert_pair(Holder(0), query, "나".to_owned(), known(1));
+        for sentence in ["나", "가나", "\u{0}3:가나"] {
+            assert!(cache.get(Holder(0), sentence).is_none(), "{sentence:?}");
+        }
+        assert!(cache.get_pair(Holder(0), Query::new("나"), "나").is_none());
+        cache.insert(Holder(0), "다".to_owned(), known(4));
+        assert!(cache.get_pair(Holder(0), query, "다").is_none());
+        assert_eq!(cache.get_pair(Holder(0), query, "나").unwrap().embedding.len(), 1);
     }
 
     #[test]

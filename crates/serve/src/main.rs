@@ -7,7 +7,8 @@ use clap::Parser;
 use ground::command_line;
 use serve::{Settings, logging, settings::Raw};
 
-/// Serve a sentence encoder over HTTP: similarity of two sentences, ranking of CSV files, embeddings, a web page.
+/// Serve a sentence encoder, a reranker or both over HTTP: similarity of two sentences, ranking of CSV files, embeddings,
+/// reranking, a web page.
 ///
 /// Every option is a key of the configuration file too, and wins over it; see configs/serve.toml.
 #[derive(Parser)]

@@ -137,9 +137,9 @@ struct Bounds {
 impl Modify for Bounds {
     fn modify(&self, api: &mut openapi::OpenApi) {
         let Some(components) = &mut api.components else { return };
-        for (name, schema) in &mut components.schemas {
+        for (name_of_schema, schema) in &mut components.schemas {
             let RefOr::T(Schema::Object(object)) = schema else { continue };
-            if name == "OutputDtype" && !self.has_ranges {
+            if name_of_schema == "OutputDtype" && !self.has_ranges {
                 object
                     .enum_values
                     .iter_mut()
@@ -153,8 +153,11 @@ impl Modify for Bounds {
                         property.maximum = Some((*self.dimensions.end()).into());
                     }
                     "prompt_name" => property.enum_values = Some([&self.prompts[..], &[Value::Null]].concat()),
-                    // Of a search, it has a bound of its own.
-                    "rerank" if property.maximum.is_none() => property.maximum = Some(self.rerank.into()),
+                    // Of a search, it has a bound of its own too.
+                    "rerank" => {
+                        let most = if name_of_schema == "SearchRequest" { self.rerank.min(1000) } else { self.rerank };
+                        property.maximum = Some(most.into());
+                    }
                     _ => {}
                 }
             }

@@ -6,12 +6,15 @@ use actix_web::web;
 use model::{PairTokenizer, ScoreActivation, TokenPair};
 
 use crate::{
-    cache::{EmbeddingCache, Holder, Known},
+    cache::{EmbeddingCache, Holder, Known, Query},
     embedder::{Cost, MUCH},
     engine::{Admission, Engine},
     error::ApiError,
     metrics::Metrics,
 };
+
+/// What joining a text with a query costs, in bytes that are tokenized.
+const JOIN: usize = 64;
 
 /// Scores texts by reading each together with a query.
 #[derive(Clone)]
@@ -40,8 +43,9 @@ impl Reranker {
         admission: Admission,
     ) -> Result<(Vec<f32>, Cost), ApiError> {
         let mut known: HashMap<&str, Option<Known>> = HashMap::new();
+        let key = Query::new(query);
         for text in texts {
-            known.entry(text).or_insert_with(|| self.cache.get_pair(holder, query, text));
+            known.entry(text).or_insert_with(|| self.cache.get_pair(holder, key, text));
         }
         let missing: Vec<String> =
             known.iter().filter(|(_, known)| known.is_none()).map(|(text, _)| (*text).to_owned()).collect();
@@ -65,7 +69,7 @@ impl Reranker {
                 if let Some(place) = known.get_mut(text.as_str()) {
                     *place = Some(found.clone());
                 }
-                self.cache.insert_pair(holder, query, &text, found);
+                self.cache.insert_pair(holder, key, text, found);
             }
         }
         let mut numbers = Vec::with_capacity(texts.len());
@@ -98,7 +102,7 @@ impl Reranker {
 
     /// The query is tokenized once.
     async fn tokenize(&self, query: &str, texts: Vec<String>) -> Result<(Vec<String>, Vec<TokenPair>), ApiError> {
-        let is_much = query.len() + texts.iter().map(String::len).sum::<usize>() > MUCH;
+        let is_much = query.len() + texts.iter().map(|text| text.len() + JOIN).sum::<usize>() > MUCH;
         let (pairs, query) = (self.pairs.clone(), query.to_owned());
         let tokenize = move || {
             let all: Vec<&str> = std::iter::once(query.as_str()).chain(texts.iter().map(String::as_str)).collect();

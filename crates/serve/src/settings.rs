@@ -320,6 +320,7 @@ fn check_alone(raw: &Raw) -> Result<(), Error> {
         ("corpus", raw.corpus.path.is_some()),
         ("score_by \"cosine\"", raw.score_by == Some(ScoreBy::Cosine)),
         ("dimensions", raw.dimensions.is_some()),
+        ("allow_truncation", raw.allow_truncation == Some(true)),
         ("ranges", raw.ranges.is_some()),
         ("pooling", raw.pooling.is_some()),
         ("prompt_name", raw.prompt_name.is_some()),

@@ -32,6 +32,9 @@ pub(crate) const NAME: &str = "hard negatives";
 /// Neighbours that one is drawn from: always the nearest would too often be one that means the same.
 const NEAREST: usize = 5;
 
+/// Neighbours that a cross-encoder judges, so that some are left.
+const JUDGED: usize = 4 * NEAREST;
+
 /// The anchor of each example with its hard negative, and the score that the model gives the two: a function of the sets, the
 /// model and the seed. Any sentence of the sets may be a hard negative but the excluded ones and those of a dev set. The model
 /// is the one that `asked` names, or else `own`.
@@ -70,7 +73,8 @@ pub(crate) fn hard_negatives(
         };
         let neighbours =
             prepared.neighbours(&[origin], &pool.sentences, || nearest(&embeddings, environment.device, &progress));
-        let mut candidates = pool.candidates(&neighbours.context(KEY)?);
+        let judged = if judge.is_some() { JUDGED } else { NEAREST };
+        let mut candidates = pool.candidates(&neighbours.context(KEY)?, judged);
         if let Some(judge) = &judge {
             let pairs = pool.judged(&candidates);
             let (task, load) = ("scoring, to find hard negatives", || judge.load_cross_encoder(environment));
@@ -105,6 +109,15 @@ struct Pool<'a> {
     examples: Vec<Example>,
     /// Places of sentences that are a dev set's too.
     dev: HashSet<usize>,
+}
+
+/// Places that an example's hard negative is drawn from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Candidates {
+    /// The nearest to the anchor, best first.
+    nearest: Vec<usize>,
+    /// Those that a cross-encoder found to mean the same, which are not drawn from among all sentences either.
+    left_out: Vec<usize>,
 }
 
 /// Places of an example's sentences.
@@ -155,7 +168,7 @@ impl<'a> Pool<'a> {
     }
 
     /// The place of each example's hard negative, and its score beside the anchor.
-    fn mine(&self, embeddings: &Tensor, candidates: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<(usize, f64)>> {
+    fn mine(&self, embeddings: &Tensor, candidates: &[Candidates], seed: u64) -> anyhow::Result<Vec<(usize, f64)>> {
         let negatives = self.draw(candidates, seed)?;
         let pairs: Vec<_> = self.examples.iter().map(|example| example.anchor).zip(negatives.iter().copied()).collect();
         Ok(negatives.into_iter().zip(scores(embeddings, &pairs)?).collect())
@@ -171,31 +184,34 @@ impl<'a> Pool<'a> {
     }
 
     /// Of each example, the places that its hard negative is drawn from: of those that may be one, the nearest to the anchor.
-    fn candidates(&self, neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    fn candidates(&self, neighbours: &[Vec<usize>], most: usize) -> Vec<Candidates> {
         let of = |example: &Example| {
             let nearest = neighbours[example.anchor].iter().copied();
-            nearest.filter(|&place| self.may_be(place, example)).take(NEAREST).collect()
+            let nearest = nearest.filter(|&place| self.may_be(place, example)).take(most).collect();
+            Candidates { nearest, left_out: Vec::new() }
         };
         self.examples.iter().map(of).collect()
     }
 
     /// Pairs of places that tell which candidates mean the same as an anchor: of each example the positive and the candidates,
     /// each with the anchor.
-    fn judged(&self, candidates: &[Vec<usize>]) -> Vec<(usize, usize)> {
-        let of = |(example, candidates): (&Example, &Vec<usize>)| {
-            let others = std::iter::once(example.positive).chain(candidates.iter().copied());
+    fn judged(&self, candidates: &[Candidates]) -> Vec<(usize, usize)> {
+        let of = |(example, candidates): (&Example, &Candidates)| {
+            let others = std::iter::once(example.positive).chain(candidates.nearest.iter().copied());
             others.map(|other| (example.anchor, other)).collect::<Vec<_>>()
         };
         self.examples.iter().zip(candidates).flat_map(of).collect()
     }
 
     /// A place for each example.
-    fn draw(&self, candidates: &[Vec<usize>], seed: u64) -> anyhow::Result<Vec<usize>> {
+    fn draw(&self, candidates: &[Candidates], seed: u64) -> anyhow::Result<Vec<usize>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let negative = |(example, candidates): (&Example, &Vec<usize>)| {
-            let found = match candidates.choose(&mut rng) {
+        let negative = |(example, candidates): (&Example, &Candidates)| {
+            let Candidates { nearest, left_out } = candidates;
+            let may_be = |&place: &usize| self.may_be(place, example) && !left_out.contains(&place);
+            let found = match nearest.choose(&mut rng) {
                 Some(&place) => Some(place),
-                None => (0..self.sentences.len()).filter(|&place| self.may_be(place, example)).choose(&mut rng),
+                None => (0..self.sentences.len()).filter(may_be).choose(&mut rng),
             };
             found.with_context(|| {
                 let (anchor, positive) = (self.sentences[example.anchor], self.sentences[example.positive]);
@@ -211,17 +227,20 @@ impl<'a> Pool<'a> {
 
 /// Leaves out the candidates whose score is not below that of the example's positive: most likely they mean the same as the
 /// anchor. `scores` are those of [`Pool::judged`].
-fn leave_out_alike(candidates: &mut [Vec<usize>], mut scores: &[f64]) {
-    let (mut all, mut kept) = (0, 0);
+fn leave_out_alike(candidates: &mut [Candidates], mut scores: &[f64]) {
+    let (mut all, mut left_out) = (0, 0);
     for candidates in candidates {
-        let (own, rest) = scores.split_at(1 + candidates.len());
+        let judged = std::mem::take(&mut candidates.nearest);
+        let (own, rest) = scores.split_at(1 + judged.len());
         scores = rest;
-        let mut others = own[1..].iter();
-        all += candidates.len();
-        candidates.retain(|_| others.next().is_some_and(|&score| score < own[0]));
-        kept += candidates.len();
+        for (place, &score) in judged.into_iter().zip(&own[1..]) {
+            let is_alike = score >= own[0];
+            if is_alike { &mut candidates.left_out } else { &mut candidates.nearest }.push(place);
+            (all, left_out) = (all + 1, left_out + usize::from(is_alike));
+        }
+        candidates.nearest.truncate(NEAREST);
     }
-    ground::say!("{NAME}: {} of {all} candidates are left out, as near to the anchor as its positive", all - kept);
+    ground::say!("{NAME}: {left_out} of {all} candidates are left out, as near to the anchor as its positive");
 }
 
 #[cfg(test)]
@@ -265,7 +284,7 @@ mod tests {
         assert_eq!(pool.sentences, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"]);
         // All are each other's neighbours, in the order of the alphabet.
         let neighbours: Vec<Vec<usize>> = (0..13).map(|own| (0..13).filter(|&place| place != own).collect()).collect();
-        let drawn = |seed| pool.draw(&pool.candidates(&neighbours), seed).unwrap();
+        let drawn = |seed| pool.draw(&pool.candidates(&neighbours, NEAREST), seed).unwrap();
         let seen = |example: usize| {
             let mut seen: Vec<&str> = (0..200).map(|seed| pool.sentences[drawn(seed)[example]]).collect();
             seen.sort_unstable();
@@ -292,7 +311,7 @@ mod tests {
         let sets = [set(vec![triplet("a", "b", 0)], vec![pair("c", "c", false)])];
         let drawn = |dev: &[&str]| {
             let pool = pool(&sets, dev);
-            pool.draw(&pool.candidates(&[vec![1], vec![0], vec![]]), 1)
+            pool.draw(&pool.candidates(&[vec![1], vec![0], vec![]], NEAREST), 1)
         };
         assert_eq!(drawn(&[]).unwrap(), [2]);
         let error = drawn(&["c"]).unwrap_err().to_string();
@@ -300,9 +319,19 @@ mod tests {
     }
 
     #[test]
-    fn what_scores_as_much_as_the_positive_is_left_out() {
-        let mut candidates = vec![vec![7, 8, 9], vec![], vec![4]];
+    fn what_scores_as_much_as_the_positive_is_left_out_and_never_drawn() {
+        let of = |nearest: &[usize]| Candidates { nearest: nearest.to_vec(), left_out: Vec::new() };
+        let mut candidates = vec![of(&[7, 8, 9]), of(&[]), of(&[4])];
         leave_out_alike(&mut candidates, &[3.0, 1.0, 3.0, 4.0, 2.0, 5.0, 4.9]);
-        assert_eq!(candidates, [vec![7], vec![], vec![4]]);
+        assert_eq!(candidates, [Candidates { nearest: vec![7], left_out: vec![8, 9] }, of(&[]), of(&[4])]);
+        // c is all that could be one for a and b, and d.
+        let sets = [set(vec![triplet("a", "b", 0)], vec![pair("c", "d", false)])];
+        let pool = pool(&sets, &[]);
+        let mut candidates = pool.candidates(&[vec![1, 2], vec![], vec![], vec![]], JUDGED);
+        assert_eq!(pool.judged(&candidates), [(0, 1), (0, 2)]);
+        leave_out_alike(&mut candidates, &[3.0, 3.5]);
+        for seed in 0..20 {
+            assert_eq!(pool.draw(&candidates, seed).unwrap(), [3]);
+        }
     }
 }

@@ -14,7 +14,8 @@ use ground::command_line;
 use model::runtime::{self, DeviceChoice};
 use train::{Environment, Existing, Interrupt, Plan, Ranks, Voice, run_stages, run_trials, train};
 
-/// Train a sentence encoder: fine-tune it on scored sentence pairs, distil others into it, or pretrain it on text.
+/// Train a sentence encoder or a cross-encoder: fine-tune it on scored sentence pairs, distil others into it, or pretrain it
+/// on text.
 #[derive(Parser)]
 #[command(name = "train", version)]
 struct Args {

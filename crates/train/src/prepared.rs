@@ -166,7 +166,8 @@ impl<'a> Prepared<'a> {
         Ok(Tensor::cat(&parts, 0))
     }
 
-    /// The scores, on the labels' scale, that a cross-encoder gives pairs of places among sentences; otherwise as
+    /// Five times the scores that a cross-encoder gives pairs of places among sentences, also where that is beyond the labels'
+    /// scale, since they still rank there; otherwise as
     /// [`Prepared::unit_embeddings`].
     pub(crate) fn pair_scores(
         &self,
@@ -197,7 +198,7 @@ impl<'a> Prepared<'a> {
             }
             let own: &CrossEncoder = loaded.as_ref().expect("it was loaded for the first part that is missing");
             let (numbers, _) = own.logits(&texts, &mut told)?;
-            let score = |number: f32| (LABEL_SCALE * f64::from(own.activation().apply(number))).clamp(0.0, LABEL_SCALE);
+            let score = |number: f32| LABEL_SCALE * f64::from(own.activation().apply(number));
             let scores: Vec<f64> = numbers.into_iter().map(score).collect();
             ensure!(scores.iter().all(|score| score.is_finite()), "its scores are not all finite");
             self.make_folder()?;

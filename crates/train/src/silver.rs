@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::ensure;
 use data::{Dataset, SentencePair, canonical};
+use eval::LABEL_SCALE;
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -82,6 +83,8 @@ fn scored_pairs(
         calibrate(&mut all, teachers, gold, prepared, &progress)?;
     }
     progress.finish();
+    // A label is on the labels' scale.
+    all.iter_mut().flat_map(|own| &mut own.scores).for_each(|score| *score = score.clamp(0.0, LABEL_SCALE));
     let scores = mean(&all);
     Ok(pairs.into_iter().zip(scores).map(|((first, second), score)| (first, second, score)).collect())
 }

@@ -73,10 +73,6 @@ fn every_loss_is_learned_and_a_run_repeats_itself() {
     let keys = ["--set", "train.loss=\"bce\"", "--set", "train.epochs=8", "--set", "train.batch_size=4"];
     folder.trained(&[&keys[..], &["--set", "train.learning_rate=3e-3", "--output", "again"]].concat());
     assert!(weights("bce") == weights("again"), "a run repeats itself to the bit");
-    // The tokenizer is BERT's, the encoder has one type of tokens.
-    let tokenizer = fs::read_to_string(folder.path("bce/best/tokenizer_config.json")).unwrap();
-    let tokenizer: serde_json::Value = serde_json::from_str(&tokenizer).unwrap();
-    assert_eq!(tokenizer["model_input_names"], serde_json::json!(["input_ids", "attention_mask"]));
     // With gradients that libtorch makes, too, and from a cross-encoder.
     for init in ["bce/best", "mse/best"] {
         let set = format!("model.init=\"{init}\"");
@@ -97,6 +93,10 @@ fn a_family_that_libtorch_differentiates_learns_too_and_figures_are_those_of_eva
     let found = eval::metrics::pearson(&scored.labels.unwrap(), &scored.predictions).unwrap().r;
     assert!((found - expected).abs() < 1e-9, "{found} and {expected}");
     assert!(scored.predictions.iter().all(|score| (0.0..=5.0).contains(score)), "five times a sigmoid");
+    // The tokenizer is BERT's, the encoder has one type of tokens.
+    let tokenizer = fs::read_to_string(folder.path("run/best/tokenizer_config.json")).unwrap();
+    let tokenizer: serde_json::Value = serde_json::from_str(&tokenizer).unwrap();
+    assert_eq!(tokenizer["model_input_names"], serde_json::json!(["input_ids", "attention_mask"]));
     let card = fs::read_to_string(folder.path("run/best/README.md")).unwrap();
     assert!(card.contains("pipeline_tag: text-ranking") && card.contains("5 * model.predict("), "{card}");
     let report = fs::read_to_string(folder.path("run/report.md")).unwrap();

@@ -6,10 +6,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use rayon::prelude::*;
 use serde_json::Value;
-use tokenizers::{
-    Encoding, PostProcessor, PostProcessorWrapper, TruncationParams, TruncationStrategy,
-    utils::truncation::truncate_encodings,
-};
+use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper};
 
 use super::{FEW, Tokenizer};
 use crate::{composed::composed, error::Error, sequence::TokenPair};
@@ -81,18 +78,41 @@ impl PairTokenizer {
     }
 }
 
+/// How many tokens of two texts are kept for `most` in all: of the longer one fewer. Source: the library's `LongestFirst`.
+fn kept_lengths(first: usize, second: usize, most: usize) -> (usize, usize) {
+    if first + second <= most {
+        return (first, second);
+    }
+    let shorter = first.min(second);
+    let (shorter, longer) = match 2 * shorter <= most {
+        true => (shorter, most - shorter),
+        false => (most / 2, most / 2 + most % 2),
+    };
+    if first > second { (longer, shorter) } else { (shorter, longer) }
+}
+
+/// The first tokens of a text, of a type.
+fn head(text: &Encoding, count: usize, token_type: u32) -> Encoding {
+    Encoding::new(
+        text.get_ids()[..count].to_vec(),
+        vec![token_type; count],
+        text.get_tokens()[..count].to_vec(),
+        text.get_word_ids()[..count].to_vec(),
+        text.get_offsets()[..count].to_vec(),
+        text.get_special_tokens_mask()[..count].to_vec(),
+        text.get_attention_mask()[..count].to_vec(),
+        Vec::new(),
+        Default::default(),
+    )
+}
+
 impl Inner {
     fn join(&self, [first, second]: [&Encoding; 2]) -> Result<TokenPair, Error> {
-        let (mut first, mut second) = (first.clone(), second.clone());
-        second.set_type_ids(vec![1; second.len()]);
         let most = self.max_seq_length - self.special_tokens;
         let is_truncated = first.len() + second.len() > most;
-        if is_truncated {
-            let strategy = TruncationStrategy::LongestFirst;
-            let params = TruncationParams { max_length: most, strategy, ..TruncationParams::default() };
-            let (one, other) = truncate_encodings(first, Some(second), &params).map_err(refused)?;
-            (first, second) = (one, other.unwrap_or_default());
-        }
+        let (one, other) = kept_lengths(first.len(), second.len(), most);
+        // What is cut off is never copied: the library would keep it, for each pair anew.
+        let (mut first, second) = (head(first, one, 0), head(second, other, 1));
         let joined = match &self.frame {
             Some(frame) => frame.process(first, Some(second), true).map_err(refused)?,
             None => {
@@ -112,5 +132,39 @@ impl Inner {
             return Err(Error::Tokenizer("the types of a pair's tokens are other than 0 and then 1".to_owned()));
         }
         Ok(TokenPair { ids, second, is_truncated })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::{TruncationParams, TruncationStrategy, utils::truncation::truncate_encodings};
+
+    use super::*;
+
+    fn encoding(count: usize) -> Encoding {
+        let tokens = vec![tokenizers::Token::new(7, "가".to_owned(), (0, 1)); count];
+        Encoding::from_tokens(tokens, 0)
+    }
+
+    #[test]
+    fn as_many_tokens_are_kept_as_the_library_keeps() {
+        for most in 2..12 {
+            for (first, second) in (0..16).flat_map(|first| (0..16).map(move |second| (first, second))) {
+                let params = TruncationParams {
+                    max_length: most,
+                    strategy: TruncationStrategy::LongestFirst,
+                    ..TruncationParams::default()
+                };
+                let (one, other) = truncate_encodings(encoding(first), Some(encoding(second)), &params).unwrap();
+                let expected = (one.len(), other.unwrap().len());
+                assert_eq!(kept_lengths(first, second, most), expected, "{first} and {second} of {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_kept() {
+        let head = head(&encoding(1000), 10, 1);
+        assert!(head.get_overflowing().is_empty() && head.get_type_ids() == [1; 10]);
     }
 }

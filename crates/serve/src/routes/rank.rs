@@ -88,14 +88,17 @@ pub(crate) async fn rank(
     let made = match reranker {
         None => Made::Counted(Box::new(checked), scores, top_k),
         Some((count, reranker)) => {
+            let kept = place.clone();
             let best = move || -> Result<_, ApiError> {
+                let _place = kept;
                 let mut best = checked.best(scores, count)?;
                 let texts =
                     best.texts().map_err(|error| ApiError::Backend(format!("cannot read the rows: {error}")))?;
                 Ok((best, texts))
             };
             let (mut best, texts) = web::block(best).await??;
-            let (scores, own) = reranker.scores(holder, &base_sentence, &texts, truncate, Admission::Bounded).await?;
+            // A part of work that was admitted as a whole. A row that is too long is nothing that the client could shorten.
+            let (scores, own) = reranker.scores(holder, &base_sentence, &texts, true, Admission::Part).await?;
             cost.add(own);
             best.rerank(scores, top_k);
             Made::Best(Box::new(best))

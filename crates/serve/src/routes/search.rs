@@ -96,10 +96,11 @@ pub(crate) async fn search(
     if !(1..=MOST).contains(&top_k) {
         return Err(ApiError::Invalid(format!("`top_k` is {top_k}, expected 1 to {MOST}")));
     }
+    let most_reranked = MOST.min(state.limits.max_client_batch_size);
     let reranker = match rerank {
         None => None,
-        Some(count) if !(1..=MOST).contains(&count) => {
-            return Err(ApiError::Invalid(format!("`rerank` is {count}, expected 1 to {MOST}")));
+        Some(count) if !(1..=most_reranked).contains(&count) => {
+            return Err(ApiError::Invalid(format!("`rerank` is {count}, expected 1 to {most_reranked}")));
         }
         Some(_) => Some(state.reranker.as_ref().ok_or(ApiError::NoReranker)?),
     };
@@ -129,8 +130,9 @@ pub(crate) async fn search(
     let results: Result<Vec<Found>, anyhow::Error> = results.await?;
     let mut results = results.map_err(|error| ApiError::Backend(format!("{error:#}")))?;
     if let Some(reranker) = reranker {
+        // A row that is too long is nothing that the client could shorten.
         let texts: Vec<String> = results.iter().map(|found| found.sentence.clone()).collect();
-        let (scores, own) = reranker.scores(holder, &query, &texts, truncate, Admission::Bounded).await?;
+        let (scores, own) = reranker.scores(holder, &query, &texts, true, Admission::Bounded).await?;
         cost.add(own);
         results.iter_mut().zip(scores).for_each(|(found, score)| found.rerank_score = Some(score));
         results.sort_by(|a, b| b.rerank_score.unwrap_or_default().total_cmp(&a.rerank_score.unwrap_or_default()));
