@@ -36,7 +36,7 @@ pub(crate) fn warn_where_unranked(datasets: &[Dataset], select_by: SelectBy) -> 
         let names = datasets.iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", ");
         ground::say!(
             "warning: dev set {names}: {why}, so {select_by} cannot tell one epoch from another: the one with the lowest loss \
-             (MSE of 5 · cosine) is taken for the best"
+             (MSE of the predictions) is taken for the best"
         );
     }
     Ok(())

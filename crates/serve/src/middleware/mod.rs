@@ -22,6 +22,7 @@ pub(crate) fn cors(state: &State) -> Cors {
         .expose_headers([headers::REQUEST_ID, headers::TRUNCATED, headers::TOKENS, headers::TOTAL_TIME])
         .expose_headers([headers::TOKENIZATION_TIME, headers::QUEUE_TIME, headers::INFERENCE_TIME, "retry-after"])
         .expose_headers([headers::CSV_ENCODING, headers::CSV_DELIMITER, headers::CSV_HEADER, headers::CSV_COLUMN])
+        .expose_headers([headers::CSV_SHEET])
         .max_age(3600);
     for origin in &state.cors_origins {
         cors = if origin == "*" { cors.allow_any_origin().send_wildcard() } else { cors.allowed_origin(origin) };
