@@ -6,6 +6,7 @@
 pub mod command_line;
 mod digest;
 mod directory;
+mod distinct;
 mod error;
 mod lock;
 mod number;
@@ -13,6 +14,7 @@ mod staged;
 
 pub use digest::{hex, sha256_of};
 pub use directory::{recover, replace_dir};
+pub use distinct::Distinct;
 pub use error::Error;
 pub use lock::Lock;
 pub use number::thousands;

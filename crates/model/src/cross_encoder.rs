@@ -4,10 +4,9 @@
 
 mod training;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+
+use ground::Distinct;
 
 pub use self::training::TrainableCrossEncoder;
 use crate::{
@@ -185,21 +184,9 @@ fn logits(
     progress: &mut dyn FnMut(usize),
 ) -> Result<(Vec<f32>, TextLosses), Error> {
     // Each text once, and each pair.
-    let (mut texts, mut places): (Vec<&str>, HashMap<&str, usize>) = Default::default();
-    let (mut distinct, mut known): (Vec<[usize; 2]>, HashMap<[usize; 2], usize>) = Default::default();
-    let mut place = |text| {
-        *places.entry(text).or_insert_with(|| {
-            texts.push(text);
-            texts.len() - 1
-        })
-    };
-    let mut row = |pair| {
-        *known.entry(pair).or_insert_with(|| {
-            distinct.push(pair);
-            distinct.len() - 1
-        })
-    };
-    let rows: Vec<usize> = pairs.iter().map(|pair| row(pair.map(&mut place))).collect();
+    let (mut texts, mut distinct): (Distinct<&str>, Distinct<[usize; 2]>) = Default::default();
+    let rows: Vec<usize> = pairs.iter().map(|pair| distinct.place(pair.map(|text| texts.place(text)))).collect();
+    let (texts, distinct) = (texts.into_values(), distinct.into_values());
     let mut copies = vec![0; distinct.len()];
     rows.iter().for_each(|&row| copies[row] += 1);
     let tokens = reading.pairs.encode(&texts, &distinct)?;

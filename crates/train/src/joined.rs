@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use data::SentencePair;
+use ground::Distinct;
 use model::{PairTokenizer, TextLosses, TokenPair, Tokenizer};
 use tch::Tensor;
 
@@ -76,16 +77,12 @@ impl JoinedPairs {
         joining: &PairTokenizer,
         tokenizer: &Tokenizer,
     ) -> Result<Self, model::Error> {
-        let (mut texts, mut places): (Vec<&str>, HashMap<&str, usize>) = Default::default();
-        let mut place = |text| {
-            *places.entry(text).or_insert_with(|| {
-                texts.push(text);
-                texts.len() - 1
-            })
-        };
-        let rows: Vec<[usize; 2]> =
-            pairs.iter().map(|pair| [place(pair.sentence1.as_str()), place(pair.sentence2.as_str())]).collect();
-        let pairs = joining.encode(&texts, &rows)?;
+        let mut texts = Distinct::default();
+        let rows: Vec<[usize; 2]> = pairs
+            .iter()
+            .map(|pair| [texts.place(pair.sentence1.as_str()), texts.place(pair.sentence2.as_str())])
+            .collect();
+        let pairs = joining.encode(&texts.into_values(), &rows)?;
         let losses = TextLosses::of_pairs(tokenizer, &pairs);
         if !losses.is_none() {
             ground::say!("training pairs: of {} texts {losses}", pairs.len());

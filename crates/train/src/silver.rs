@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use anyhow::ensure;
 use data::{Dataset, SentencePair, canonical};
 use eval::LABEL_SCALE;
+use ground::Distinct;
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -98,15 +99,13 @@ fn calibrate(
     prepared: &Prepared<'_>,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    let (mut sentences, mut places): (Vec<&str>, HashMap<&str, usize>) = Default::default();
-    let mut place = |text| {
-        *places.entry(text).or_insert_with(|| {
-            sentences.push(text);
-            sentences.len() - 1
-        })
-    };
-    let pairs: Vec<(usize, usize)> =
-        gold.train.iter().map(|pair| (place(pair.sentence1.as_str()), place(pair.sentence2.as_str()))).collect();
+    let mut sentences = Distinct::default();
+    let pairs: Vec<(usize, usize)> = gold
+        .train
+        .iter()
+        .map(|pair| (sentences.place(pair.sentence1.as_str()), sentences.place(pair.sentence2.as_str())))
+        .collect();
+    let sentences = sentences.into_values();
     let embeddings = teachers.embeddings(&sentences, prepared, progress)?;
     let given = teachers.scores(&sentences, &embeddings, &pairs, prepared, progress)?;
     for (own, given) in all.iter_mut().zip(given) {
